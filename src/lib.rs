@@ -1,0 +1,4 @@
+//! Picket.
+#![allow(dead_code)]
+mod domain;
+mod http;
