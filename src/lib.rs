@@ -1,4 +1,5 @@
 //! Picket.
 #![allow(dead_code)]
 mod domain;
-mod http;
+
+pub mod http;

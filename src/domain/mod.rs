@@ -1,1 +1,19 @@
-pub mod time;
+//! Picket's nouns and rules. No input, no output: nothing here opens a file, a socket or a database.
+
+pub(crate) mod access;
+pub(crate) mod actor;
+pub(crate) mod category;
+pub(crate) mod dsn;
+pub(crate) mod error;
+pub(crate) mod event_id;
+pub(crate) mod id;
+pub(crate) mod key;
+pub(crate) mod origin;
+pub(crate) mod outcome;
+pub(crate) mod password;
+pub(crate) mod scope;
+pub(crate) mod slug;
+pub(crate) mod time;
+pub(crate) mod token;
+
+pub(crate) use error::{Error, FieldErrors, Result};

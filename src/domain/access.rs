@@ -1,0 +1,201 @@
+//! Who is asking, and what that caller may do in one organization.
+//!
+//! An [`Access`] is made once per request, from the caller and the organization that the path names, and is
+//! the only thing that decides between allowed and 403 (design 6, facts/auth-and-tokens.md 6.3 and 6.4).
+
+use super::id::{OrganizationId, TeamId, TokenId, UserId};
+use super::scope::{OrganizationRole, ScopeSet, TeamRole};
+
+/// Whoever the credentials of a request stand for.
+#[derive(Clone, Debug)]
+pub(crate) enum Caller {
+    Anonymous,
+    /// A user through one of the user's own tokens.
+    UserToken {
+        user: UserId,
+        token: TokenId,
+        scopes: ScopeSet,
+    },
+    /// An organization's own token: no user stands behind it.
+    OrganizationToken {
+        organization: OrganizationId,
+        token: TokenId,
+        scopes: ScopeSet,
+    },
+}
+
+impl Caller {
+    /// The scopes of the token itself, before any role cuts them.
+    pub(crate) fn token_scopes(&self) -> ScopeSet {
+        match self {
+            Caller::Anonymous => ScopeSet::NONE,
+            Caller::UserToken { scopes, .. } | Caller::OrganizationToken { scopes, .. } => *scopes,
+        }
+    }
+
+    pub(crate) fn user(&self) -> Option<UserId> {
+        match self {
+            Caller::UserToken { user, .. } => Some(*user),
+            Caller::Anonymous | Caller::OrganizationToken { .. } => None,
+        }
+    }
+}
+
+/// A user's place in an organization.
+#[derive(Clone, Debug)]
+pub(crate) struct Membership {
+    pub(crate) role: OrganizationRole,
+    /// The teams that the member is in; a role where one was given.
+    pub(crate) teams: Vec<(TeamId, Option<TeamRole>)>,
+}
+
+/// What a caller may do in one organization.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    scopes: ScopeSet,
+    token_scopes: ScopeSet,
+    membership: Option<Membership>,
+    /// Sees every team and project: a global role, open membership, or the organization's own token.
+    sees_all: bool,
+}
+
+impl Access {
+    /// For a user: the role's scopes cut by the token's. None at all without a membership.
+    pub(crate) fn of_user(
+        token_scopes: ScopeSet,
+        membership: Option<Membership>,
+        open_membership: bool,
+    ) -> Access {
+        let role = membership.as_ref().map(|m| m.role);
+        Access {
+            scopes: role.map_or(ScopeSet::NONE, |r| r.scopes().intersection(token_scopes)),
+            token_scopes,
+            sees_all: role.is_some_and(|r| r.is_global() || open_membership),
+            membership,
+        }
+    }
+
+    /// For a token of this very organization: everything, because the token's own scopes were held against
+    /// the route already.
+    pub(crate) fn of_organization() -> Access {
+        Access {
+            scopes: ScopeSet::ALL,
+            token_scopes: ScopeSet::ALL,
+            membership: None,
+            sees_all: true,
+        }
+    }
+
+    /// For a caller who has nothing to do with the organization.
+    pub(crate) fn none() -> Access {
+        Access::of_user(ScopeSet::NONE, None, false)
+    }
+
+    /// The effective scopes in the organization.
+    pub(crate) fn scopes(&self) -> ScopeSet {
+        self.scopes
+    }
+
+    pub(crate) fn role(&self) -> Option<OrganizationRole> {
+        self.membership.as_ref().map(|m| m.role)
+    }
+
+    pub(crate) fn is_in_team(&self, team: TeamId) -> bool {
+        self.teams().any(|(id, _)| id == team)
+    }
+
+    /// The member's teams with the effective role in each.
+    pub(crate) fn teams(&self) -> impl Iterator<Item = (TeamId, TeamRole)> {
+        self.membership.iter().flat_map(|m| {
+            let least = m.role.minimum_team_role();
+            m.teams
+                .iter()
+                .map(move |(id, role)| (*id, role.unwrap_or(TeamRole::Contributor).max(least)))
+        })
+    }
+
+    /// Whether any of `wanted` is held in the organization.
+    pub(crate) fn allows(&self, wanted: ScopeSet) -> bool {
+        self.scopes.intersects(wanted)
+    }
+
+    /// The scopes that the caller has on a project of these teams; empty without access to it.
+    pub(crate) fn project_scopes(&self, project_teams: &[TeamId]) -> ScopeSet {
+        let own = self
+            .teams()
+            .filter(|(team, _)| project_teams.contains(team))
+            .fold(None, |scopes: Option<ScopeSet>, (_, role)| {
+                Some(scopes.unwrap_or_default().union(role.scopes()))
+            });
+        match own {
+            Some(team_scopes) => self
+                .scopes
+                .union(team_scopes.intersection(self.token_scopes)),
+            None if self.sees_all => self.scopes,
+            None => ScopeSet::NONE,
+        }
+    }
+
+    /// Whether any of `wanted` is held on a project of these teams.
+    pub(crate) fn allows_project(&self, wanted: ScopeSet, project_teams: &[TeamId]) -> bool {
+        self.project_scopes(project_teams).intersects(wanted)
+    }
+
+    /// Whether the caller has access to teams that it is not in.
+    pub(crate) fn sees_all(&self) -> bool {
+        self.sees_all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scope::Scope;
+    use super::*;
+
+    const READ: ScopeSet = ScopeSet::of(&[Scope::ProjectRead]);
+    const WRITE: ScopeSet = ScopeSet::of(&[Scope::ProjectWrite]);
+    const MINE: TeamId = TeamId(1);
+    const OTHER: TeamId = TeamId(2);
+
+    fn member(role: OrganizationRole, team_role: Option<TeamRole>, open: bool) -> Access {
+        let membership = Membership {
+            role,
+            teams: vec![(MINE, team_role)],
+        };
+        Access::of_user(ScopeSet::ALL, Some(membership), open)
+    }
+
+    #[test]
+    fn a_member_reads_own_projects_and_with_open_membership_all() {
+        let closed = member(OrganizationRole::Member, None, false);
+        assert!(closed.allows_project(READ, &[MINE]));
+        assert!(!closed.allows_project(READ, &[OTHER]));
+        let open = member(OrganizationRole::Member, None, true);
+        assert!(open.allows_project(READ, &[OTHER]));
+        assert!(!open.allows_project(WRITE, &[OTHER]));
+    }
+
+    #[test]
+    fn a_team_admin_writes_in_that_team_only() {
+        let access = member(OrganizationRole::Member, Some(TeamRole::Admin), true);
+        assert!(access.allows_project(WRITE, &[MINE]));
+        assert!(!access.allows_project(WRITE, &[OTHER]));
+    }
+
+    #[test]
+    fn the_token_cuts_roles_of_both_kinds() {
+        let membership = Membership {
+            role: OrganizationRole::Owner,
+            teams: vec![(MINE, Some(TeamRole::Admin))],
+        };
+        let access = Access::of_user(READ, Some(membership), true);
+        assert!(access.allows_project(READ, &[MINE]));
+        assert!(!access.allows_project(WRITE, &[MINE]));
+    }
+
+    #[test]
+    fn a_stranger_may_do_nothing() {
+        assert!(!Access::none().allows_project(READ, &[MINE]));
+        assert!(Access::of_organization().allows_project(WRITE, &[]));
+    }
+}

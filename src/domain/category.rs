@@ -1,0 +1,57 @@
+//! Data categories: what a rate limit and the ledger count by (facts/ingestion.md 4.6).
+
+/// A data category with the protocol's own number and name.
+macro_rules! categories {
+    ($($name:ident = $number:literal $text:literal)*) => {
+        /// What kind of data an item is. The numbers are the protocol's and stand in the ledger.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum Category { $($name = $number),* }
+
+        impl Category {
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Category::$name => $text),* }
+            }
+        }
+    };
+}
+
+categories! {
+    Default = 0 "default"
+    Error = 1 "error"
+    Transaction = 2 "transaction"
+    Security = 3 "security"
+    Attachment = 4 "attachment"
+    Session = 5 "session"
+    Profile = 6 "profile"
+    Replay = 7 "replay"
+    TransactionIndexed = 9 "transaction_indexed"
+    Monitor = 10 "monitor"
+    ProfileIndexed = 11 "profile_indexed"
+    Span = 12 "span"
+    Feedback = 14 "feedback"
+    MetricBucket = 15 "metric_bucket"
+    SpanIndexed = 16 "span_indexed"
+    ProfileChunk = 18 "profile_chunk"
+    AttachmentItem = 22 "attachment_item"
+    LogItem = 23 "log_item"
+    LogByte = 24 "log_byte"
+    ProfileChunkUi = 26 "profile_chunk_ui"
+    TraceMetric = 33 "trace_metric"
+    ProfileBackend = 35 "profile_backend"
+    ProfileUi = 36 "profile_ui"
+}
+
+impl Category {
+    /// The "error categories": what a client key's rate limit covers and what project statistics sum
+    /// (facts/ingestion.md 6.1, management-api.md 8.1).
+    pub(crate) const ERRORS: [Category; 3] =
+        [Category::Default, Category::Error, Category::Security];
+
+    pub(crate) fn number(self) -> i64 {
+        self as i64
+    }
+
+    pub(crate) fn is_error(self) -> bool {
+        Category::ERRORS.contains(&self)
+    }
+}

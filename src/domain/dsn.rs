@@ -1,0 +1,101 @@
+//! The server's public address, and the URLs that a client key hands out (facts/management-api.md 7.3).
+
+use std::fmt;
+
+use super::id::ProjectId;
+use super::key::{ClientKey, PublicKey};
+
+/// `scheme://host[:port]` as clients see this server, without a slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UrlPrefix(String);
+
+impl UrlPrefix {
+    /// Checks scheme and authority, and refuses a path: the server answers at the root of its origin,
+    /// because sentry-cli cannot be pointed at a prefix (design 3).
+    ///
+    /// # Errors
+    /// One plain sentence.
+    pub(crate) fn parse(text: &str) -> Result<UrlPrefix, String> {
+        let rest = text
+            .strip_prefix("http://")
+            .or_else(|| text.strip_prefix("https://"))
+            .ok_or_else(|| {
+                format!("the URL prefix {text:?} must start with http:// or https://")
+            })?;
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if authority.contains(['/', '?', '#']) {
+            return Err(format!(
+                "the URL prefix {text:?} has a path; Picket answers at the root of its origin only"
+            ));
+        }
+        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '@' | '"' | '<' | '>' | '\\');
+        if authority.is_empty() || !authority.chars().all(plain) {
+            return Err(format!("the URL prefix {text:?} has no valid host"));
+        }
+        Ok(UrlPrefix(text.strip_suffix('/').unwrap_or(text).to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `scheme` and `host[:port]`.
+    fn parts(&self) -> (&str, &str) {
+        self.0.split_once("://").unwrap_or(("http", &self.0))
+    }
+
+    /// The DSN that an SDK is given.
+    pub(crate) fn public_dsn(&self, public: PublicKey, project: ProjectId) -> String {
+        let (scheme, host) = self.parts();
+        format!("{scheme}://{public}@{host}/{project}")
+    }
+
+    /// The old form of the DSN, with the secret half of the key.
+    pub(crate) fn secret_dsn(&self, key: &ClientKey) -> String {
+        let (scheme, host) = self.parts();
+        format!(
+            "{scheme}://{}:{}@{host}/{}",
+            key.public, key.secret, key.project
+        )
+    }
+}
+
+impl fmt::Display for UrlPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_an_origin() {
+        assert_eq!(
+            UrlPrefix::parse("https://errors.example.test/")
+                .unwrap()
+                .as_str(),
+            "https://errors.example.test"
+        );
+        for wrong in [
+            "errors.example.test",
+            "http://",
+            "http://h/sentry",
+            "http://u@h",
+            "ftp://h",
+        ] {
+            assert!(UrlPrefix::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_public_dsn_ends_in_the_project_id() {
+        let prefix = UrlPrefix::parse("http://127.0.0.1:9000").unwrap();
+        let key = PublicKey::parse("0123456789abcdef0123456789abcdef").unwrap();
+        assert_eq!(
+            prefix.public_dsn(key, ProjectId(17)),
+            "http://0123456789abcdef0123456789abcdef@127.0.0.1:9000/17"
+        );
+    }
+}

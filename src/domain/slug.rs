@@ -1,0 +1,155 @@
+//! Slugs: the short names in URLs (facts/management-api.md 1.10).
+
+use std::fmt;
+
+/// A checked slug of an organization, team or project.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Slug(String);
+
+/// What a slug names; the rules differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlugKind {
+    Organization,
+    Team,
+    Project,
+}
+
+const RESERVED_ORGANIZATIONS: &str = "404 500 _admin _experiment _static about accept access account \
+    accountspayable acl admin answers ap api app at au1 auth authentication avatar billing blog branding careers \
+    client clients community contact corp customers de debug devinfra docs enterprise eu events expenses ext \
+    extension extensions features finance for from get-cli github-deployment-gate guide help ingest ingest-beta \
+    integration-platform integrations invoice invoices ja jobs legal login logout lp mail manage my onboarding \
+    organization-avatar organizations out payment payments platforms plugins policy pricing privacy \
+    project-avatar projects receipt receipts referrals register remote resources sa1 sales security sentry-apps \
+    settings signup sponsorship ssh sso staff subscribe support syntax syntaxfm team-avatar teams terms thanks \
+    themonitor trust us vs welcome";
+
+const RESERVED_PROJECTS: &str = "$all api-keys audit-log auth members projects rate-limits repos settings teams \
+    billing payments legal subscription support integrations developer-settings usage";
+
+impl Slug {
+    /// Checks the pattern, the length and the reserved words of its kind.
+    ///
+    /// # Errors
+    /// The texts that Sentry gives for this field; a value that breaks two rules reports both, length first.
+    pub(crate) fn parse(kind: SlugKind, text: &str) -> Result<Slug, Vec<String>> {
+        let mut wrong = Vec::new();
+        if text.is_empty() {
+            return Err(vec!["This field may not be blank.".to_owned()]);
+        }
+        let longest = match kind {
+            SlugKind::Organization | SlugKind::Team => 50,
+            SlugKind::Project => 100,
+        };
+        if text.chars().count() > longest {
+            wrong.push(format!(
+                "Ensure this field has no more than {longest} characters."
+            ));
+        }
+        let numeric = text.bytes().all(|b| b.is_ascii_digit());
+        match kind {
+            SlugKind::Organization => {
+                let shaped = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                    && !text.starts_with('-')
+                    && !text.ends_with('-');
+                if numeric || !shaped {
+                    wrong.push("Enter a valid slug consisting of letters, numbers, or hyphens. It cannot be entirely numeric.".to_owned());
+                } else if text.len() < 3 {
+                    wrong.push(format!(
+                        "This slug \"{text}\" is too short. Minimum of 3 characters."
+                    ));
+                } else if RESERVED_ORGANIZATIONS.split(' ').any(|word| word == text) {
+                    wrong.push(format!("This slug \"{text}\" is reserved and not allowed."));
+                }
+            }
+            SlugKind::Team | SlugKind::Project => {
+                let shaped = text.bytes().all(|b| {
+                    b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-'
+                });
+                if numeric || !shaped {
+                    wrong.push("Enter a valid slug consisting of lowercase letters, numbers, underscores or hyphens. It cannot be entirely numeric.".to_owned());
+                } else if kind == SlugKind::Project
+                    && RESERVED_PROJECTS.split(' ').any(|word| word == text)
+                {
+                    wrong.push(format!("The slug \"{text}\" is reserved and not allowed."));
+                }
+            }
+        }
+        if wrong.is_empty() {
+            Ok(Slug(text.to_owned()))
+        } else {
+            Err(wrong)
+        }
+    }
+
+    /// A slug that the database holds, and so was checked when it came in.
+    pub(crate) fn stored(text: String) -> Slug {
+        Slug(text)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Slug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a path names an organization, a team or a project: an all-digit segment is an id, anything else a
+/// slug (facts/management-api.md 1.1). Digits that no id can have match nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum IdOrSlug {
+    Id(i64),
+    Slug(String),
+}
+
+impl IdOrSlug {
+    pub(crate) fn parse(segment: &str) -> IdOrSlug {
+        if !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_digit()) {
+            IdOrSlug::Id(segment.parse().unwrap_or(0))
+        } else {
+            IdOrSlug::Slug(segment.to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_slug_is_lower_case_and_not_a_number() {
+        assert!(Slug::parse(SlugKind::Project, "web_shop-2").is_ok());
+        for wrong in ["Web", "42", "a b", "é", "settings", ""] {
+            assert!(Slug::parse(SlugKind::Project, wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_organization_slug_has_three_characters_and_no_hyphen_at_the_ends() {
+        assert!(Slug::parse(SlugKind::Organization, "Acme-2").is_ok());
+        for wrong in ["ab", "-abc", "abc-", "a_bc", "123", "login"] {
+            assert!(
+                Slug::parse(SlugKind::Organization, wrong).is_err(),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_broken_rules_report_both_length_first() {
+        let wrong = Slug::parse(SlugKind::Project, &"A".repeat(101)).unwrap_err();
+        assert_eq!(wrong.len(), 2);
+        assert!(wrong[0].contains("100 characters"));
+    }
+
+    #[test]
+    fn a_segment_of_digits_is_an_id() {
+        assert_eq!(IdOrSlug::parse("17"), IdOrSlug::Id(17));
+        assert_eq!(IdOrSlug::parse("99999999999999999999"), IdOrSlug::Id(0));
+        assert_eq!(IdOrSlug::parse("web"), IdOrSlug::Slug("web".to_owned()));
+    }
+}

@@ -1,0 +1,162 @@
+//! API tokens: how they look, and how they are kept (facts/auth-and-tokens.md 1 to 3).
+//!
+//! A token is 256 random bits. Only its SHA-256 and its last four characters are ever stored.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use rand::RngExt;
+use sha2::{Digest, Sha256};
+
+use super::dsn::UrlPrefix;
+use super::id::{OrganizationId, TokenId, UserId};
+use super::scope::ScopeSet;
+use super::time::Timestamp;
+
+/// The prefix that sends a bearer value to the organization tokens.
+pub(crate) const ORGANIZATION_PREFIX: &str = "sntrys_";
+const USER_PREFIX: &str = "sntryu_";
+
+/// A token in clear: shown once, where it was made, and never stored or logged (it has no `Debug` output).
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct TokenText(String);
+
+impl TokenText {
+    /// `sntryu_` and 64 hex digits.
+    pub(crate) fn random_user() -> TokenText {
+        let bytes: [u8; 32] = rand::rng().random();
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        TokenText(format!("{USER_PREFIX}{hex}"))
+    }
+
+    /// `sntrys_`, base64 of where the token belongs, `_`, base64 of the secret. Clients read the first part
+    /// to learn their server and organization, in the standard alphabet only, padded; the secret part is not.
+    pub(crate) fn random_organization(
+        organization: &str,
+        prefix: &UrlPrefix,
+        now: Timestamp,
+    ) -> TokenText {
+        #[derive(serde::Serialize)]
+        struct Claims<'a> {
+            iat: f64,
+            url: &'a str,
+            region_url: &'a str,
+            org: &'a str,
+        }
+        let claims = Claims {
+            iat: now.us() as f64 / 1e6,
+            url: prefix.as_str(),
+            region_url: prefix.as_str(),
+            org: organization,
+        };
+        let claims = serde_json::to_vec(&claims).expect("a struct of strings and a finite number");
+        let secret: [u8; 32] = rand::rng().random();
+        TokenText(format!(
+            "{ORGANIZATION_PREFIX}{}_{}",
+            STANDARD.encode(claims),
+            STANDARD_NO_PAD.encode(secret)
+        ))
+    }
+
+    /// A token that somebody brings along (an apply file). At least 40 characters without white space, so
+    /// that nobody can guess it.
+    pub(crate) fn given(text: &str) -> Option<TokenText> {
+        let long_enough = (40..=2048).contains(&text.len());
+        (long_enough && text.bytes().all(|b| b.is_ascii_graphic()))
+            .then(|| TokenText(text.to_owned()))
+    }
+
+    /// The token itself. Every caller hands it to the one who asked for it, and to nobody else.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn hash(&self) -> TokenHash {
+        TokenHash::of(&self.0)
+    }
+
+    pub(crate) fn last_characters(&self) -> &str {
+        &self.0[self.0.len() - 4..]
+    }
+}
+
+/// SHA-256 of a whole token, prefix included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TokenHash(pub(crate) [u8; 32]);
+
+impl TokenHash {
+    pub(crate) fn of(token: &str) -> TokenHash {
+        TokenHash(Sha256::digest(token.as_bytes()).into())
+    }
+}
+
+/// Whom a token speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenOwner {
+    User(UserId),
+    Organization(OrganizationId),
+}
+
+/// A stored token; its text is gone.
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    pub(crate) id: TokenId,
+    pub(crate) owner: TokenOwner,
+    pub(crate) name: String,
+    pub(crate) last_characters: String,
+    pub(crate) scopes: ScopeSet,
+    pub(crate) created: Timestamp,
+    pub(crate) expires: Option<Timestamp>,
+    pub(crate) last_used: Option<Timestamp>,
+    pub(crate) revoked: Option<Timestamp>,
+}
+
+impl Token {
+    /// Expired from the very moment on that it names.
+    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| now >= expires)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_token_has_71_characters() {
+        let token = TokenText::random_user();
+        assert_eq!(token.reveal().len(), 71);
+        assert!(token.reveal().starts_with("sntryu_"));
+        assert!(token.reveal().ends_with(token.last_characters()));
+    }
+
+    #[test]
+    fn an_organization_token_has_three_parts_in_the_standard_alphabet() {
+        let prefix = UrlPrefix::parse("http://127.0.0.1:8000").unwrap();
+        let now = Timestamp::from_us(1_772_600_000_500_000);
+        let token = TokenText::random_organization("acme", &prefix, now);
+        let parts: Vec<&str> = token.reveal().split('_').collect();
+        assert_eq!((parts.len(), parts[0], parts[2].len()), (3, "sntrys", 43));
+        let claims = STANDARD.decode(parts[1]).unwrap();
+        assert_eq!(
+            String::from_utf8(claims).unwrap(),
+            r#"{"iat":1772600000.5,"url":"http://127.0.0.1:8000","region_url":"http://127.0.0.1:8000","org":"acme"}"#
+        );
+    }
+
+    #[test]
+    fn a_token_expires_at_the_moment_that_it_names() {
+        let token = Token {
+            id: TokenId(1),
+            owner: TokenOwner::User(UserId(1)),
+            name: String::new(),
+            last_characters: String::new(),
+            scopes: ScopeSet::NONE,
+            created: Timestamp::from_secs(0),
+            expires: Some(Timestamp::from_secs(10)),
+            last_used: None,
+            revoked: None,
+        };
+        assert!(!token.is_expired(Timestamp::from_us(9_999_999)));
+        assert!(token.is_expired(Timestamp::from_secs(10)));
+    }
+}
