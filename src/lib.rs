@@ -1,5 +1,6 @@
 //! Picket.
 #![allow(dead_code)]
 mod domain;
+mod store;
 
 pub mod http;

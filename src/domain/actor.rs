@@ -1,12 +1,19 @@
-//! Who changes something, for the audit log. Every mutating function of `store` takes one.
+//! Who changes something, and when, for the audit log. Every mutating function of `store` takes one.
 
 use std::net::IpAddr;
 
 use super::id::{TokenId, UserId};
+use super::time::Timestamp;
 
-/// Who is responsible for a change.
+/// Who is responsible for a change, and the one time that all its rows carry.
 #[derive(Clone, Debug)]
-pub(crate) enum Actor {
+pub(crate) struct Actor {
+    pub(crate) who: Who,
+    pub(crate) at: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Who {
     /// A user through the API.
     User {
         user: UserId,
@@ -17,4 +24,13 @@ pub(crate) enum Actor {
     OrganizationToken { token: TokenId, address: IpAddr },
     /// Somebody with access to the machine: the command line, an apply file, the first start.
     Operator,
+}
+
+impl Actor {
+    pub(crate) fn operator(at: Timestamp) -> Actor {
+        Actor {
+            who: Who::Operator,
+            at,
+        }
+    }
 }

@@ -15,5 +15,6 @@ pub(crate) mod scope;
 pub(crate) mod slug;
 pub(crate) mod time;
 pub(crate) mod token;
+pub(crate) mod window;
 
 pub(crate) use error::{Error, FieldErrors, Result};

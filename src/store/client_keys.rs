@@ -1,0 +1,252 @@
+//! Client keys.
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use serde_json::json;
+
+use super::audit::{self, Entry};
+use super::snapshot::Touched;
+use super::writer::Unit;
+use super::{is_unique_violation, ledger};
+use crate::domain::actor::Actor;
+use crate::domain::id::{KeyId, OrganizationId, ProjectId};
+use crate::domain::key::{
+    BROWSER_SDK_VERSION, ClientKey, LoaderOptions, PublicKey, RateLimit, random_hex_32,
+};
+use crate::domain::time::Timestamp;
+use crate::domain::{Error, Result};
+
+/// A key about to be made. What is not chosen is random.
+#[derive(Clone, Debug)]
+pub(crate) struct NewClientKey {
+    pub(crate) organization: OrganizationId,
+    pub(crate) project: ProjectId,
+    pub(crate) public: Option<PublicKey>,
+    pub(crate) secret: Option<String>,
+    pub(crate) label: String,
+    pub(crate) rate_limit: Option<RateLimit>,
+}
+
+pub(super) const COLUMNS: &str = "client_key.id, client_key.project_id, client_key.public, client_key.secret, \
+     client_key.label, client_key.active, client_key.rate_limit_count, client_key.rate_limit_window_secs, \
+     client_key.browser_sdk_version, client_key.loader_has_replay, client_key.loader_has_performance, \
+     client_key.loader_has_debug, client_key.loader_has_feedback, client_key.loader_has_logs_and_metrics, \
+     client_key.created_us";
+
+pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<ClientKey> {
+    let public: String = row.get("public")?;
+    let public = PublicKey::parse(&public).ok_or_else(|| {
+        let text = format!("{public:?} is no public key");
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, text.into())
+    })?;
+    Ok(ClientKey {
+        id: KeyId(row.get("id")?),
+        project: ProjectId(row.get("project_id")?),
+        public,
+        secret: row.get("secret")?,
+        label: row.get("label")?,
+        active: row.get("active")?,
+        rate_limit: RateLimit::from_parts(
+            row.get("rate_limit_count")?,
+            row.get("rate_limit_window_secs")?,
+        ),
+        browser_sdk_version: row.get("browser_sdk_version")?,
+        loader_options: LoaderOptions {
+            has_replay: row.get("loader_has_replay")?,
+            has_performance: row.get("loader_has_performance")?,
+            has_debug: row.get("loader_has_debug")?,
+            has_feedback: row.get("loader_has_feedback")?,
+            has_logs_and_metrics: row.get("loader_has_logs_and_metrics")?,
+        },
+        created: Timestamp::from_us(row.get("created_us")?),
+    })
+}
+
+/// The key of a project that has this public half.
+pub(crate) fn find(
+    connection: &Connection,
+    project: ProjectId,
+    public: PublicKey,
+) -> rusqlite::Result<Option<ClientKey>> {
+    Ok(find_by_public(connection, public)?.filter(|key| key.project == project))
+}
+
+pub(crate) fn find_by_public(
+    connection: &Connection,
+    public: PublicKey,
+) -> rusqlite::Result<Option<ClientKey>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM client_key WHERE public = :public"
+        ))?
+        .query_row([public.as_str()], from_row)
+        .optional()
+}
+
+/// Every key of a project, oldest first.
+pub(crate) fn list_of_project(
+    connection: &Connection,
+    project: ProjectId,
+) -> rusqlite::Result<Vec<ClientKey>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM client_key WHERE project_id = :project ORDER BY id"
+        ))?
+        .query_map([project.0], from_row)?
+        .collect()
+}
+
+/// Every key there is, for the snapshot.
+pub(super) fn list_all(connection: &Connection) -> rusqlite::Result<Vec<ClientKey>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM client_key"))?
+        .query_map([], from_row)?
+        .collect()
+}
+
+/// # Errors
+/// `Conflict` on `public`: some project of this server has a key of that public half.
+pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewClientKey) -> Result<KeyId> {
+    let public = new.public.unwrap_or_else(PublicKey::random);
+    let secret = new.secret.clone().unwrap_or_else(random_hex_32);
+    let loader = LoaderOptions::default();
+    unit.prepare_cached(
+        "INSERT INTO client_key (project_id, organization_id, public, secret, label, rate_limit_count,
+                                 rate_limit_window_secs, browser_sdk_version, loader_has_replay,
+                                 loader_has_performance, loader_has_debug, loader_has_feedback,
+                                 loader_has_logs_and_metrics, created_us)
+         VALUES (:project, :organization, :public, :secret, :label, :count, :window, :version, :replay,
+                 :performance, :debug, :feedback, :logs_and_metrics, :created)",
+    )?
+    .execute(named_params! {
+        ":project": new.project.0,
+        ":organization": new.organization.0,
+        ":public": public.as_str(),
+        ":secret": secret,
+        ":label": new.label,
+        ":count": new.rate_limit.map(|limit| i64::try_from(limit.count).unwrap_or(i64::MAX)),
+        ":window": new.rate_limit.map(|limit| limit.window_secs),
+        ":version": BROWSER_SDK_VERSION,
+        ":replay": loader.has_replay,
+        ":performance": loader.has_performance,
+        ":debug": loader.has_debug,
+        ":feedback": loader.has_feedback,
+        ":logs_and_metrics": loader.has_logs_and_metrics,
+        ":created": actor.at.us(),
+    })
+    .map_err(|error| {
+        if is_unique_violation(&error) {
+            Error::Conflict {
+                text: "A client key with this public key already exists.".to_owned(),
+                field: Some("public".to_owned()),
+            }
+        } else {
+            error.into()
+        }
+    })?;
+    let id = KeyId(unit.last_insert_rowid());
+    unit.touch(Touched::Key(public));
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(new.organization),
+            event: "projectkey.create",
+            target: id.0,
+            data: json!({ "public_key": public.as_str(), "label": new.label }),
+        },
+    )?;
+    Ok(id)
+}
+
+/// Writes a changed key back. Slots used of a window whose length stays are kept; one whose length changed
+/// starts at 0 (design 7). A key that is gone meanwhile is `NotFound`.
+///
+/// # Errors
+/// `NotFound`.
+pub(crate) fn update(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    organization: OrganizationId,
+    old: &ClientKey,
+    new: &ClientKey,
+) -> Result<()> {
+    let changed = unit
+        .prepare_cached(
+            "UPDATE client_key
+             SET secret = :secret, label = :label, active = :active, rate_limit_count = :count,
+                 rate_limit_window_secs = :window, browser_sdk_version = :version, loader_has_replay = :replay,
+                 loader_has_performance = :performance, loader_has_debug = :debug,
+                 loader_has_feedback = :feedback, loader_has_logs_and_metrics = :logs_and_metrics
+             WHERE id = :id",
+        )?
+        .execute(named_params! {
+            ":secret": new.secret,
+            ":label": new.label,
+            ":active": new.active,
+            ":count": new.rate_limit.map(|limit| i64::try_from(limit.count).unwrap_or(i64::MAX)),
+            ":window": new.rate_limit.map(|limit| limit.window_secs),
+            ":version": new.browser_sdk_version,
+            ":replay": new.loader_options.has_replay,
+            ":performance": new.loader_options.has_performance,
+            ":debug": new.loader_options.has_debug,
+            ":feedback": new.loader_options.has_feedback,
+            ":logs_and_metrics": new.loader_options.has_logs_and_metrics,
+            ":id": old.id.0,
+        })?;
+    if changed == 0 {
+        return Err(Error::NotFound);
+    }
+    let length = |key: &ClientKey| key.rate_limit.map(|limit| limit.window_secs);
+    if length(old) != length(new) {
+        ledger::forget_windows(unit, old.id)?;
+    }
+    unit.touch(Touched::Key(old.public));
+    let mut data = json!({ "public_key": old.public.as_str() });
+    let numbers = |key: &ClientKey| key.rate_limit.map(|l| (l.count, l.window_secs));
+    if numbers(old) != numbers(new) {
+        data["prev_rate_limit_count"] = json!(old.rate_limit.map(|l| l.count));
+        data["rate_limit_count"] = json!(new.rate_limit.map(|l| l.count));
+        data["prev_rate_limit_window"] = json!(old.rate_limit.map(|l| l.window_secs));
+        data["rate_limit_window"] = json!(new.rate_limit.map(|l| l.window_secs));
+    }
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(organization),
+            event: "projectkey.edit",
+            target: old.id.0,
+            data,
+        },
+    )?;
+    Ok(())
+}
+
+/// # Errors
+/// `NotFound`: it is gone already.
+pub(crate) fn delete(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    organization: OrganizationId,
+    key: &ClientKey,
+) -> Result<()> {
+    let deleted = unit
+        .prepare_cached("DELETE FROM client_key WHERE id = :id")?
+        .execute([key.id.0])?;
+    if deleted == 0 {
+        return Err(Error::NotFound);
+    }
+    ledger::forget_windows(unit, key.id)?;
+    unit.touch(Touched::Key(key.public));
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(organization),
+            event: "projectkey.remove",
+            target: key.id.0,
+            data: json!({ "public_key": key.public.as_str(), "label": key.label }),
+        },
+    )?;
+    Ok(())
+}

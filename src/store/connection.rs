@@ -1,0 +1,285 @@
+//! Opens the file and sets pragmas; nobody else does either.
+//!
+//! A file that cannot be used is refused before anything is written to it: not there and not creatable, not
+//! writable, not SQLite, not Picket's, torn, or of a newer schema. Each refusal is one plain sentence.
+//!
+//! The server's lock is a `flock` on the database itself. Its descriptor is opened before SQLite opens the
+//! file and kept for life, because closing any descriptor of a file drops the POSIX locks that SQLite holds
+//! on it in the same process.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{FlockOperation, flock};
+
+mod migrations {
+    refinery::embed_migrations!("migrations");
+}
+
+/// `PRAGMA application_id`: "Pick". Tells Picket's files from other SQLite databases.
+pub(crate) const APPLICATION_ID: i32 = 0x5069_636b;
+
+const PAGE_BYTES: u32 = 4096;
+
+/// How long one process waits for the other's short transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a power cut may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Nothing that was acknowledged.
+    Full,
+    /// The last moments before it; fewer waits for the disk.
+    Normal,
+}
+
+/// Why the file cannot be used, as one sentence for the terminal.
+#[derive(Debug)]
+pub(crate) struct OpenError(String);
+
+impl OpenError {
+    /// For a fault that shows only after the file was opened.
+    pub(crate) fn unreadable(error: impl fmt::Display) -> OpenError {
+        OpenError(format!("the database cannot be read: {error}"))
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// The right to serve a file, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct ServerLock(#[expect(dead_code, reason = "held for its lock")] File);
+
+impl ServerLock {
+    /// Creates the file (mode 0600) if it is missing, looks at its head, and locks it.
+    ///
+    /// # Errors
+    /// It cannot be used, or another server has it.
+    pub(crate) fn take(path: &Path) -> Result<ServerLock, OpenError> {
+        let file = inspect(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(ServerLock(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError(format!(
+                "another picket serves {} already",
+                path.display()
+            ))),
+            Err(error) => Err(OpenError(format!(
+                "cannot lock {}: {error}",
+                path.display()
+            ))),
+        }
+    }
+}
+
+/// Creates the file (mode 0600) if it is missing, and looks at its head.
+///
+/// # Errors
+/// It cannot be used.
+pub(crate) fn touch(path: &Path) -> Result<(), OpenError> {
+    inspect(path).map(drop)
+}
+
+fn inspect(path: &Path) -> Result<File, OpenError> {
+    let shown = path.display();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => OpenError(format!(
+                "cannot create {shown}: its directory does not exist"
+            )),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                OpenError(format!("{shown} is not writable: {error}"))
+            }
+            io::ErrorKind::IsADirectory => OpenError(format!("{shown} is a directory")),
+            _ => OpenError(format!("cannot open {shown}: {error}")),
+        })?;
+    let unreadable = |error| OpenError(format!("cannot read {shown}: {error}"));
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.permissions().readonly() {
+        // The owner of the process may be allowed to write all the same; whoever took the bits away meant it.
+        return Err(OpenError(format!(
+            "{shown} is not writable: its permissions are read-only"
+        )));
+    }
+    if metadata.len() == 0 {
+        return Ok(file);
+    }
+    let mut head = [0u8; 100];
+    if metadata.len() < head.len() as u64 {
+        return Err(OpenError(format!("{shown} is not a SQLite database")));
+    }
+    file.read_exact_at(&mut head, 0).map_err(unreadable)?;
+    if !head.starts_with(b"SQLite format 3\0") {
+        return Err(OpenError(format!("{shown} is not a SQLite database")));
+    }
+    let number =
+        |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    if number(68) != APPLICATION_ID as u32 {
+        return Err(OpenError(format!(
+            "{shown} is a SQLite database, but not one of Picket's"
+        )));
+    }
+    // Torn: shorter than its own head says. While a WAL stands beside it the pages may still be in there.
+    let page_bytes = u64::from(u16::from_be_bytes([head[16], head[17]]));
+    let pages = u64::from(number(28));
+    let wal_bytes = std::fs::metadata(beside(path, "-wal")).map_or(0, |m| m.len());
+    if wal_bytes == 0 && number(24) == number(92) && metadata.len() < pages * page_bytes {
+        return Err(OpenError(format!(
+            "{shown} is corrupt: it is shorter than it says it is"
+        )));
+    }
+    Ok(file)
+}
+
+/// The path of one of SQLite's own files beside the database.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Opens the one connection that writes, sets up a new file, and brings an older schema up to date.
+///
+/// # Errors
+/// The file is corrupt, of a newer schema, or cannot be written.
+pub(crate) fn open_for_writing(
+    path: &Path,
+    durability: Durability,
+) -> Result<Connection, OpenError> {
+    let shown = path.display();
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let mut connection = Connection::open_with_flags(path, flags)
+        .map_err(|error| OpenError(format!("cannot open {shown}: {error}")))?;
+    set_up(&mut connection, durability).map_err(|fault| match fault {
+        Fault::Newer { file, ours } => OpenError(format!(
+            "{shown} was written by a newer Picket (schema {file}, this one knows {ours}); use that one"
+        )),
+        Fault::Sqlite(error) => match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                OpenError(format!("{shown} is corrupt: {error}"))
+            }
+            _ => OpenError(format!("cannot use {shown}: {error}")),
+        },
+        Fault::Migration(error) => OpenError(format!("cannot bring {shown} up to date: {error}")),
+        Fault::Pragma(name) => OpenError(format!("cannot use {shown}: PRAGMA {name} was not taken")),
+    })?;
+    Ok(connection)
+}
+
+enum Fault {
+    Sqlite(rusqlite::Error),
+    Migration(refinery::Error),
+    Newer { file: i64, ours: i64 },
+    Pragma(&'static str),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Fault {
+        Fault::Sqlite(error)
+    }
+}
+
+fn set_up(connection: &mut Connection, durability: Durability) -> Result<(), Fault> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let is_new: bool =
+        connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| {
+            row.get(0)
+        })?;
+    if is_new {
+        // In this order, before the first page is written: later none of them has an effect.
+        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    } else {
+        refuse_newer(connection)?;
+    }
+    let journal: String =
+        connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if journal != "wal" {
+        return Err(Fault::Pragma("journal_mode"));
+    }
+    let (synchronous, number) = match durability {
+        Durability::Full => ("FULL", 2),
+        Durability::Normal => ("NORMAL", 1),
+    };
+    set_checked(connection, "synchronous", synchronous, number)?;
+    set_checked(connection, "foreign_keys", "ON", 1)?;
+    // The writer checkpoints by itself, after the answers of a batch are out.
+    set_checked(connection, "wal_autocheckpoint", "0", 0)?;
+    set_checked(connection, "journal_size_limit", "16777216", 16_777_216)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    migrations::migrations::runner()
+        .run(connection)
+        .map_err(Fault::Migration)?;
+    Ok(())
+}
+
+fn set_checked(
+    connection: &Connection,
+    name: &'static str,
+    value: &str,
+    expected: i64,
+) -> Result<(), Fault> {
+    connection.execute_batch(&format!("PRAGMA {name} = {value}"))?;
+    let got: i64 = connection.pragma_query_value(None, name, |row| row.get(0))?;
+    if got == expected {
+        Ok(())
+    } else {
+        Err(Fault::Pragma(name))
+    }
+}
+
+fn refuse_newer(connection: &Connection) -> Result<(), Fault> {
+    let ours = migrations::migrations::runner()
+        .get_migrations()
+        .iter()
+        .map(|migration| i64::from(migration.version()))
+        .max()
+        .unwrap_or(0);
+    if !connection.table_exists(None, "refinery_schema_history")? {
+        return Ok(());
+    }
+    let file: i64 = connection.query_row(
+        "SELECT coalesce(max(version), 0) FROM refinery_schema_history",
+        [],
+        |row| row.get(0),
+    )?;
+    if file > ours {
+        return Err(Fault::Newer { file, ours });
+    }
+    Ok(())
+}
+
+/// Opens a connection that cannot write. It never waits for the writer (WAL).
+///
+/// # Errors
+/// The file cannot be opened once more.
+pub(crate) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
+    // Read-write at the file, because a reader of a WAL needs to write the shared memory beside it.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}

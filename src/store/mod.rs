@@ -1,0 +1,158 @@
+//! The one SQLite file. Only here is `rusqlite` named.
+//!
+//! - [`connection`] opens files and sets pragmas; [`writer`] alone writes, in group commits;
+//! - [`snapshot`] keeps in memory what ingestion asks for; [`readers`] lends connections for reading;
+//! - one file per resource holds its queries: functions that take a `&Connection`, so that they serve in a
+//!   transaction as well.
+//!
+//! [`Store`] joins them. Opening one takes the lock of a server; [`Store::open_beside`] is for commands that
+//! work on the file whether or not a server runs.
+
+pub(crate) mod audit;
+pub(crate) mod client_keys;
+pub(crate) mod connection;
+pub(crate) mod events;
+pub(crate) mod ledger;
+pub(crate) mod members;
+pub(crate) mod organizations;
+pub(crate) mod projects;
+pub(crate) mod readers;
+pub(crate) mod snapshot;
+pub(crate) mod teams;
+pub(crate) mod tokens;
+pub(crate) mod users;
+pub(crate) mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub(crate) use rusqlite::Connection;
+
+use crate::domain::time::Clock;
+use crate::domain::{Error, Result};
+use connection::{Durability, OpenError, ServerLock};
+use readers::{Reader, Readers};
+use snapshot::Snapshot;
+use writer::{Unit, Writer};
+
+/// The open file: one writing thread, connections for reading, and what ingestion needs in memory.
+pub(crate) struct Store {
+    writer: Writer,
+    readers: Readers,
+    snapshot: Arc<Snapshot>,
+    clock: Clock,
+    _lock: Option<ServerLock>,
+}
+
+impl Store {
+    /// Opens or creates the file for a server, which no second one may serve.
+    ///
+    /// # Errors
+    /// One plain sentence for whatever keeps the file from being used; it is untouched then.
+    pub(crate) fn open(
+        path: &Path,
+        durability: Durability,
+        clock: Clock,
+    ) -> Result<Store, OpenError> {
+        let lock = ServerLock::take(path)?;
+        Store::open_with(path, durability, clock, Some(lock))
+    }
+
+    /// Opens or creates the file for a command, beside a server that may be running.
+    ///
+    /// # Errors
+    /// As for [`Store::open`].
+    pub(crate) fn open_beside(path: &Path, clock: Clock) -> Result<Store, OpenError> {
+        connection::touch(path)?;
+        Store::open_with(path, Durability::Full, clock, None)
+    }
+
+    fn open_with(
+        path: &Path,
+        durability: Durability,
+        clock: Clock,
+        lock: Option<ServerLock>,
+    ) -> Result<Store, OpenError> {
+        let writing = connection::open_for_writing(path, durability)?;
+        let snapshot = Arc::new(Snapshot::load(&writing).map_err(OpenError::unreadable)?);
+        let writer = Writer::start(path, durability, writing, Arc::clone(&snapshot))
+            .map_err(OpenError::unreadable)?;
+        Ok(Store {
+            writer,
+            readers: Readers::new(path),
+            snapshot,
+            clock,
+            _lock: lock,
+        })
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// A connection for reading that goes back by itself.
+    ///
+    /// # Errors
+    /// The file could not be opened once more.
+    pub(crate) fn read(&self) -> Result<Reader<'_>> {
+        self.readers.lend()
+    }
+
+    /// Runs one change in the writer's next transaction and waits until it is durable.
+    ///
+    /// # Errors
+    /// What `run` returned, or that the writer cannot take or keep it.
+    pub(crate) fn write<T: Send + 'static>(
+        &self,
+        run: impl FnMut(&mut Unit<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, wait) = std::sync::mpsc::sync_channel(1);
+        self.writer.submit(0, run, move |result| {
+            // The receiver below only ever stops waiting after this.
+            let _ = answer.send(result);
+        })?;
+        wait.recv()
+            .map_err(|_| Error::internal("the writer ended before it answered"))?
+    }
+
+    /// Finishes what is queued, checkpoints and closes. Returns when the file is whole by itself.
+    pub(crate) fn close(&self) {
+        self.writer.stop();
+        self.readers.close();
+    }
+}
+
+/// An unexpected SQLite error is a bug or a broken machine, never the caller's fault.
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Error {
+        match error.sqlite_error_code() {
+            Some(
+                rusqlite::ErrorCode::DiskFull
+                | rusqlite::ErrorCode::DatabaseBusy
+                | rusqlite::ErrorCode::DatabaseLocked,
+            ) => {
+                log::warn!("the database cannot take a change now: {error}");
+                Error::Unavailable {
+                    retry_after_secs: 5,
+                }
+            }
+            _ => Error::internal(error),
+        }
+    }
+}
+
+/// Whether an insert or update broke a UNIQUE or PRIMARY KEY constraint.
+fn is_unique_violation(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+    error.sqlite_error().is_some_and(|e| {
+        [SQLITE_CONSTRAINT_UNIQUE, SQLITE_CONSTRAINT_PRIMARYKEY].contains(&e.extended_code)
+    })
+}

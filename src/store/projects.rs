@@ -1,0 +1,326 @@
+//! Projects, their teams and their options.
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use serde_json::{Value, json};
+
+use super::audit::{self, Entry};
+use super::is_unique_violation;
+use super::snapshot::{ProjectState, Touched};
+use super::writer::Unit;
+use crate::domain::actor::Actor;
+use crate::domain::id::{OrganizationId, ProjectId, TeamId};
+use crate::domain::key::random_hex_32;
+use crate::domain::origin::AllowedDomains;
+use crate::domain::slug::{IdOrSlug, Slug};
+use crate::domain::time::Timestamp;
+use crate::domain::{Error, Result};
+
+/// The option with the allowed domains, one pattern per line.
+pub(crate) const OPTION_ORIGINS: &str = "sentry:origins";
+/// The option that switches the localhost filter on.
+pub(crate) const OPTION_FILTER_LOCALHOST: &str = "filters:localhost";
+
+/// A project as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Project {
+    pub(crate) id: ProjectId,
+    pub(crate) organization: OrganizationId,
+    pub(crate) slug: Slug,
+    pub(crate) name: String,
+    pub(crate) platform: Option<String>,
+    pub(crate) first_event: Option<Timestamp>,
+    pub(crate) security_token: String,
+    pub(crate) created: Timestamp,
+}
+
+/// A project about to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct NewProject {
+    pub(crate) organization: OrganizationId,
+    /// Chosen, so that deployed DSNs go on working; else the next one.
+    pub(crate) id: Option<ProjectId>,
+    pub(crate) slug: Slug,
+    pub(crate) name: String,
+    pub(crate) platform: Option<String>,
+}
+
+pub(super) const COLUMNS: &str = "project.id, project.organization_id, project.slug, project.name, \
+     project.platform, project.first_event_us, project.security_token, project.created_us";
+
+pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Project> {
+    Ok(Project {
+        id: ProjectId(row.get("id")?),
+        organization: OrganizationId(row.get("organization_id")?),
+        slug: Slug::stored(row.get("slug")?),
+        name: row.get("name")?,
+        platform: row.get("platform")?,
+        first_event: row
+            .get::<_, Option<i64>>("first_event_us")?
+            .map(Timestamp::from_us),
+        security_token: row.get("security_token")?,
+        created: Timestamp::from_us(row.get("created_us")?),
+    })
+}
+
+pub(crate) fn find(
+    connection: &Connection,
+    organization: OrganizationId,
+    project: &IdOrSlug,
+) -> rusqlite::Result<Option<Project>> {
+    let (condition, value): (_, &dyn rusqlite::ToSql) = match project {
+        IdOrSlug::Id(id) => ("id = :project", id),
+        IdOrSlug::Slug(slug) => ("slug = :project", slug),
+    };
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM project WHERE organization_id = :organization AND {condition}"
+        ))?
+        .query_row(
+            named_params! { ":organization": organization.0, ":project": value },
+            from_row,
+        )
+        .optional()
+}
+
+/// The ids of the teams that have the project.
+pub(crate) fn list_team_ids(
+    connection: &Connection,
+    project: ProjectId,
+) -> rusqlite::Result<Vec<TeamId>> {
+    connection
+        .prepare_cached(
+            "SELECT team_id FROM project_team WHERE project_id = :project ORDER BY team_id",
+        )?
+        .query_map([project.0], |row| row.get(0).map(TeamId))?
+        .collect()
+}
+
+/// # Errors
+/// `Conflict` on `id` or `slug`: another project has it.
+pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewProject) -> Result<ProjectId> {
+    if let Some(id) = new.id {
+        let taken = unit
+            .prepare_cached("SELECT 1 FROM project WHERE id = :id")?
+            .exists([id.0])?;
+        if taken {
+            return Err(Error::Conflict {
+                text: format!("A project with the id {id} already exists."),
+                field: Some("id".to_owned()),
+            });
+        }
+    }
+    unit.prepare_cached(
+        "INSERT INTO project (id, organization_id, slug, name, platform, security_token, created_us)
+         VALUES (:id, :organization, :slug, :name, :platform, :security_token, :created)",
+    )?
+    .execute(named_params! {
+        ":id": new.id.map(|id| id.0),
+        ":organization": new.organization.0,
+        ":slug": new.slug.as_str(),
+        ":name": new.name,
+        ":platform": new.platform,
+        ":security_token": random_hex_32(),
+        ":created": actor.at.us(),
+    })
+    .map_err(|error| {
+        if is_unique_violation(&error) {
+            Error::Conflict {
+                text: "A project with this slug already exists.".to_owned(),
+                field: Some("slug".to_owned()),
+            }
+        } else {
+            error.into()
+        }
+    })?;
+    let id = ProjectId(unit.last_insert_rowid());
+    unit.touch(Touched::Project(id));
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(new.organization),
+            event: "project.create",
+            target: id.0,
+            data: json!({ "slug": new.slug.as_str(), "name": new.name }),
+        },
+    )?;
+    Ok(id)
+}
+
+/// Changes name and platform; `None` leaves one as it is.
+pub(crate) fn update(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    project: &Project,
+    name: Option<&str>,
+    platform: Option<&str>,
+) -> Result<()> {
+    unit.prepare_cached(
+        "UPDATE project SET name = coalesce(:name, name), platform = coalesce(:platform, platform)
+         WHERE id = :id",
+    )?
+    .execute(named_params! { ":name": name, ":platform": platform, ":id": project.id.0 })?;
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(project.organization),
+            event: "project.edit",
+            target: project.id.0,
+            data: json!({ "name": name, "platform": platform }),
+        },
+    )?;
+    Ok(())
+}
+
+/// Gives a project to a team; whether it had it not.
+pub(crate) fn add_team(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    organization: OrganizationId,
+    project: ProjectId,
+    team: TeamId,
+) -> Result<bool> {
+    let added = unit
+        .prepare_cached(
+            "INSERT INTO project_team (project_id, team_id) VALUES (:project, :team) ON CONFLICT DO NOTHING",
+        )?
+        .execute(named_params! { ":project": project.0, ":team": team.0 })?;
+    if added > 0 {
+        audit::record(
+            unit,
+            actor,
+            Entry {
+                organization: Some(organization),
+                event: "project-team.add",
+                target: project.0,
+                data: json!({ "team_id": team.0 }),
+            },
+        )?;
+    }
+    Ok(added > 0)
+}
+
+/// The stored options of a project, by name.
+pub(crate) fn list_options(
+    connection: &Connection,
+    project: ProjectId,
+) -> Result<Vec<(String, Value)>> {
+    let rows: Vec<(String, String)> = connection
+        .prepare_cached(
+            "SELECT name, value FROM project_option WHERE project_id = :project ORDER BY name",
+        )?
+        .query_map([project.0], |row| Ok((row.get("name")?, row.get("value")?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    rows.into_iter()
+        .map(|(name, value)| Ok((name, serde_json::from_str(&value).map_err(Error::internal)?)))
+        .collect()
+}
+
+/// Sets an option; whether that changed it. The caller has checked name and value.
+pub(crate) fn set_option(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    project: &Project,
+    name: &str,
+    value: &Value,
+) -> Result<bool> {
+    let changed = unit
+        .prepare_cached(
+            "INSERT INTO project_option (project_id, name, value) VALUES (:project, :name, :value)
+             ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
+        )?
+        .execute(named_params! {
+            ":project": project.id.0,
+            ":name": name,
+            ":value": value.to_string(),
+        })?;
+    if changed > 0 {
+        unit.touch(Touched::Project(project.id));
+        audit::record(
+            unit,
+            actor,
+            Entry {
+                organization: Some(project.organization),
+                event: "project.edit",
+                target: project.id.0,
+                data: json!({ name: value }),
+            },
+        )?;
+    }
+    Ok(changed > 0)
+}
+
+/// Writes down when the first event came, once.
+pub(crate) fn set_first_event(
+    connection: &Connection,
+    project: ProjectId,
+    at: Timestamp,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE project SET first_event_us = :at WHERE id = :id AND first_event_us IS NULL",
+        )?
+        .execute(named_params! { ":at": at.us(), ":id": project.0 })
+        .map(drop)
+}
+
+/// What ingestion needs to know of every project.
+pub(super) fn list_states(connection: &Connection) -> rusqlite::Result<Vec<ProjectState>> {
+    connection
+        .prepare_cached(&states_sql(""))?
+        .query_map(states_params(None).as_slice(), state_from_row)?
+        .collect()
+}
+
+/// What ingestion needs to know of one project.
+pub(super) fn find_state(
+    connection: &Connection,
+    id: ProjectId,
+) -> rusqlite::Result<Option<ProjectState>> {
+    connection
+        .prepare_cached(&states_sql("WHERE project.id = :id"))?
+        .query_row(states_params(Some(&id.0)).as_slice(), state_from_row)
+        .optional()
+}
+
+fn states_sql(condition: &str) -> String {
+    format!(
+        "SELECT project.id, project.first_event_us IS NOT NULL AS has_events,
+                origins.value AS origins, localhost.value AS localhost
+         FROM project
+         LEFT JOIN project_option AS origins
+             ON origins.project_id = project.id AND origins.name = :origins
+         LEFT JOIN project_option AS localhost
+             ON localhost.project_id = project.id AND localhost.name = :localhost
+         {condition}"
+    )
+}
+
+fn states_params(id: Option<&i64>) -> Vec<(&'static str, &dyn rusqlite::ToSql)> {
+    let mut params: Vec<(&'static str, &dyn rusqlite::ToSql)> = vec![
+        (":origins", &OPTION_ORIGINS),
+        (":localhost", &OPTION_FILTER_LOCALHOST),
+    ];
+    if let Some(id) = id {
+        params.push((":id", id));
+    }
+    params
+}
+
+fn state_from_row(row: &Row<'_>) -> rusqlite::Result<ProjectState> {
+    let option = |name: &str| -> rusqlite::Result<Option<Value>> {
+        let text: Option<String> = row.get(name)?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    };
+    let allowed_domains = match option("origins")? {
+        Some(Value::String(lines)) => AllowedDomains::parse(&lines),
+        _ => AllowedDomains::Any,
+    };
+    Ok(ProjectState::new(
+        ProjectId(row.get("id")?),
+        allowed_domains,
+        option("localhost")? == Some(Value::Bool(true)),
+        row.get("has_events")?,
+    ))
+}

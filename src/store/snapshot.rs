@@ -1,0 +1,227 @@
+//! What ingestion needs to know of keys and projects, in memory, so that nothing before the writer touches
+//! SQLite.
+//!
+//! Only the writer's thread changes it: after a COMMIT it reads anew what the jobs touched, before any answer
+//! of that batch leaves, so a change holds for the very next request after its answer. A commit of another
+//! process makes it read everything anew.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rusqlite::Connection;
+
+use super::{client_keys, ledger, projects};
+use crate::domain::id::{KeyId, ProjectId};
+use crate::domain::key::{ClientKey, PublicKey, RateLimit};
+use crate::domain::origin::AllowedDomains;
+use crate::domain::window::KeyWindow;
+
+/// What governs the items of a project.
+#[derive(Debug)]
+pub(crate) struct ProjectState {
+    pub(crate) id: ProjectId,
+    pub(crate) allowed_domains: AllowedDomains,
+    /// The inbound filter `filters:localhost`.
+    pub(crate) filter_localhost: bool,
+    has_events: AtomicBool,
+}
+
+impl ProjectState {
+    /// Whether the project's first event is on disk.
+    pub(crate) fn has_events(&self) -> bool {
+        self.has_events.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_has_events(&self) {
+        self.has_events.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What governs the items of a key.
+#[derive(Debug)]
+pub(crate) struct KeyState {
+    pub(crate) id: KeyId,
+    pub(crate) project: ProjectId,
+    pub(crate) public: PublicKey,
+    pub(crate) active: bool,
+    pub(crate) limit: Option<RateLimit>,
+    /// Shared with the state before it, as long as the window's length stays.
+    pub(crate) window: Arc<KeyWindow>,
+}
+
+/// What a job changed that the snapshot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Touched {
+    /// A project's options, or that it is new.
+    Project(ProjectId),
+    /// A key, new, changed or gone.
+    Key(PublicKey),
+}
+
+/// Keys and projects by what requests name them by.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    projects: Shards<ProjectId, ProjectState>,
+    keys: Shards<PublicKey, KeyState>,
+}
+
+impl Snapshot {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Snapshot> {
+        let snapshot = Snapshot {
+            projects: Shards::new(),
+            keys: Shards::new(),
+        };
+        snapshot.reload(connection)?;
+        Ok(snapshot)
+    }
+
+    pub(crate) fn key(&self, public: &PublicKey) -> Option<Arc<KeyState>> {
+        self.keys.get(public)
+    }
+
+    pub(crate) fn project(&self, id: ProjectId) -> Option<Arc<ProjectState>> {
+        self.projects.get(&id)
+    }
+
+    /// Reads everything anew and lets go of what is no longer there. The rate limits' counters live on.
+    pub(super) fn reload(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let projects = projects::list_states(connection)?;
+        let keys = client_keys::list_all(connection)?;
+        let windows = ledger::list_windows(connection)?;
+        self.projects
+            .replace_all(projects.into_iter().map(|state| (state.id, state)));
+        let states: Vec<_> = keys
+            .into_iter()
+            .map(|key| {
+                let stored = key
+                    .rate_limit
+                    .and_then(|limit| windows.get(&(key.id, limit.window_secs)))
+                    .copied();
+                (key.public, self.key_state(&key, stored))
+            })
+            .collect();
+        self.keys.replace_all(states);
+        Ok(())
+    }
+
+    /// Reads one thing anew.
+    pub(super) fn refresh(
+        &self,
+        connection: &Connection,
+        touched: &Touched,
+    ) -> rusqlite::Result<()> {
+        match touched {
+            Touched::Project(id) => match projects::find_state(connection, *id)? {
+                Some(state) => self.projects.insert(*id, state),
+                None => self.projects.remove(id),
+            },
+            Touched::Key(public) => match client_keys::find_by_public(connection, *public)? {
+                Some(key) => {
+                    let stored = match key.rate_limit {
+                        Some(limit) => ledger::find_window(connection, key.id, limit.window_secs)?,
+                        None => None,
+                    };
+                    self.keys.insert(*public, self.key_state(&key, stored));
+                }
+                None => self.keys.remove(public),
+            },
+        }
+        Ok(())
+    }
+
+    /// `stored` is the newest window in the file: its number and what it used.
+    fn key_state(&self, key: &ClientKey, stored: Option<(u32, u32)>) -> KeyState {
+        let length = key.rate_limit.map(|limit| limit.window_secs);
+        let going_on = self
+            .key(&key.public)
+            .filter(|old| old.id == key.id && old.limit.map(|l| l.window_secs) == length)
+            .map(|old| Arc::clone(&old.window));
+        KeyState {
+            id: key.id,
+            project: key.project,
+            public: key.public,
+            active: key.active,
+            limit: key.rate_limit,
+            window: going_on.unwrap_or_else(|| {
+                let (number, used) = stored.unwrap_or_default();
+                Arc::new(KeyWindow::resume(number, used))
+            }),
+        }
+    }
+}
+
+impl ProjectState {
+    pub(super) fn new(
+        id: ProjectId,
+        allowed_domains: AllowedDomains,
+        filter_localhost: bool,
+        has_events: bool,
+    ) -> ProjectState {
+        ProjectState {
+            id,
+            allowed_domains,
+            filter_localhost,
+            has_events: AtomicBool::new(has_events),
+        }
+    }
+}
+
+const SHARDS: usize = 16;
+
+/// A map that many threads read and one writes now and then.
+#[derive(Debug)]
+struct Shards<K, V> {
+    hasher: RandomState,
+    shards: [RwLock<HashMap<K, Arc<V>>>; SHARDS],
+}
+
+impl<K: Hash + Eq, V> Shards<K, V> {
+    fn new() -> Shards<K, V> {
+        Shards {
+            hasher: RandomState::new(),
+            shards: std::array::from_fn(|_| RwLock::new(HashMap::new())),
+        }
+    }
+
+    fn shard_of(&self, key: &K) -> usize {
+        self.hasher.hash_one(key) as usize % SHARDS
+    }
+
+    fn get(&self, key: &K) -> Option<Arc<V>> {
+        self.shards[self.shard_of(key)]
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
+    }
+
+    fn insert(&self, key: K, value: V) {
+        self.shards[self.shard_of(&key)]
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, Arc::new(value));
+    }
+
+    fn remove(&self, key: &K) {
+        self.shards[self.shard_of(key)]
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
+    }
+
+    fn replace_all(&self, entries: impl IntoIterator<Item = (K, V)>) {
+        let mut fresh: Vec<HashMap<K, Arc<V>>> = (0..SHARDS).map(|_| HashMap::new()).collect();
+        for (key, value) in entries {
+            fresh[self.shard_of(&key)].insert(key, Arc::new(value));
+        }
+        for (shard, map) in self.shards.iter().zip(fresh) {
+            *shard.write().unwrap_or_else(PoisonError::into_inner) = map;
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Users.
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use serde_json::json;
+
+use super::audit::{self, Entry};
+use super::is_unique_violation;
+use super::writer::Unit;
+use crate::domain::actor::Actor;
+use crate::domain::id::UserId;
+use crate::domain::time::Timestamp;
+use crate::domain::{Error, Result};
+
+/// A user as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    pub(crate) id: UserId,
+    pub(crate) email: String,
+    pub(crate) name: String,
+    pub(crate) password_hash: Option<String>,
+    pub(crate) active: bool,
+    pub(crate) created: Timestamp,
+}
+
+pub(super) const COLUMNS: &str =
+    "user.id, user.email, user.name, user.password_hash, user.active, user.created_us";
+
+pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        id: UserId(row.get("id")?),
+        email: row.get("email")?,
+        name: row.get("name")?,
+        password_hash: row.get("password_hash")?,
+        active: row.get("active")?,
+        created: Timestamp::from_us(row.get("created_us")?),
+    })
+}
+
+pub(crate) fn find(connection: &Connection, id: UserId) -> rusqlite::Result<Option<User>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM user WHERE id = :id"))?
+        .query_row([id.0], from_row)
+        .optional()
+}
+
+/// Looked up without case.
+pub(crate) fn find_by_email(
+    connection: &Connection,
+    email: &str,
+) -> rusqlite::Result<Option<User>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM user WHERE email = :email"))?
+        .query_row([email], from_row)
+        .optional()
+}
+
+/// # Errors
+/// `Conflict` on `email`: another user has it.
+pub(crate) fn create(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    email: &str,
+    name: &str,
+    password_hash: Option<&str>,
+) -> Result<UserId> {
+    unit.prepare_cached(
+        "INSERT INTO user (email, name, password_hash, created_us) VALUES (:email, :name, :hash, :created)",
+    )?
+    .execute(named_params! {
+        ":email": email,
+        ":name": name,
+        ":hash": password_hash,
+        ":created": actor.at.us(),
+    })
+    .map_err(|error| {
+        if is_unique_violation(&error) {
+            Error::Conflict {
+                text: format!("A user with the email {email} already exists."),
+                field: Some("email".to_owned()),
+            }
+        } else {
+            error.into()
+        }
+    })?;
+    let id = UserId(unit.last_insert_rowid());
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: None,
+            event: "user.create",
+            target: id.0,
+            data: json!({ "email": email }),
+        },
+    )?;
+    Ok(id)
+}
+
+/// Changes name and password; `None` leaves one as it is.
+pub(crate) fn update(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    user: UserId,
+    name: Option<&str>,
+    password_hash: Option<&str>,
+) -> Result<()> {
+    unit.prepare_cached(
+        "UPDATE user SET name = coalesce(:name, name), password_hash = coalesce(:hash, password_hash)
+         WHERE id = :id",
+    )?
+    .execute(named_params! { ":name": name, ":hash": password_hash, ":id": user.0 })?;
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: None,
+            event: "user.edit",
+            target: user.0,
+            data: json!({ "name": name, "password_changed": password_hash.is_some() }),
+        },
+    )?;
+    Ok(())
+}
