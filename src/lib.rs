@@ -1,4 +1,6 @@
-//! Picket.
-#![allow(dead_code)]
+//! Picket: a Sentry-compatible server in one binary with one SQLite file.
+
 mod domain;
-mod http;
+pub mod http;
+
+pub use domain::time::{Clock, Timestamp};
