@@ -1,6 +1,10 @@
-//! Picket.
-#![allow(dead_code)]
+//! Picket: a Sentry-compatible server in one binary with one SQLite file.
+
+mod app;
 mod domain;
+pub mod http;
+mod ingest;
 mod store;
 
-pub mod http;
+pub use app::{App, ApplyFile, Settings};
+pub use domain::time::{Clock, Timestamp};
