@@ -6,5 +6,5 @@ pub mod http;
 mod ingest;
 mod store;
 
-pub use app::{App, ApplyFile, Settings};
+
 pub use domain::time::{Clock, Timestamp};
