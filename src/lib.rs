@@ -1,10 +1,8 @@
 //! Picket: a Sentry-compatible server in one binary with one SQLite file.
 
-mod app;
+mod apply;
 mod domain;
 pub mod http;
-mod ingest;
 mod store;
 
-pub use app::{App, ApplyFile, Settings};
 pub use domain::time::{Clock, Timestamp};
