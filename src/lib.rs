@@ -1,8 +1,10 @@
 //! Picket: a Sentry-compatible server in one binary with one SQLite file.
 
+mod app;
 mod apply;
 mod domain;
 pub mod http;
+mod ingest;
 mod store;
 
 pub use domain::time::{Clock, Timestamp};
