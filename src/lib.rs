@@ -1,6 +1,7 @@
 //! Picket: a Sentry-compatible server in one binary with one SQLite file.
 
 mod app;
+mod apply;
 mod domain;
 pub mod http;
 mod ingest;
