@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::apply;
 use crate::domain::dsn::UrlPrefix;
-use crate::domain::time::Clock;
+use crate::domain::time::{Clock, Timestamp};
 use crate::http::{
     Class, LaneSet, Method, Refusal, Request, Responder, Response, Server, Service,
     Settings as HttpSettings,
@@ -82,6 +83,7 @@ pub struct App {
     server: Server,
     store: Arc<Store>,
     url_prefix: UrlPrefix,
+    applied: Option<apply::Report>,
 }
 
 impl App {
@@ -99,6 +101,11 @@ impl App {
         let url_prefix = match settings.url_prefix {
             Some(prefix) => prefix,
             None => UrlPrefix::parse(&format!("http://{address}")).map_err(StartError)?,
+        };
+
+        let applied = match &settings.apply {
+            Some(file) => Some(apply_file(&store, file, &url_prefix, clock.now())?),
+            None => None,
         };
 
         let body_bytes_max = settings.body_bytes_max;
@@ -131,6 +138,7 @@ impl App {
             server,
             store,
             url_prefix,
+            applied,
         })
     }
 
@@ -140,6 +148,11 @@ impl App {
 
     pub fn url_prefix(&self) -> &UrlPrefix {
         &self.url_prefix
+    }
+
+    /// What the apply file changed, if there was one.
+    pub(crate) fn applied(&self) -> Option<&apply::Report> {
+        self.applied.as_ref()
     }
 
     /// Stops in order; true when everything in flight was finished within the time.
@@ -152,6 +165,16 @@ impl App {
         self.store.close();
         finished
     }
+}
+
+fn apply_file(
+    store: &Store,
+    file: &ApplyFile,
+    url_prefix: &UrlPrefix,
+    now: Timestamp,
+) -> Result<apply::Report, StartError> {
+    apply::run(store, &file.text, &file.name, url_prefix, now)
+        .map_err(|error| StartError(error.to_string()))
 }
 
 /// The one thing that the transport asks about a request before it has it whole.
