@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use picket::Clock;
 use picket::http::{
@@ -31,7 +31,7 @@ impl Service for Toy {
             "/panic" => panic!("as asked"),
             "/forget" => drop(responder),
             "/close" => responder.close(),
-            "/later" => {
+            "/later" | "/ingest/later" => {
                 let pause = Duration::from_millis(number("ms"));
                 thread::spawn(move || {
                     thread::sleep(pause);
@@ -237,4 +237,13 @@ pub(crate) fn ask(server: &Server, bytes: impl AsRef<[u8]>) -> Answer {
     let mut client = Client::connect(server.local_addr());
     client.send(bytes);
     client.answer()
+}
+
+/// Waits for what must come soon.
+pub(crate) fn until(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain");
+        thread::sleep(Duration::from_millis(2));
+    }
 }
