@@ -335,6 +335,7 @@ impl Shared {
 
     /// Connects and sees a first request answered.
     fn open_lane(&self) -> io::Result<Lane> {
+        see_descriptors_to_spare()?;
         let stream = UnixStream::connect(&self.socket)?;
         let slot = Arc::new(Slot(Mutex::new(Some(Content::Verify))));
         let key = loop {
@@ -595,6 +596,14 @@ fn parse_answer(head: &[u8]) -> io::Result<(u16, bool, usize)> {
         }
     }
     Ok((status, close, length))
+}
+
+/// `tiny_http` accepts no connection ever again once it could not accept one, so a lane is tried only while there
+/// is more than the three descriptors that it takes.
+fn see_descriptors_to_spare() -> io::Result<()> {
+    let pairs = [UnixStream::pair()?, UnixStream::pair()?];
+    drop(pairs);
+    Ok(())
 }
 
 /// A new directory that only this user can enter.

@@ -132,3 +132,49 @@ fn a_client_that_still_sends_can_read_its_refusal() {
     assert_eq!(client.answer().status, 413);
     assert!(client.is_closed());
 }
+
+/// Requests with a few bytes changed, dropped, doubled or exchanged. Whatever they say, an answer is well-formed,
+/// the lanes hold, and the next client is served.
+#[test]
+fn mangled_requests_break_nothing() {
+    const SEEDS: [&str; 3] = [
+        "POST /ingest/echo?a=b HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Foo\r\nContent-Length: 11\r\n\r\nhello world",
+        "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nT: t\r\n\r\n",
+        "GET http://x/echo HTTP/1.0\r\nConnection: keep-alive\r\nX-Forwarded-For: 1.2.3.4\r\n\r\nHEAD / HTTP/1.1\r\nHost: x\r\n\r\n",
+    ];
+    const BYTES: &[u8] = b"\0\t\r\n :;,/?#%0159aAfFxX-_\x7f\x80\xff";
+    let server = start(settings());
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |limit: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state >> 33).expect("31 bits") % limit
+    };
+    for round in 0..3000 {
+        let mut bytes = SEEDS[round % SEEDS.len()].as_bytes().to_vec();
+        for _ in 0..=below(4) {
+            let (at, other) = (below(bytes.len()), below(bytes.len()));
+            match below(5) {
+                0 => bytes[at] = BYTES[below(BYTES.len())],
+                1 => bytes.insert(at, BYTES[below(BYTES.len())]),
+                2 => drop(bytes.remove(at)),
+                3 => bytes.swap(at, other),
+                _ => {
+                    let part = bytes[at.min(other)..at.max(other)].to_vec();
+                    bytes.splice(at..at, part);
+                }
+            }
+        }
+        let mut client = Client::connect(server.local_addr());
+        client.send(&bytes);
+        client.finish();
+        while let Some(head) = client.head() {
+            assert!(head.starts_with("HTTP/1.1 "), "{head:?} to {bytes:?}");
+            client.forget_body();
+        }
+    }
+    assert_eq!(ask(&server, "GET / HTTP/1.0\r\n\r\n").text(), "ok");
+    assert_eq!(server.metrics().lanes_broken, 0);
+    assert_eq!(server.metrics().handler_panics, 0);
+}

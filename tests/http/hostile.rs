@@ -60,7 +60,14 @@ struct Footprint {
 }
 
 impl Victim {
+    /// A running server with all its lanes open.
     fn start(descriptors: Option<u64>) -> Victim {
+        let victim = Victim::start_cold(descriptors);
+        victim.warm_up();
+        victim
+    }
+
+    fn start_cold(descriptors: Option<u64>) -> Victim {
         let directory = tempfile::tempdir().expect("a directory");
         let address_file = directory.path().join("address");
         let mut command = Command::new(std::env::current_exe().expect("this program"));
@@ -82,13 +89,11 @@ impl Victim {
             assert!(Instant::now() < deadline, "the child does not serve");
             thread::sleep(Duration::from_millis(5));
         };
-        let victim = Victim {
+        Victim {
             process,
             address,
             _directory: directory,
-        };
-        victim.warm_up();
-        victim
+        }
     }
 
     /// Opens all lanes, and lets the allocator take what it takes for a few connections.
@@ -352,4 +357,36 @@ fn without_descriptors_the_server_waits_for_better_times() {
     assert_eq!(client.get("/ingest/echo").status, 200);
     drop(client);
     victim.settle(20, before.threads, before.descriptors);
+}
+
+#[test]
+fn lanes_that_could_not_be_opened_are_opened_later() {
+    let victim = Victim::start_cold(None);
+    let cold = victim.footprint();
+    drop(victim);
+    let victim = Victim::start_cold(Some(cold.descriptors as u64 + 5));
+    for _ in 0..3 {
+        let request = b"GET /later?ms=20 HTTP/1.1\r\nHost: x\r\n\r\n";
+        let mut flood = clients(victim.address, 50, request);
+        thread::sleep(Duration::from_millis(200));
+        // Some were closed to make room for others; nobody got a wrong answer.
+        let answers = flood.iter_mut().filter_map(Client::try_answer);
+        assert!(answers.into_iter().all(|answer| answer.status == 200));
+        drop(flood);
+        victim.settle(20, usize::MAX, usize::MAX);
+    }
+    let mut client = Client::connect(victim.address);
+    assert_eq!(client.get("/later?ms=1").status, 200);
+    drop(client);
+    // With room again, the missing lanes open as in any server.
+    let pid = rustix::process::Pid::from_raw(victim.process.id() as i32);
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.current.map(|current| current.min(1000));
+    rustix::process::prlimit(pid, Resource::Nofile, limit).expect("a higher limit");
+    let before = victim.footprint().descriptors;
+    victim.warm_up();
+    assert!(
+        victim.footprint().descriptors >= before + 3,
+        "no lane was opened"
+    );
 }

@@ -7,7 +7,7 @@ mod limits;
 mod serving;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -224,6 +224,27 @@ impl Client {
 
     pub(crate) fn answer(&mut self) -> Answer {
         self.try_answer().expect("an answer, not the end")
+    }
+
+    /// Sends no more, but still reads.
+    pub(crate) fn finish(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Reads on to where another head may start: for answers whose length depends on a request that cannot be told.
+    pub(crate) fn forget_body(&mut self) {
+        let marker = b"HTTP/1.1 ";
+        loop {
+            let next = self.read.windows(marker.len()).position(|w| w == marker);
+            if let Some(at) = next {
+                self.read.drain(..at);
+                return;
+            }
+            if !self.fill() {
+                self.read.clear();
+                return;
+            }
+        }
     }
 
     /// Whether the server closed, with nothing more to say.
