@@ -81,6 +81,11 @@ impl Server {
         }
     }
 
+    /// Starts the product alone, on a file and a clock of the caller's.
+    pub(crate) fn start_app(file: &Path, apply: &str, clock: Clock) -> App {
+        App::start(settings(file, apply), clock).expect("the server starts")
+    }
+
     /// Stops and starts again on the same file.
     pub(crate) fn restart(&mut self) {
         self.stop();
