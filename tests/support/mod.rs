@@ -181,7 +181,7 @@ impl Server {
         let packed: Vec<u8> = self
             .database()
             .query_row(
-                "SELECT payload FROM event WHERE lower(hex(event_id)) = ?1",
+                "SELECT payload FROM event WHERE event_id = unhex(?1)",
                 [event_id],
                 |row| row.get(0),
             )
