@@ -7,4 +7,7 @@ pub mod http;
 mod ingest;
 mod store;
 
+pub use app::{App, ApplyFile, Settings, StartError};
+pub use domain::dsn::UrlPrefix;
 pub use domain::time::{Clock, Timestamp};
+pub use store::connection::Durability;

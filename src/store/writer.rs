@@ -527,10 +527,13 @@ impl WriterThread {
     }
 
     fn watch_wal(&mut self) {
-        self.connection.wal_hook(Some(|_: &mut Wal, pages: i32| {
+        let set = self.connection.wal_hook(Some(|_: &mut Wal, pages: i32| {
             WAL_PAGES.set(pages);
             Ok(())
         }));
+        if let Err(error) = set {
+            log::warn!("the write-ahead log will only be copied into the file at the end: {error}");
+        }
     }
 
     fn reopen(&mut self) {
