@@ -328,8 +328,12 @@ fn read_file(file: &Path, config: &mut Config) -> Result<(), String> {
     let shown = file.display();
     let text = std::fs::read_to_string(file)
         .map_err(|error| format!("cannot read the settings file {shown}: {error}"))?;
-    let line_of =
-        |offset: usize| 1 + text.as_bytes()[..offset].iter().filter(|b| **b == b'\n').count();
+    let line_of = |offset: usize| {
+        1 + text.as_bytes()[..offset]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count()
+    };
     let table = DeTable::parse(&text).map_err(|error| {
         let line = line_of(error.span().map_or(0, |span| span.start));
         let message = error.message().trim_end().replace('\n', "; ");
@@ -339,8 +343,7 @@ fn read_file(file: &Path, config: &mut Config) -> Result<(), String> {
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, value) in entries {
         let name = key.get_ref().as_ref();
-        let wrong =
-            |text: &str| format!("{shown}:{}: {name}: {text}", line_of(key.span().start));
+        let wrong = |text: &str| format!("{shown}:{}: {name}: {text}", line_of(key.span().start));
         let setting = SETTINGS
             .iter()
             .find(|setting| setting.name == name)
