@@ -1,6 +1,8 @@
-//! Picket.
+//! Picket: a Sentry-compatible server in one binary with one SQLite file.
 #![allow(dead_code)]
+
 mod domain;
+pub mod http;
 mod store;
 
-pub mod http;
+pub use domain::time::{Clock, Timestamp};

@@ -1,1 +1,657 @@
+//! The public socket. Everything that a client can do wrong, slowly or too often ends here.
+//!
+//! One thread per connection with a small stack, a hard cap on their number. A request is read whole, under
+//! limits and deadlines, before anything else sees it; then it goes over a lane, and its answer is relayed under a
+//! deadline of its own. So handlers never wait for a client, and one client never for another.
+//!
+//! Invariants:
+//! - the next request of a connection is read when the last was answered; what came early stays in the buffer;
+//! - after a refusal the connection closes, because nobody knows any more where a next request would start;
+//! - fields named `x-picket-*` come from the gate alone;
+//! - every answer, refusals included, carries an `X-Request-Id`;
+//! - no failure of one connection (no descriptor, no thread, no memory budget) reaches another or the accept loop.
+//!
+//! It holds no table of routes: `app` decides the [`Class`] of a request. It knows no deadline for handlers, whose
+//! answers may be deferred; whoever defers answers keeps time.
 
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::domain::time::{Clock, Timestamp};
+
+use self::body::{Limits, Received, Whole, busy};
+use self::budget::{Budget, Held};
+use self::head::{Framing, Scanner};
+use self::socket::{Incoming, Read};
+use self::table::{Entry, Table};
+use super::lanes::{Answer, Failure, Handover, Lanes, Outgoing, exchange, field};
+use super::metrics::Counters;
+use super::server::{Classify, PER_ADDRESS_MAX_DEFAULT};
+use super::{Class, LaneSet, Method, Refusal, Response, Settings, lock, wire};
+
+mod body;
+mod budget;
+mod head;
+mod socket;
+mod table;
+
+/// Enough for a head's fields, a refusal and its JSON; measured use is below a third.
+const STACK_BYTES: usize = 128 * 1024;
+/// After a failure to accept that closing a connection may cure.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+/// What a refused client may still send before the connection is closed under it.
+const DRAIN_BYTES_MAX: usize = 1024 * 1024;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// Answers up to this length do not count against the outbound budget.
+const SMALL_ANSWER_BYTES: usize = 16 * 1024;
+/// How long a large answer waits for slow readers to be cut.
+const OUTBOUND_WAIT: Duration = Duration::from_secs(1);
+
+/// Descriptors that a lane needs: the gate's end and two of `tiny_http`'s.
+const DESCRIPTORS_PER_LANE: u64 = 3;
+/// Descriptors kept for spooled bodies, the database and the rest of the process.
+const DESCRIPTORS_KEPT: u64 = 384;
+
+/// Raises the soft descriptor limit as far as the settings need it, and lowers the settings to what it can carry.
+pub(super) fn fit_to_descriptors(settings: &mut Settings) {
+    let lanes = settings.ingest_lanes_max + settings.general_lanes_max;
+    let for_lanes = lanes as u64 * DESCRIPTORS_PER_LANE;
+    let needed = settings.connections_max as u64 + for_lanes + DESCRIPTORS_KEPT;
+    let mut limit = getrlimit(Resource::Nofile);
+    let Some(current) = limit.current.filter(|current| *current < needed) else {
+        return;
+    };
+    let wanted = limit.maximum.map_or(needed, |maximum| maximum.min(needed));
+    limit.current = Some(wanted);
+    let available = match setrlimit(Resource::Nofile, limit) {
+        Ok(()) => wanted,
+        Err(error) => {
+            log::warn!("the limit of open files could not be raised: {error}");
+            current
+        }
+    };
+    if available >= needed {
+        return;
+    }
+    // A third each for lanes and the rest at most, so that a low limit leaves some of everything.
+    let kept = DESCRIPTORS_KEPT.min(available / 3);
+    let for_lanes = for_lanes.min((available - kept) / 2);
+    let share = |lanes_max: usize| {
+        let share = for_lanes * lanes_max as u64 / (lanes as u64 * DESCRIPTORS_PER_LANE).max(1);
+        usize::try_from(share).unwrap_or(usize::MAX).max(2)
+    };
+    settings.ingest_lanes_max = share(settings.ingest_lanes_max).min(settings.ingest_lanes_max);
+    settings.general_lanes_max = share(settings.general_lanes_max).min(settings.general_lanes_max);
+    let connections = usize::try_from(available - kept - for_lanes).unwrap_or(usize::MAX);
+    settings.connections_max = settings.connections_max.min(connections.max(1));
+    log::warn!(
+        "only {available} open files are allowed, so at most {} connections are served",
+        settings.connections_max
+    );
+}
+
+/// The accept loop and its connections.
+pub(super) struct Gate {
+    shared: Arc<Shared>,
+    local_addr: SocketAddr,
+    acceptor: Mutex<Option<JoinHandle<()>>>,
+    /// Shut down to wake the accept loop.
+    wake: UnixStream,
+}
+
+/// What all connections share.
+struct Shared {
+    settings: Settings,
+    limits: Limits,
+    outbound: Arc<Budget>,
+    clock: Clock,
+    classify: Arc<Classify>,
+    lanes: [Arc<Lanes>; 2],
+    table: Arc<Table>,
+    counters: Arc<Counters>,
+}
+
+impl Gate {
+    /// # Errors
+    /// The listener has no address, or the accept loop's thread cannot be started.
+    pub(super) fn start(
+        listener: TcpListener,
+        settings: Settings,
+        clock: Clock,
+        classify: Arc<Classify>,
+        lanes: [Arc<Lanes>; 2],
+        counters: Arc<Counters>,
+    ) -> io::Result<Gate> {
+        let local_addr = listener.local_addr()?;
+        // Polled, so that a client that is gone before it is accepted cannot hold up the loop.
+        listener.set_nonblocking(true)?;
+        let (wake, woken) = UnixStream::pair()?;
+        let shared = Arc::new(Shared {
+            limits: Limits {
+                memory_bytes_max: settings.body_memory_bytes_max,
+                grace: settings.body_grace,
+                bytes_per_sec_min: settings.body_bytes_per_sec_min,
+                inbound: Budget::new(settings.inbound_bytes_max),
+                inbound_memory: Budget::new(settings.inbound_memory_bytes_max),
+            },
+            outbound: Budget::new(settings.outbound_bytes_max),
+            table: Arc::new(Table::new(
+                settings.connections_max,
+                settings.per_address_max,
+            )),
+            settings,
+            clock,
+            classify,
+            lanes,
+            counters,
+        });
+        let acceptor = {
+            let shared = Arc::clone(&shared);
+            thread::Builder::new()
+                .name("gate".to_owned())
+                .spawn(move || shared.accept_all(&listener, &woken))?
+        };
+        Ok(Gate {
+            shared,
+            local_addr,
+            acceptor: Mutex::new(Some(acceptor)),
+            wake,
+        })
+    }
+
+    pub(super) fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    pub(super) fn connections_open(&self) -> usize {
+        self.shared.table.len()
+    }
+
+    /// Lets nobody in any more and closes what waits at once; true when everybody else was answered before
+    /// `deadline`, after which their connections are closed.
+    pub(super) fn stop(&self, deadline: Instant) -> bool {
+        let table = &self.shared.table;
+        table.stop();
+        // It fails only if it was done before.
+        let _ = self.wake.shutdown(Shutdown::Both);
+        if let Some(acceptor) = lock(&self.acceptor).take()
+            && acceptor.join().is_err()
+        {
+            log::error!("the accept loop panicked");
+        }
+        let finished = table.wait_until_empty(deadline);
+        table.close_all();
+        finished
+    }
+}
+
+impl Shared {
+    fn accept_all(self: &Arc<Shared>, listener: &TcpListener, woken: &UnixStream) {
+        while !self.table.is_stopped() {
+            let mut ready = [
+                PollFd::new(listener, PollFlags::IN),
+                PollFd::new(woken, PollFlags::IN),
+            ];
+            if let Err(error) = poll(&mut ready, None)
+                && error != rustix::io::Errno::INTR
+            {
+                log::error!("waiting for connections failed: {error}");
+                thread::sleep(ACCEPT_PAUSE);
+                continue;
+            }
+            match listener.accept() {
+                Ok((stream, peer)) => self.admit(stream, peer.ip()),
+                Err(error) => self.survive(&error),
+            }
+        }
+    }
+
+    /// What a failure to accept asks for. The client's own failures ask for nothing.
+    fn survive(&self, error: &io::Error) {
+        use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, WouldBlock};
+        if matches!(
+            error.kind(),
+            ConnectionAborted | ConnectionReset | Interrupted | WouldBlock
+        ) {
+            return;
+        }
+        self.counters.accept_errors.add();
+        let evicted = self.table.evict();
+        log::warn!("a connection could not be accepted (room was made: {evicted}): {error}");
+        thread::sleep(ACCEPT_PAUSE);
+    }
+
+    fn admit(self: &Arc<Shared>, stream: TcpStream, peer: IpAddr) {
+        self.counters.connections_accepted.add();
+        if let Err(error) = self.set_up(&stream) {
+            log::debug!("a connection was lost at once: {error}");
+            return;
+        }
+        let entry = match self.table.admit(stream, peer, self.is_counted(peer)) {
+            Ok((entry, evicted)) => {
+                if evicted {
+                    self.counters.connections_evicted.add();
+                }
+                entry
+            }
+            Err(refused) => {
+                self.counters.connections_refused.add();
+                log::debug!("a connection was not let in: {refused:?}");
+                return;
+            }
+        };
+        let shared = Arc::clone(self);
+        let spawned = thread::Builder::new()
+            .name("connection".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || shared.serve(&entry));
+        if let Err(error) = spawned {
+            // The entry went with the closure, and the connection with it.
+            self.counters.accept_errors.add();
+            log::warn!("a connection got no thread: {error}");
+            self.table.evict();
+            thread::sleep(ACCEPT_PAUSE);
+        }
+    }
+
+    fn set_up(&self, stream: &TcpStream) -> io::Result<()> {
+        let not_zero = |timeout: Duration| Some(timeout.max(Duration::from_millis(1)));
+        // Accepted sockets inherit it from the listener on some systems.
+        stream.set_nonblocking(false)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(not_zero(self.settings.idle_timeout))?;
+        stream.set_write_timeout(not_zero(self.settings.send_timeout))
+    }
+
+    fn is_counted(&self, peer: IpAddr) -> bool {
+        let settings = &self.settings;
+        let is_exempt_loopback = settings.per_address_max == PER_ADDRESS_MAX_DEFAULT
+            && peer.to_canonical().is_loopback();
+        let is_proxy = settings.trusted_proxies.iter().any(|r| r.contains(peer));
+        !is_exempt_loopback && !is_proxy
+    }
+
+    fn lanes(&self, set: LaneSet) -> &Lanes {
+        let [ingest, general] = &self.lanes;
+        match set {
+            LaneSet::Ingest => ingest,
+            LaneSet::General => general,
+        }
+    }
+
+    /// A connection's life.
+    fn serve(&self, entry: &Entry) {
+        let mut session = Session {
+            shared: self,
+            entry,
+            incoming: Incoming::new(&entry.connection.stream),
+            lane_head: Vec::new(),
+        };
+        // A panic here is a mistake of ours or of a class' refusal; it must not take more than its connection.
+        if catch_unwind(AssertUnwindSafe(
+            || while session.serve_one() == Next::Go {},
+        ))
+        .is_err()
+        {
+            log::error!("a connection's thread panicked");
+        }
+    }
+}
+
+/// Whether a connection goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Next {
+    Go,
+    Close,
+}
+
+/// One client's connection.
+struct Session<'a> {
+    shared: &'a Shared,
+    entry: &'a Entry,
+    incoming: Incoming<'a>,
+    /// The head as it goes over the lane; kept for its capacity.
+    lane_head: Vec<u8>,
+}
+
+/// What is known of a request whose head was accepted.
+struct Accepted {
+    class: Class,
+    framing: Framing,
+    expects_continue: bool,
+    keep_alive: bool,
+    is_1_0: bool,
+    bodiless: bool,
+    received: Timestamp,
+    id: String,
+}
+
+impl Session<'_> {
+    fn serve_one(&mut self) -> Next {
+        let head_bytes = match self.read_head() {
+            Ok(Some(head_bytes)) => head_bytes,
+            Ok(None) => return Next::Close,
+            Err(refusal) => return self.refuse_head(&refusal),
+        };
+        if !self.entry.become_busy() {
+            return Next::Close;
+        }
+        let next = match self.accept_head(head_bytes) {
+            Ok(accepted) => {
+                self.incoming.consume(head_bytes);
+                self.serve_accepted(&accepted)
+            }
+            Err(refusal) => self.refuse_head(&refusal),
+        };
+        if next == Next::Go {
+            self.entry.become_waiting();
+        }
+        next
+    }
+
+    /// Waits for a whole head and tells its length; None when the connection is over.
+    fn read_head(&mut self) -> Result<Option<usize>, Refusal> {
+        let mut scanner = Scanner::default();
+        let mut deadline = None;
+        loop {
+            // An empty line before a request is nothing (RFC 9112, 2.2).
+            while deadline.is_none() && self.incoming.buffered().starts_with(b"\r\n") {
+                self.incoming.consume(2);
+            }
+            let buffered = self.incoming.buffered();
+            let read = if buffered.is_empty() {
+                match self.incoming.read_idle() {
+                    Read::TimedOut => return Ok(None),
+                    read => read,
+                }
+            } else {
+                let bytes_max = self.shared.settings.head_bytes_max;
+                if buffered != b"\r"
+                    && let Some(head_bytes) = scanner.scan(buffered, bytes_max)?
+                {
+                    return Ok(Some(head_bytes));
+                }
+                let now = Instant::now();
+                let deadline =
+                    *deadline.get_or_insert_with(|| now + self.shared.settings.head_timeout);
+                if now > deadline {
+                    return Err(Refusal::HeadTimeout);
+                }
+                self.incoming.read_before(deadline)
+            };
+            match read {
+                Read::Some => {}
+                Read::End => return Ok(None),
+                Read::TimedOut => return Err(Refusal::HeadTimeout),
+            }
+        }
+    }
+
+    /// Reads the head and writes what goes over the lane, all but the body's length and the lane's key.
+    fn accept_head(&mut self, head_bytes: usize) -> Result<Accepted, Refusal> {
+        let shared = self.shared;
+        self.lane_head.clear();
+        let head = head::parse(
+            &self.incoming.buffered()[..head_bytes],
+            shared.settings.headers_max,
+            self.entry.connection.peer,
+            &shared.settings.trusted_proxies,
+            &mut self.lane_head,
+        )?;
+        let method = Method::parse(head.method);
+        let accepted = Accepted {
+            class: (shared.classify)(&method, head.path),
+            framing: head.framing,
+            expects_continue: head.expects_continue,
+            keep_alive: head.keep_alive,
+            is_1_0: head.is_1_0,
+            bodiless: method == Method::Head,
+            received: shared.clock.now(),
+            id: new_id(),
+        };
+        let client = head.client.to_string();
+        let received_us = accepted.received.us().to_string();
+        let out = &mut self.lane_head;
+        wire::write_field(field::PEER, client.as_bytes(), out);
+        wire::write_field(field::REQUEST_ID, accepted.id.as_bytes(), out);
+        wire::write_field(field::RECEIVED_US, received_us.as_bytes(), out);
+        Ok(accepted)
+    }
+
+    fn serve_accepted(&mut self, accepted: &Accepted) -> Next {
+        let received = match self.receive_body(accepted) {
+            Ok(received) => received,
+            Err(body::Failure::Gone) => return Next::Close,
+            Err(body::Failure::Refused(refusal)) => return self.refuse(&refusal, accepted),
+        };
+        let mut held = self.shared.outbound.hold();
+        match self.exchange(accepted, received, &mut held) {
+            Ok(answer) if answer.close => Next::Close,
+            Ok(answer) => {
+                let is_large = answer.bytes.len() > SMALL_ANSWER_BYTES;
+                self.relay(&answer, accepted, is_large)
+            }
+            Err(Failure::Lost) => Next::Close,
+            Err(Failure::Busy) => self.refuse(&busy(), accepted),
+            Err(Failure::Unseen) => self.refuse(&Refusal::BrokenLane, accepted),
+        }
+    }
+
+    fn receive_body(&mut self, accepted: &Accepted) -> Result<Received, body::Failure> {
+        let bytes_max = accepted.class.body_bytes_max;
+        let must_ask = match accepted.framing {
+            Framing::Length(length) if length > bytes_max => {
+                return Err(body::too_large(bytes_max).into());
+            }
+            Framing::Length(length) => length > 0,
+            Framing::Chunked => true,
+        };
+        if must_ask && accepted.expects_continue && self.incoming.buffered().is_empty() {
+            let mut line = [IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")];
+            self.write(&mut line).map_err(|_| body::Failure::Gone)?;
+        }
+        body::receive(
+            &mut self.incoming,
+            accepted.framing,
+            bytes_max,
+            &self.shared.limits,
+            &self.shared.settings.spool_dir,
+        )
+    }
+
+    /// Sends the request over a lane. The answer's bytes are held in `held` if they are many.
+    fn exchange(
+        &mut self,
+        accepted: &Accepted,
+        received: Received,
+        held: &mut Held,
+    ) -> Result<Answer, Failure> {
+        let (shared, entry) = (self.shared, self.entry);
+        let mut file = None;
+        let mut buffered = 0;
+        let body: &[u8] = match &received.body {
+            Whole::Buffered(bytes) => {
+                buffered = *bytes;
+                &self.incoming.buffered()[..*bytes]
+            }
+            Whole::Memory(bytes) => bytes,
+            Whole::File(..) => &[],
+        };
+        if !body.is_empty() {
+            wire::write_length("Content-Length", body.len() as u64, &mut self.lane_head);
+        }
+        let (body, _held) = match received.body {
+            Whole::File(spooled, bytes) => {
+                file = Some((spooled, bytes));
+                (&[][..], received.held)
+            }
+            _ => (body, received.held),
+        };
+        shared.counters.requests.add();
+        let outgoing = Outgoing {
+            head: &mut self.lane_head,
+            body,
+            handover: Handover {
+                file,
+                refuse: accepted.class.refuse,
+            },
+            bodiless: accepted.bodiless,
+        };
+        let mut room = |bytes: usize| {
+            bytes <= SMALL_ANSWER_BYTES || shared.make_room(entry, held, bytes as u64)
+        };
+        let answer = exchange(shared.lanes(accepted.class.lanes), outgoing, &mut room);
+        self.incoming.consume(buffered);
+        answer
+    }
+
+    /// Sends an answer to the client.
+    fn relay(&mut self, answer: &Answer, accepted: &Accepted, is_large: bool) -> Next {
+        let keep_alive = accepted.keep_alive && !self.shared.table.is_stopped();
+        let mut fields = Vec::with_capacity(128);
+        wire::write_field("Date", http_date(accepted.received).as_bytes(), &mut fields);
+        wire::write_field("X-Request-Id", accepted.id.as_bytes(), &mut fields);
+        if !keep_alive {
+            wire::write_field("Connection", b"close", &mut fields);
+        } else if accepted.is_1_0 {
+            wire::write_field("Connection", b"keep-alive", &mut fields);
+        }
+        fields.extend_from_slice(b"\r\n");
+        let (head, rest) = answer.bytes.split_at(answer.head_bytes);
+        let mut slices = [
+            IoSlice::new(head),
+            IoSlice::new(&fields),
+            IoSlice::new(&rest[2..]),
+        ];
+        self.entry.mark_sending(is_large);
+        let written = self.write(&mut slices);
+        self.entry.mark_sending(false);
+        match written {
+            Ok(()) if keep_alive => Next::Go,
+            Ok(()) => Next::Close,
+            Err(error) => {
+                if error.kind() == io::ErrorKind::TimedOut {
+                    self.shared.counters.slow_readers_cut.add();
+                }
+                log::debug!("an answer was not taken: {error}");
+                Next::Close
+            }
+        }
+    }
+
+    fn write(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let settings = &self.shared.settings;
+        socket::write_all(
+            &self.entry.connection.stream,
+            slices,
+            settings.send_timeout,
+            settings.body_bytes_per_sec_min,
+        )
+    }
+
+    /// Refuses a request whose head could not be taken.
+    fn refuse_head(&mut self, refusal: &Refusal) -> Next {
+        let (method, path) = head::guess(self.incoming.buffered());
+        let method = Method::parse(method);
+        let accepted = Accepted {
+            class: (self.shared.classify)(&method, path),
+            framing: Framing::Length(0),
+            expects_continue: false,
+            keep_alive: false,
+            is_1_0: false,
+            bodiless: method == Method::Head,
+            received: self.shared.clock.now(),
+            id: new_id(),
+        };
+        self.refuse(refusal, &accepted)
+    }
+
+    /// Answers in the words of the request's class and ends the connection so that the client can read them: closing
+    /// with unread bytes would reset it.
+    fn refuse(&mut self, refusal: &Refusal, accepted: &Accepted) -> Next {
+        self.shared.counters.refused(refusal);
+        log::debug!("request {} refused: {}", accepted.id, refusal.text());
+        let mut response = (accepted.class.refuse)(refusal);
+        if let Refusal::Busy { retry_after_secs } = refusal
+            && response.header("Retry-After").is_none()
+        {
+            response = response.with_header("Retry-After", retry_after_secs.to_string());
+        }
+        let answer = answer_of(&response, accepted.bodiless);
+        let closing = Accepted {
+            keep_alive: false,
+            id: accepted.id.clone(),
+            ..*accepted
+        };
+        self.relay(&answer, &closing, false);
+        // Fails only if the client is gone, and then there is nothing to drain.
+        if self
+            .entry
+            .connection
+            .stream
+            .shutdown(Shutdown::Write)
+            .is_ok()
+        {
+            self.incoming
+                .drain(DRAIN_BYTES_MAX, Instant::now() + DRAIN_TIMEOUT);
+        }
+        Next::Close
+    }
+}
+
+impl Shared {
+    /// Finds room for a large answer, if need be at the cost of those who have been reading theirs for longest.
+    fn make_room(&self, entry: &Entry, held: &mut Held, bytes: u64) -> bool {
+        if bytes > self.outbound.max() {
+            log::error!("an answer of {bytes} bytes is longer than all answers together may be");
+            return false;
+        }
+        let deadline = Instant::now() + OUTBOUND_WAIT;
+        while !held.grow_to(bytes) {
+            if Instant::now() > deadline {
+                log::warn!("an answer found no room among those being sent");
+                return false;
+            }
+            if self.table.cut_slowest_reader(&entry.connection) {
+                self.counters.slow_readers_cut.add();
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        true
+    }
+}
+
+/// A refusal in the form of a lane's answer.
+fn answer_of(response: &Response, bodiless: bool) -> Answer {
+    let mut bytes = Vec::with_capacity(512);
+    wire::write_head(response, &mut bytes);
+    let head_bytes = bytes.len();
+    bytes.extend_from_slice(b"\r\n");
+    if !bodiless && wire::has_body(response.status) {
+        bytes.extend_from_slice(&response.body);
+    }
+    Answer {
+        bytes,
+        head_bytes,
+        close: false,
+    }
+}
+
+fn new_id() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+fn http_date(moment: Timestamp) -> String {
+    let moment = jiff::Timestamp::from_second(moment.secs()).unwrap_or_default();
+    jiff::fmt::rfc2822::DateTimePrinter::new()
+        .timestamp_to_rfc9110_string(&moment)
+        .unwrap_or_default()
+}

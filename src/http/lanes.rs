@@ -1,1 +1,615 @@
+//! The lanes: persistent private connections from the gate to `tiny_http`, each with one request in flight.
+//!
+//! `tiny_http` gives each connection a thread of a pool and can leave one of several that arrive together
+//! unserved until another closes. So a set has one thread that opens lanes, one at a time, and hands out a lane
+//! only after a request over it was answered. It opens a new one whenever somebody waits and the set is not
+//! full; lanes are not closed while idle.
+//!
+//! Who finds no free lane queues. A lane that comes free is given to the one who has waited longest, by name and
+//! under the pool's lock, so no wake-up can be lost and no newcomer overtakes; who gives up looks once more
+//! under the same lock.
+//!
+//! What cannot travel as text (a spooled file, the function that words refusals) stays in the lane's slot; the
+//! request carries the slot's key, which is random and never leaves the process, so that nobody else who
+//! reaches the private socket can have a request served. Whether the slot was emptied also tells whether a
+//! handler has seen the request, when a lane breaks.
+//!
+//! [`exchange`] is the whole hop; nothing else in the gate knows what is at the other end.
 
+use std::collections::{HashMap, VecDeque};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, IoSlice, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use memchr::memmem;
+use rustix::buffer::spare_capacity;
+
+use super::metrics::Counters;
+use super::{Refusal, Response, lock, wire};
+
+/// The names of the private fields. The gate strips all of their like from what clients send.
+pub(super) mod field {
+    /// On an answer: close the client's connection instead of answering.
+    pub(in crate::http) const CLOSE: &str = "x-picket-close";
+    /// The key of the lane's slot, 16 hex digits.
+    pub(in crate::http) const LANE: &str = "x-picket-lane";
+    pub(in crate::http) const PEER: &str = "x-picket-peer";
+    pub(in crate::http) const RECEIVED_US: &str = "x-picket-received-us";
+    pub(in crate::http) const REQUEST_ID: &str = "x-picket-request-id";
+    /// Before the name of a field whose value is percent-encoded, because it is not ASCII and `tiny_http` hangs up
+    /// on such.
+    pub(in crate::http) const ENCODED_PREFIX: &str = "x-picket-encoded-";
+}
+
+/// Lanes that a set opens at start.
+const LANES_AT_START: usize = 2;
+/// How long a new lane may take to answer for the first time. Long, because the workers may be busy.
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(5);
+/// After a lane could not be opened.
+const OPEN_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a handler gets besides the request's text.
+pub(super) struct Handover {
+    pub(super) file: Option<(File, u64)>,
+    pub(super) refuse: fn(&Refusal) -> Response,
+}
+
+enum Content {
+    Request(Handover),
+    /// The first request of a lane, answered by the transport itself.
+    Verify,
+}
+
+#[derive(Default)]
+struct Slot(Mutex<Option<Content>>);
+
+/// Serves one request on a worker.
+pub(super) type Handle = dyn Fn(tiny_http::Request, Handover) + Send + Sync;
+
+/// One connection to `tiny_http`.
+pub(super) struct Lane {
+    stream: UnixStream,
+    key: u64,
+    slot: Arc<Slot>,
+}
+
+/// The lanes of one set, and the workers behind them.
+pub(super) struct Lanes {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    directory: PathBuf,
+}
+
+struct Shared {
+    name: &'static str,
+    lanes_max: usize,
+    lane_wait: Duration,
+    socket: PathBuf,
+    server: tiny_http::Server,
+    state: Mutex<State>,
+    /// Told when the opener has something to do.
+    wanted: Condvar,
+    slots: RwLock<HashMap<u64, Arc<Slot>>>,
+    workers: AtomicUsize,
+    counters: Arc<Counters>,
+}
+
+#[derive(Default)]
+struct State {
+    free: Vec<Lane>,
+    waiters: VecDeque<Arc<Waiter>>,
+    /// Lanes that exist or are being opened.
+    open: usize,
+    stopped: bool,
+}
+
+struct Waiter {
+    lane: Mutex<Option<Lane>>,
+    thread: Thread,
+}
+
+impl Lanes {
+    /// Starts the workers and opens the first lanes.
+    ///
+    /// # Errors
+    /// The private directory or socket cannot be made, a thread cannot be started, or a lane does not answer.
+    pub(super) fn start(
+        name: &'static str,
+        lanes_max: usize,
+        workers: usize,
+        lane_wait: Duration,
+        handle: Arc<Handle>,
+        counters: Arc<Counters>,
+    ) -> io::Result<Arc<Lanes>> {
+        let directory = private_directory()?;
+        let remove = |_: &io::Error| remove_directory(&directory);
+        let socket = directory.join(name);
+        let server = UnixListener::bind(&socket)
+            .and_then(|listener| {
+                tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)
+            })
+            .inspect_err(remove)?;
+        let lanes = Arc::new(Lanes {
+            shared: Arc::new(Shared {
+                name,
+                lanes_max: lanes_max.max(1),
+                lane_wait,
+                socket,
+                server,
+                state: Mutex::default(),
+                wanted: Condvar::new(),
+                slots: RwLock::default(),
+                workers: AtomicUsize::new(0),
+                counters,
+            }),
+            threads: Mutex::default(),
+            directory: directory.clone(),
+        });
+        lanes
+            .start_threads(workers.max(1), &handle)
+            .inspect_err(|_| lanes.stop(Duration::ZERO))?;
+        Ok(lanes)
+    }
+
+    fn start_threads(&self, workers: usize, handle: &Arc<Handle>) -> io::Result<()> {
+        let mut threads = lock(&self.threads);
+        let name = self.shared.name;
+        for number in 1..=workers {
+            let (shared, handle) = (Arc::clone(&self.shared), Arc::clone(handle));
+            threads.push(
+                thread::Builder::new()
+                    .name(format!("{name}-{number}"))
+                    .spawn(move || shared.work(&*handle))?,
+            );
+            self.shared.workers.fetch_add(1, Ordering::Relaxed);
+        }
+        for _ in 0..LANES_AT_START.min(self.shared.lanes_max) {
+            let lane = self.shared.open_lane()?;
+            lock(&self.shared.state).open += 1;
+            self.shared.release(lane);
+        }
+        let shared = Arc::clone(&self.shared);
+        threads.push(
+            thread::Builder::new()
+                .name(format!("{name}-lanes"))
+                .spawn(move || shared.open_lanes())?,
+        );
+        Ok(())
+    }
+
+    /// How many lanes there are.
+    pub(super) fn open(&self) -> usize {
+        lock(&self.shared.state).open
+    }
+
+    /// A free lane, after waiting for one if need be.
+    ///
+    /// # Errors
+    /// None came free in time, or the set is stopped: [`Busy`].
+    pub(super) fn acquire(&self) -> Result<Lane, Busy> {
+        let waiter = {
+            let mut state = lock(&self.shared.state);
+            if state.stopped {
+                return Err(Busy);
+            }
+            if let Some(lane) = state.free.pop() {
+                return Ok(lane);
+            }
+            let waiter = Arc::new(Waiter {
+                lane: Mutex::new(None),
+                thread: thread::current(),
+            });
+            state.waiters.push_back(Arc::clone(&waiter));
+            if state.open < self.shared.lanes_max {
+                self.shared.wanted.notify_one();
+            }
+            waiter
+        };
+        let deadline = Instant::now() + self.shared.lane_wait;
+        loop {
+            if let Some(lane) = lock(&waiter.lane).take() {
+                return Ok(lane);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            thread::park_timeout(left);
+        }
+        let mut state = lock(&self.shared.state);
+        state.waiters.retain(|other| !Arc::ptr_eq(other, &waiter));
+        lock(&waiter.lane).take().ok_or(Busy)
+    }
+
+    /// Gives a lane back after a whole exchange.
+    pub(super) fn release(&self, lane: Lane) {
+        self.shared.release(lane);
+    }
+
+    /// Takes a broken lane out of the set.
+    pub(super) fn discard(&self, lane: Lane) {
+        self.shared.counters.lanes_broken.add();
+        self.shared.forget(&lane);
+    }
+
+    /// Closes the free lanes, turns everybody away, and waits at most `within` for workers that still handle a
+    /// request. Does nothing the second time.
+    pub(super) fn stop(&self, within: Duration) {
+        let (free, waiters) = {
+            let mut state = lock(&self.shared.state);
+            if state.stopped {
+                return;
+            }
+            state.stopped = true;
+            (
+                std::mem::take(&mut state.free),
+                std::mem::take(&mut state.waiters),
+            )
+        };
+        drop(free);
+        drop(waiters);
+        self.shared.wanted.notify_all();
+        let deadline = Instant::now() + within;
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        for _ in &threads {
+            self.shared.server.unblock();
+        }
+        // At least a moment: the ordinary case is threads that only have to wake up.
+        let deadline = deadline.max(Instant::now() + Duration::from_millis(100));
+        for thread in threads {
+            while !thread.is_finished() && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(1));
+            }
+            if thread.is_finished() && thread.join().is_err() {
+                log::error!("a thread of the {} lanes panicked", self.shared.name);
+            }
+        }
+        remove_directory(&self.directory);
+    }
+}
+
+/// No lane was free in time.
+#[derive(Debug)]
+pub(super) struct Busy;
+
+impl Shared {
+    fn release(&self, lane: Lane) {
+        let mut state = lock(&self.state);
+        if state.stopped {
+            return;
+        }
+        match state.waiters.pop_front() {
+            Some(waiter) => {
+                *lock(&waiter.lane) = Some(lane);
+                drop(state);
+                waiter.thread.unpark();
+            }
+            None => state.free.push(lane),
+        }
+    }
+
+    fn forget(&self, lane: &Lane) {
+        self.remove_slot(lane.key);
+        let mut state = lock(&self.state);
+        state.open -= 1;
+        if !state.waiters.is_empty() {
+            self.wanted.notify_one();
+        }
+    }
+
+    /// The opener's life.
+    fn open_lanes(&self) {
+        loop {
+            {
+                let mut state = lock(&self.state);
+                while !state.stopped && (state.waiters.is_empty() || state.open >= self.lanes_max) {
+                    state = self
+                        .wanted
+                        .wait(state)
+                        .unwrap_or_else(std::sync::PoisonError::into_inner);
+                }
+                if state.stopped {
+                    return;
+                }
+                state.open += 1;
+            }
+            match self.open_lane() {
+                Ok(lane) => self.release(lane),
+                Err(error) => {
+                    log::warn!(
+                        "a lane of the {} set could not be opened: {error}",
+                        self.name
+                    );
+                    lock(&self.state).open -= 1;
+                    thread::sleep(OPEN_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Connects and sees a first request answered.
+    fn open_lane(&self) -> io::Result<Lane> {
+        let stream = UnixStream::connect(&self.socket)?;
+        let slot = Arc::new(Slot(Mutex::new(Some(Content::Verify))));
+        let key = loop {
+            let key: u64 = rand::random();
+            let mut slots = self
+                .slots
+                .write()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            if let std::collections::hash_map::Entry::Vacant(entry) = slots.entry(key) {
+                entry.insert(Arc::clone(&slot));
+                break key;
+            }
+        };
+        let mut lane = Lane { stream, key, slot };
+        let verified = self.verify(&mut lane);
+        if verified.is_err() {
+            self.remove_slot(key);
+        }
+        verified.map(|()| lane)
+    }
+
+    fn verify(&self, lane: &mut Lane) -> io::Result<()> {
+        let request = format!(
+            "GET / HTTP/1.1\r\n{}: {:016x}\r\n\r\n",
+            field::LANE,
+            lane.key
+        );
+        lane.stream.set_read_timeout(Some(VERIFY_TIMEOUT))?;
+        lane.stream.set_write_timeout(Some(VERIFY_TIMEOUT))?;
+        lane.stream.write_all(request.as_bytes())?;
+        read_answer(&lane.stream, true, &mut |_| true)?;
+        lane.stream.set_read_timeout(None)?;
+        lane.stream.set_write_timeout(None)
+    }
+
+    fn remove_slot(&self, key: u64) {
+        self.slots
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .remove(&key);
+    }
+
+    /// A worker's life.
+    fn work(&self, handle: &Handle) {
+        loop {
+            match self.server.recv() {
+                Ok(request) => match self.take_content(&request) {
+                    Some(Content::Request(handover)) => handle(request, handover),
+                    Some(Content::Verify) => {
+                        // A failure shows at the opener, which waits for these bytes.
+                        let mut writer = request.into_writer();
+                        let _ = writer.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
+                        let _ = writer.flush();
+                    }
+                    None => log::warn!("a request without a key on the {} socket", self.name),
+                },
+                Err(error) => {
+                    if lock(&self.state).stopped {
+                        return;
+                    }
+                    log::error!("the {} set accepts no more lanes: {error}", self.name);
+                }
+            }
+        }
+    }
+
+    fn take_content(&self, request: &tiny_http::Request) -> Option<Content> {
+        let key = request
+            .headers()
+            .iter()
+            .find(|header| header.field.as_str().as_str() == field::LANE)?;
+        let key = u64::from_str_radix(key.value.as_str(), 16).ok()?;
+        let slot = {
+            let slots = self
+                .slots
+                .read()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            Arc::clone(slots.get(&key)?)
+        };
+        lock(&slot.0).take()
+    }
+}
+
+/// A request as it goes over a lane.
+pub(super) struct Outgoing<'a> {
+    /// Request line and fields, each ended by CRLF, without the blank line.
+    pub(super) head: &'a mut Vec<u8>,
+    /// Empty when the body travels in `handover`.
+    pub(super) body: &'a [u8],
+    pub(super) handover: Handover,
+    /// Whether the answer comes without a body (`HEAD`).
+    pub(super) bodiless: bool,
+}
+
+/// A whole answer from a lane.
+pub(super) struct Answer {
+    /// Status line, fields, blank line and body.
+    pub(super) bytes: Vec<u8>,
+    /// Where in `bytes` the blank line starts.
+    pub(super) head_bytes: usize,
+    /// The handler wants the client's connection closed instead.
+    pub(super) close: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Busy,
+    /// The lane broke before any handler saw the request.
+    Unseen,
+    /// The lane broke while a handler had the request, or the answer found no room; nobody knows what took
+    /// effect.
+    Lost,
+}
+
+/// Sends a request over a lane and reads its answer whole.
+///
+/// `room` is asked before more than a first read of an answer is taken into memory, with the answer's whole
+/// length; if it says no, the answer is given up.
+pub(super) fn exchange(
+    lanes: &Lanes,
+    outgoing: Outgoing<'_>,
+    room: &mut dyn FnMut(usize) -> bool,
+) -> Result<Answer, Failure> {
+    let Outgoing {
+        head,
+        body,
+        handover,
+        bodiless,
+    } = outgoing;
+    let mut content = Content::Request(handover);
+    let head_bytes = head.len();
+    // A lane may have broken while it was free. Nothing was seen of the request then, so the next one serves.
+    for _ in 0..3 {
+        let lane = lanes.acquire().map_err(|Busy| Failure::Busy)?;
+        head.truncate(head_bytes);
+        wire::write_field(field::LANE, format!("{:016x}", lane.key).as_bytes(), head);
+        head.extend_from_slice(b"\r\n");
+        *lock(&lane.slot.0) = Some(content);
+        let answer = write_all(&lane.stream, head, body)
+            .and_then(|()| read_answer(&lane.stream, bodiless, room));
+        match answer {
+            Ok(answer) => {
+                lanes.release(lane);
+                return Ok(answer);
+            }
+            Err(error) => {
+                log::warn!("a lane broke: {error}");
+                let unseen = lock(&lane.slot.0).take();
+                lanes.discard(lane);
+                match unseen {
+                    Some(unseen) => content = unseen,
+                    None => return Err(Failure::Lost),
+                }
+            }
+        }
+    }
+    Err(Failure::Unseen)
+}
+
+fn write_all(mut stream: &UnixStream, head: &[u8], body: &[u8]) -> io::Result<()> {
+    let mut slices = [IoSlice::new(head), IoSlice::new(body)];
+    let mut left: &mut [IoSlice<'_>] = match body.is_empty() {
+        true => &mut slices[..1],
+        false => &mut slices,
+    };
+    while !left.is_empty() {
+        match stream.write_vectored(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut left, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// What is read at first; most answers are no longer.
+const FIRST_READ_BYTES: usize = 4096;
+/// A head that is longer does not come from our workers.
+const ANSWER_HEAD_BYTES_MAX: usize = 256 * 1024;
+
+fn read_answer(
+    stream: &UnixStream,
+    bodiless: bool,
+    room: &mut dyn FnMut(usize) -> bool,
+) -> io::Result<Answer> {
+    let mut bytes = Vec::with_capacity(FIRST_READ_BYTES);
+    let end = loop {
+        let before = bytes.len();
+        read_some(stream, &mut bytes)?;
+        let from = before.saturating_sub(3);
+        if let Some(at) = memmem::find(&bytes[from..], b"\r\n\r\n") {
+            break from + at + 4;
+        }
+        if bytes.len() > ANSWER_HEAD_BYTES_MAX {
+            return Err(io::Error::other("an endless answer head"));
+        }
+        if bytes.len() == bytes.capacity() {
+            bytes.reserve(bytes.len());
+        }
+    };
+    let (status, close, length) = parse_answer(&bytes[..end])?;
+    let length = match bodiless || !wire::has_body(status) {
+        true => 0,
+        false => length,
+    };
+    let whole = end
+        .checked_add(length)
+        .ok_or_else(|| io::Error::other("an endless answer"))?;
+    if whole > bytes.capacity() {
+        if !room(whole) {
+            return Err(io::Error::other("no room for an answer"));
+        }
+        bytes.reserve_exact(whole - bytes.len());
+    }
+    while bytes.len() < whole {
+        read_some(stream, &mut bytes)?;
+    }
+    if bytes.len() > whole {
+        return Err(io::Error::other("an answer nobody asked for"));
+    }
+    Ok(Answer {
+        head_bytes: end - 2,
+        close,
+        bytes,
+    })
+}
+
+fn read_some(stream: &UnixStream, bytes: &mut Vec<u8>) -> io::Result<()> {
+    loop {
+        match rustix::io::read(stream, spare_capacity(bytes)) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Status, whether to close, and the length of the body.
+fn parse_answer(head: &[u8]) -> io::Result<(u16, bool, usize)> {
+    let bad = || io::Error::other("an answer that is not HTTP");
+    let text = str::from_utf8(head).map_err(|_| bad())?;
+    let mut lines = text.split("\r\n");
+    let status = lines
+        .next()
+        .and_then(|line| line.strip_prefix("HTTP/1.1 "))
+        .and_then(|rest| rest.get(..3))
+        .and_then(|code| code.parse().ok())
+        .ok_or_else(bad)?;
+    let (mut close, mut length) = (false, 0);
+    for line in lines {
+        if let Some(value) = line.strip_prefix("Content-Length: ") {
+            length = value.parse().map_err(|_| bad())?;
+        } else if line.starts_with(field::CLOSE) {
+            close = true;
+        }
+    }
+    Ok((status, close, length))
+}
+
+/// A new directory that only this user can enter.
+fn private_directory() -> io::Result<PathBuf> {
+    let name = format!("picket-{:016x}", rand::random::<u64>());
+    let directory = std::env::temp_dir().join(name);
+    DirBuilder::new().mode(0o700).create(&directory)?;
+    Ok(directory)
+}
+
+fn remove_directory(directory: &Path) {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log::warn!("the lanes' directory stays behind: {error}");
+        }
+        _ => {}
+    }
+}

@@ -2,22 +2,34 @@
 //!
 //! Knows HTTP and no resource. The parts, in the order of a request's way:
 //!
-//! - [`gate`] owns the public socket: limits, deadlines, strict framing, the whole request first;
-//! - [`lanes`] carries it over private sockets to stock `tiny_http`, and the answer back;
+//! - `gate` owns the public socket: limits, deadlines, strict framing, the whole request first;
+//! - `lanes` carries it over private sockets to stock `tiny_http`, and the answer back;
 //! - [`server`] runs the workers behind the lanes and stops them in order;
-//! - [`request`] and [`response`] are what a handler sees and gives;
-//! - [`router`] finds a line of a route table; [`credentials`] reads who says to be asking.
+//! - [`request`] and [`response`] are what a handler sees and gives; `wire` writes an answer as bytes;
+//! - [`router`] finds a line of a route table; [`credentials`] reads who says to be asking; [`page`] reads and
+//!   writes the values of pagination.
 //!
 //! Only this module names `tiny_http`.
 
 pub mod credentials;
-pub mod gate;
-pub mod lanes;
+mod gate;
+mod lanes;
+mod metrics;
 pub mod page;
 pub mod request;
 pub mod response;
 pub mod router;
 pub mod server;
+mod wire;
 
+pub use metrics::Metrics;
 pub use request::{Body, Headers, Method, Request};
 pub use response::Response;
+pub use server::{AddressRange, Class, LaneSet, Refusal, Responder, Server, Service, Settings};
+
+/// Locks, also after a panic of another holder: what the transport guards is whole between any two statements.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,1 +1,576 @@
+//! Starts the transport, runs the workers behind the lanes, and stops everything in order.
+//!
+//! A worker takes a request from `tiny_http`, makes it a [`Request`] and calls the [`Service`] of its lane set.
+//! The service answers through the [`Responder`], now or later and from any thread; a worker never waits for an
+//! answer. Invariant: every request that reached a service is answered exactly once or its client's connection
+//! is closed; a panic and a forgotten responder both become the front's own 500.
+//!
+//! What the gate refuses and what it never sees is the gate's business, what a path means is the front's.
 
+use std::fmt;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use percent_encoding::percent_decode_str;
+
+use crate::domain::time::{Clock, Timestamp};
+
+use super::gate::Gate;
+use super::lanes::{Handover, Lanes, field};
+use super::metrics::{Counters, Metrics};
+use super::{Body, Headers, Method, Request, Response, wire};
+
+/// What a front offers to the transport.
+pub trait Service: Send + Sync + 'static {
+    /// Called on a worker thread, of which there are few: it must not wait for anything slow, but hand the
+    /// responder on instead.
+    fn call(&self, request: Request, responder: Responder);
+}
+
+/// Which workers and lanes serve a request, so that a slow page never takes an event's place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LaneSet {
+    Ingest,
+    General,
+}
+
+/// How the gate treats a request, decided by `app` from method and path alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Class {
+    pub lanes: LaneSet,
+    /// The longest body that is read, as sent (before any decompression).
+    pub body_bytes_max: u64,
+    /// Words a refusal as this path's clients expect it. Must not panic and must be quick.
+    pub refuse: fn(&Refusal) -> Response,
+}
+
+/// Decides the class of a request from its method and its path (still percent-encoded, without the query). For a
+/// head that could not be read the path is empty.
+pub type Classify = dyn Fn(&Method, &str) -> Class + Send + Sync;
+
+/// Why the transport answers in a handler's stead.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The request is not well-formed HTTP/1; the text says what is wrong with it.
+    BadRequest(&'static str),
+    HeadTimeout,
+    BodyTimeout,
+    BodyTooLarge {
+        max_bytes: u64,
+    },
+    ExpectationFailed,
+    HeadTooLarge,
+    /// A handler panicked or forgot to answer.
+    Internal {
+        request_id: String,
+    },
+    /// A transfer coding or method that this server does not do.
+    NotImplemented(&'static str),
+    /// The way to the handlers broke before any of them saw the request.
+    BrokenLane,
+    /// No lane or no room for the body. The gate adds `Retry-After` if the front did not.
+    Busy {
+        retry_after_secs: u32,
+    },
+    VersionNotSupported,
+}
+
+impl Refusal {
+    pub fn status(&self) -> u16 {
+        match self {
+            Refusal::BadRequest(_) => 400,
+            Refusal::HeadTimeout | Refusal::BodyTimeout => 408,
+            Refusal::BodyTooLarge { .. } => 413,
+            Refusal::ExpectationFailed => 417,
+            Refusal::HeadTooLarge => 431,
+            Refusal::Internal { .. } => 500,
+            Refusal::NotImplemented(_) => 501,
+            Refusal::BrokenLane => 502,
+            Refusal::Busy { .. } => 503,
+            Refusal::VersionNotSupported => 505,
+        }
+    }
+
+    /// A sentence for people, without a full stop.
+    pub fn text(&self) -> &'static str {
+        match self {
+            Refusal::BadRequest(text) | Refusal::NotImplemented(text) => text,
+            Refusal::HeadTimeout => "The request head did not arrive in time",
+            Refusal::BodyTimeout => "The request body did not arrive in time",
+            Refusal::BodyTooLarge { .. } => "The request body is too large",
+            Refusal::ExpectationFailed => "The expectation is not supported",
+            Refusal::HeadTooLarge => "The request head is too large",
+            Refusal::Internal { .. } => "Internal error",
+            Refusal::BrokenLane => "The request could not be handed on",
+            Refusal::Busy { .. } => "The server is busy",
+            Refusal::VersionNotSupported => "The HTTP version is not supported",
+        }
+    }
+
+    /// A short name for counters.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Refusal::BadRequest(_) => "bad_request",
+            Refusal::HeadTimeout => "head_timeout",
+            Refusal::BodyTimeout => "body_timeout",
+            Refusal::BodyTooLarge { .. } => "body_too_large",
+            Refusal::ExpectationFailed => "expectation_failed",
+            Refusal::HeadTooLarge => "head_too_large",
+            Refusal::Internal { .. } => "internal",
+            Refusal::NotImplemented(_) => "not_implemented",
+            Refusal::BrokenLane => "broken_lane",
+            Refusal::Busy { .. } => "busy",
+            Refusal::VersionNotSupported => "version_not_supported",
+        }
+    }
+}
+
+/// A range of addresses, `192.0.2.0/24`, `2001:db8::/32` or one address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AddressRange {
+    first: u128,
+    bits: u32,
+}
+
+impl AddressRange {
+    /// Whether `address` lies in the range. An IPv4 address mapped into IPv6 counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        // checked_shr is None for a /0 range, which holds every address.
+        let prefix = |value: u128| value.checked_shr(128 - self.bits).unwrap_or(0);
+        prefix(as_v6(address)) == prefix(self.first)
+    }
+}
+
+/// IPv4 addresses live at `::ffff:0:0/96`, so that one comparison serves both families.
+fn as_v6(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+/// The text is no address range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BadAddressRange;
+
+impl fmt::Display for BadAddressRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected an IP address or a range such as 192.0.2.0/24")
+    }
+}
+
+impl std::error::Error for BadAddressRange {}
+
+impl FromStr for AddressRange {
+    type Err = BadAddressRange;
+
+    fn from_str(text: &str) -> Result<AddressRange, BadAddressRange> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| BadAddressRange)?;
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        let bits = match bits {
+            None => width,
+            Some(bits) => bits.parse().map_err(|_| BadAddressRange)?,
+        };
+        if bits > width {
+            return Err(BadAddressRange);
+        }
+        Ok(AddressRange {
+            first: as_v6(address),
+            bits: bits + (128 - width),
+        })
+    }
+}
+
+/// Connections that one address may hold unless set otherwise; at this value loopback is exempt.
+pub(super) const PER_ADDRESS_MAX_DEFAULT: usize = 64;
+
+/// Every limit of the transport. The defaults are the documented ones; `spool_dir` has no good default.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Open client connections. Lowered at start if the descriptor limit cannot carry them.
+    pub connections_max: usize,
+    /// Of these, from one IPv4 address or one IPv6 /64. Trusted proxies are exempt, and loopback is while this has
+    /// its default.
+    pub per_address_max: usize,
+    /// Request line and fields together.
+    pub head_bytes_max: usize,
+    /// Fields of a head; at most 128.
+    pub headers_max: usize,
+    /// From a head's first byte to its last.
+    pub head_timeout: Duration,
+    /// Between two requests of a connection, and before the first.
+    pub idle_timeout: Duration,
+    /// After this long a body must have come in at `body_bytes_per_sec_min` on average.
+    pub body_grace: Duration,
+    pub body_bytes_per_sec_min: u64,
+    /// An answer that makes no progress for so long is given up.
+    pub send_timeout: Duration,
+    /// Longer bodies are spooled to a file.
+    pub body_memory_bytes_max: u64,
+    /// Request bodies held at one time by the gate, in memory and in files.
+    pub inbound_bytes_max: u64,
+    /// Of these, in memory; what goes beyond is spooled.
+    pub inbound_memory_bytes_max: u64,
+    /// Answers longer than 16 KiB that are being sent, all together. Beyond it the slowest reader is cut.
+    pub outbound_bytes_max: u64,
+    pub ingest_lanes_max: usize,
+    pub general_lanes_max: usize,
+    /// How long a request waits for a free lane.
+    pub lane_wait: Duration,
+    pub ingest_workers: usize,
+    pub general_workers: usize,
+    /// Where large bodies are spooled, as files without a name. Should lie on a disk, not in memory.
+    pub spool_dir: PathBuf,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<AddressRange>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        const MIB: u64 = 1024 * 1024;
+        Settings {
+            connections_max: 1024,
+            per_address_max: PER_ADDRESS_MAX_DEFAULT,
+            head_bytes_max: 32 * 1024,
+            headers_max: 100,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            body_grace: Duration::from_secs(10),
+            body_bytes_per_sec_min: 1024,
+            send_timeout: Duration::from_secs(10),
+            body_memory_bytes_max: MIB,
+            inbound_bytes_max: 256 * MIB,
+            inbound_memory_bytes_max: 64 * MIB,
+            outbound_bytes_max: 64 * MIB,
+            ingest_lanes_max: 256,
+            general_lanes_max: 32,
+            lane_wait: Duration::from_secs(2),
+            ingest_workers: 4,
+            general_workers: 4,
+            spool_dir: PathBuf::from("."),
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+/// The one way to answer a request. May be moved to another thread and kept.
+///
+/// Dropped without an answer it says [`Refusal::Internal`] in the words of the request's class.
+pub struct Responder {
+    writer: Option<Box<dyn Write + Send>>,
+    refuse: fn(&Refusal) -> Response,
+    bodiless: bool,
+    request_id: String,
+    counters: Arc<Counters>,
+}
+
+impl Responder {
+    /// Sends `response`. Whether the client is still there to read it is not known.
+    pub fn respond(mut self, response: Response) {
+        self.send(&response);
+    }
+
+    /// Closes the client's connection without any answer: for a request that may have taken effect although
+    /// nobody can say so.
+    pub fn close(mut self) {
+        let mut bytes = b"HTTP/1.1 204 No Content\r\n".to_vec();
+        wire::write_field(field::CLOSE, b"1", &mut bytes);
+        bytes.extend_from_slice(b"\r\n");
+        self.write(&bytes);
+    }
+
+    fn send(&mut self, response: &Response) {
+        if !(200..=999).contains(&response.status) {
+            log::error!("a handler answered with status {}", response.status);
+            return self.send_internal();
+        }
+        let body: &[u8] = match self.bodiless || !wire::has_body(response.status) {
+            true => &[],
+            false => &response.body,
+        };
+        let mut bytes = Vec::with_capacity(512 + body.len());
+        wire::write_head(response, &mut bytes);
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(body);
+        self.write(&bytes);
+    }
+
+    fn send_internal(&mut self) {
+        let refusal = Refusal::Internal {
+            request_id: self.request_id.clone(),
+        };
+        self.counters.refused(&refusal);
+        let mut response = (self.refuse)(&refusal);
+        if !(200..=999).contains(&response.status) {
+            response.status = refusal.status();
+        }
+        self.send(&response);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let Some(mut writer) = self.writer.take() else {
+            return;
+        };
+        if let Err(error) = writer.write_all(bytes).and_then(|()| writer.flush()) {
+            // The gate gave up this lane; whoever asked is gone.
+            log::debug!("an answer found no lane: {error}");
+        }
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        if self.writer.is_some() {
+            if !thread::panicking() {
+                log::error!("request {} was dropped unanswered", self.request_id);
+            }
+            self.send_internal();
+        }
+    }
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responder")
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The running transport. Dropping it stops it without waiting for anybody.
+pub struct Server {
+    gate: Gate,
+    sets: [Arc<Lanes>; 2],
+    counters: Arc<Counters>,
+}
+
+impl Server {
+    /// Takes over `listener` and serves until [`Server::stop`].
+    ///
+    /// # Errors
+    /// The lanes' private directory cannot be made below the system's temporary directory, or the first threads
+    /// and lanes cannot be started.
+    pub fn start(
+        listener: TcpListener,
+        mut settings: Settings,
+        clock: Clock,
+        classify: Arc<Classify>,
+        ingest: Arc<dyn Service>,
+        general: Arc<dyn Service>,
+    ) -> io::Result<Server> {
+        super::gate::fit_to_descriptors(&mut settings);
+        let counters = Arc::new(Counters::default());
+        let set = |name, lanes_max, workers, service: Arc<dyn Service>| {
+            let counters_of_calls = Arc::clone(&counters);
+            let handle: Arc<super::lanes::Handle> = Arc::new(move |request, handover| {
+                call(&*service, request, handover, &counters_of_calls);
+            });
+            Lanes::start(
+                name,
+                lanes_max,
+                workers,
+                settings.lane_wait,
+                handle,
+                Arc::clone(&counters),
+            )
+        };
+        let ingest = set(
+            "ingest",
+            settings.ingest_lanes_max,
+            settings.ingest_workers,
+            ingest,
+        )?;
+        let general = set(
+            "general",
+            settings.general_lanes_max,
+            settings.general_workers,
+            general,
+        )
+        .inspect_err(|_| ingest.stop(Duration::ZERO))?;
+        let sets = [ingest, general];
+        let gate = Gate::start(
+            listener,
+            settings,
+            clock,
+            classify,
+            sets.clone(),
+            Arc::clone(&counters),
+        )
+        .inspect_err(|_| sets.iter().for_each(|set| set.stop(Duration::ZERO)))?;
+        Ok(Server {
+            gate,
+            sets,
+            counters,
+        })
+    }
+
+    pub fn local_addr(&self) -> SocketAddr {
+        self.gate.local_addr()
+    }
+
+    /// Stops accepting, closes idle connections at once, lets what is in flight finish, and closes the rest when
+    /// `within` is over. True when everything was finished. A second call finds nothing to do and is true.
+    pub fn stop(&self, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        let finished = self.gate.stop(deadline);
+        for set in &self.sets {
+            set.stop(deadline.saturating_duration_since(Instant::now()));
+        }
+        finished
+    }
+
+    /// The counters as they stand.
+    pub fn metrics(&self) -> Metrics {
+        let [ingest, general] = &self.sets;
+        self.counters
+            .snapshot(self.gate.connections_open(), ingest.open(), general.open())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("local_addr", &self.local_addr())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Brings one request from a lane to the service.
+fn call(
+    service: &dyn Service,
+    mut carried: tiny_http::Request,
+    handover: Handover,
+    counters: &Arc<Counters>,
+) {
+    let request = read(&mut carried, handover.file);
+    let mut responder = Responder {
+        bodiless: *carried.method() == tiny_http::Method::Head,
+        writer: Some(carried.into_writer()),
+        refuse: handover.refuse,
+        request_id: String::new(),
+        counters: Arc::clone(counters),
+    };
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => {
+            log::error!("a request could not be read from its lane: {error}");
+            return;
+        }
+    };
+    responder.request_id.clone_from(&request.id);
+    let (method, path) = (request.method.clone(), request.path.clone());
+    let request_id = request.id.clone();
+    // A handler keeps nothing across requests but what its own locks guard, and those tell of a panic themselves.
+    if catch_unwind(AssertUnwindSafe(|| service.call(request, responder))).is_err() {
+        counters.handler_panics.add();
+        log::error!(
+            "the handler of {} {path} panicked, request {request_id}",
+            method.as_str()
+        );
+    }
+}
+
+fn read(
+    carried: &mut tiny_http::Request,
+    file: Option<(std::fs::File, u64)>,
+) -> io::Result<Request> {
+    let mut request = Request {
+        method: Method::parse(carried.method().as_str()),
+        path: String::new(),
+        query: String::new(),
+        headers: Headers::default(),
+        body: Body::empty(),
+        peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        received: Timestamp::default(),
+        id: String::new(),
+    };
+    let target = carried.url();
+    match target.split_once('?') {
+        Some((path, query)) => {
+            request.path = path.to_owned();
+            request.query = query.to_owned();
+        }
+        None => request.path = target.to_owned(),
+    }
+    let missing = || io::Error::other("a private field is missing or wrong");
+    for header in carried.headers() {
+        let (name, value) = (header.field.as_str().as_str(), header.value.as_str());
+        if !wire::has_private_prefix(name) {
+            // The gate always tells the length; a handler sees the field only if there is a body.
+            if !name.eq_ignore_ascii_case("content-length") {
+                request.headers.push(name, value);
+            }
+        } else if name == field::PEER {
+            request.peer = value.parse().map_err(|_| missing())?;
+        } else if name == field::REQUEST_ID {
+            request.id = value.to_owned();
+        } else if name == field::RECEIVED_US {
+            request.received = Timestamp::from_us(value.parse().map_err(|_| missing())?);
+        } else if let Some(name) = name.strip_prefix(field::ENCODED_PREFIX) {
+            let value = percent_decode_str(value).decode_utf8_lossy();
+            request.headers.push(name, value);
+        }
+    }
+    if request.id.is_empty() {
+        return Err(missing());
+    }
+    request.body = match file {
+        Some((file, bytes)) => Body::File { file, bytes },
+        None => {
+            let mut body = vec![0; carried.body_length().unwrap_or(0)];
+            carried.as_reader().read_exact(&mut body)?;
+            Body::Memory(body)
+        }
+    };
+    if !request.body.is_empty() {
+        let length = request.body.len().to_string();
+        request.headers.push("Content-Length", length);
+    }
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contains(range: &str, address: &str) -> bool {
+        let range: AddressRange = range.parse().expect("a range");
+        range.contains(address.parse().expect("an address"))
+    }
+
+    #[test]
+    fn ranges_hold_their_addresses_in_both_families() {
+        assert!(contains("192.0.2.0/24", "192.0.2.255"));
+        assert!(!contains("192.0.2.0/24", "192.0.3.0"));
+        assert!(contains("192.0.2.7", "::ffff:192.0.2.7"));
+        assert!(contains("2001:db8::/32", "2001:db8:ffff::1"));
+        assert!(!contains("2001:db8::/32", "2001:db9::1"));
+        assert!(contains("0.0.0.0/0", "203.0.113.9"));
+        assert!(!contains("0.0.0.0/0", "2001:db8::1"));
+        assert!(contains("::/0", "203.0.113.9"));
+    }
+
+    #[test]
+    fn what_is_no_range_is_refused() {
+        for text in ["", "192.0.2.0/33", "192.0.2/24", "::/129", "a", "1.2.3.4/"] {
+            assert_eq!(text.parse::<AddressRange>(), Err(BadAddressRange), "{text}");
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! The open connections: who may have another, and which one goes when there are too many.
+//!
+//! A connection waits (for a request's first byte or for the rest of its head) or is busy. Only a waiting one may
+//! be closed to make room, the one that has waited longest first; the step from waiting to busy is one
+//! compare-and-swap, so a request whose head is complete is never thrown away. An evicted connection leaves the
+//! table at once and its thread follows as soon as it notices the closed socket.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+use crate::http::lock;
+
+const WAITING: u8 = 0;
+const BUSY: u8 = 1;
+const EVICTED: u8 = 2;
+
+/// Who reads an answer for so long may be cut when there is no room for other answers.
+const SLOW_READER_MS: u64 = 250;
+
+/// What other threads need of a connection.
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    pub(super) peer: IpAddr,
+    number: u64,
+    /// None for an address that is not counted.
+    address: Option<AddressKey>,
+    state: AtomicU8,
+    /// When it last began to wait, in the table's ticks.
+    waiting_since: AtomicU64,
+    /// When it began to send an answer that counts against the outbound budget; 0 while it does not.
+    sending_since: AtomicU64,
+}
+
+/// One IPv4 address or the first 64 bits of an IPv6 one, which is what one customer gets.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum AddressKey {
+    V4(u32),
+    V6(u64),
+}
+
+impl AddressKey {
+    fn of(address: IpAddr) -> AddressKey {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => AddressKey::V4(v4.to_bits()),
+            IpAddr::V6(v6) => AddressKey::V6((v6.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+/// Why a connection was not let in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Refused {
+    Full,
+    AddressFull,
+    Stopped,
+}
+
+pub(super) struct Table {
+    connections_max: usize,
+    per_address_max: usize,
+    started: Instant,
+    stopped: AtomicBool,
+    state: Mutex<State>,
+    emptied: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    connections: HashMap<u64, Arc<Connection>>,
+    addresses: HashMap<AddressKey, usize>,
+    next_number: u64,
+    /// Threads that serve a connection, evicted ones included.
+    threads: usize,
+}
+
+/// Keeps a connection in the table; its thread owns it.
+pub(super) struct Entry {
+    table: Arc<Table>,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut state = lock(&self.table.state);
+        state.remove(self.connection.number);
+        state.threads -= 1;
+        if state.threads == 0 {
+            self.table.emptied.notify_all();
+        }
+    }
+}
+
+impl State {
+    fn remove(&mut self, number: u64) -> Option<Arc<Connection>> {
+        let connection = self.connections.remove(&number)?;
+        if let Some(address) = connection.address
+            && let Some(count) = self.addresses.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.addresses.remove(&address);
+            }
+        }
+        Some(connection)
+    }
+
+    /// Closes the connection that has waited longest, if any waits.
+    fn evict(&mut self) -> bool {
+        loop {
+            let oldest = self
+                .connections
+                .values()
+                .filter(|c| c.state.load(Ordering::Relaxed) == WAITING)
+                .min_by_key(|c| c.waiting_since.load(Ordering::Relaxed))
+                .map(|c| c.number);
+            let Some(oldest) = oldest else {
+                return false;
+            };
+            // It may have become busy since; then look again.
+            if self.evict_one(oldest) {
+                return true;
+            }
+        }
+    }
+
+    fn evict_one(&mut self, number: u64) -> bool {
+        let Some(connection) = self.connections.get(&number) else {
+            return false;
+        };
+        let swapped = connection.state.compare_exchange(
+            WAITING,
+            EVICTED,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        if swapped.is_err() {
+            return false;
+        }
+        // It fails only if the client is gone already.
+        let _ = connection.stream.shutdown(Shutdown::Both);
+        self.remove(number);
+        true
+    }
+}
+
+impl Table {
+    pub(super) fn new(connections_max: usize, per_address_max: usize) -> Table {
+        Table {
+            connections_max: connections_max.max(1),
+            per_address_max,
+            started: Instant::now(),
+            stopped: AtomicBool::new(false),
+            state: Mutex::default(),
+            emptied: Condvar::new(),
+        }
+    }
+
+    /// Milliseconds since the table exists, from 1.
+    fn tick(&self) -> u64 {
+        1 + u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        lock(&self.state).connections.len()
+    }
+
+    /// Lets a connection in, if need be in another's place; true if there was another. `counted` says whether its
+    /// address has a limit.
+    pub(super) fn admit(
+        self: &Arc<Table>,
+        stream: TcpStream,
+        peer: IpAddr,
+        counted: bool,
+    ) -> Result<(Entry, bool), Refused> {
+        let mut state = lock(&self.state);
+        if self.is_stopped() {
+            return Err(Refused::Stopped);
+        }
+        let address = counted.then(|| AddressKey::of(peer));
+        let held = address.map_or(0, |a| state.addresses.get(&a).copied().unwrap_or(0));
+        if counted && held >= self.per_address_max {
+            return Err(Refused::AddressFull);
+        }
+        // Threads of evicted connections are on their way out, but a flood of new ones must not outrun them.
+        let full = state.connections.len() >= self.connections_max;
+        if state.threads >= self.connections_max + 64 || full && !state.evict() {
+            return Err(Refused::Full);
+        }
+        let number = state.next_number;
+        state.next_number += 1;
+        let connection = Arc::new(Connection {
+            stream,
+            peer: peer.to_canonical(),
+            number,
+            address,
+            state: AtomicU8::new(WAITING),
+            waiting_since: AtomicU64::new(self.tick()),
+            sending_since: AtomicU64::new(0),
+        });
+        if let Some(address) = address {
+            *state.addresses.entry(address).or_default() += 1;
+        }
+        state.connections.insert(number, Arc::clone(&connection));
+        state.threads += 1;
+        let entry = Entry {
+            table: Arc::clone(self),
+            connection,
+        };
+        Ok((entry, full))
+    }
+
+    /// Closes the connection that has waited longest, if any waits.
+    pub(super) fn evict(&self) -> bool {
+        lock(&self.state).evict()
+    }
+
+    /// Closes the connection that has been sending a large answer for longest, if that is longer than a client that
+    /// reads would take; never `except`'s.
+    pub(super) fn cut_slowest_reader(&self, except: &Connection) -> bool {
+        let state = lock(&self.state);
+        let slow = self.tick().saturating_sub(SLOW_READER_MS);
+        let slowest = state
+            .connections
+            .values()
+            .filter(|c| c.number != except.number)
+            .map(|c| (c.sending_since.load(Ordering::Relaxed), c))
+            .filter(|(since, _)| (1..slow).contains(since))
+            .min_by_key(|(since, _)| *since);
+        let Some((_, connection)) = slowest else {
+            return false;
+        };
+        connection.sending_since.store(0, Ordering::Relaxed);
+        let _ = connection.stream.shutdown(Shutdown::Both);
+        true
+    }
+
+    /// Lets nobody in any more and closes all that wait.
+    pub(super) fn stop(&self) {
+        let mut state = lock(&self.state);
+        // Under the lock, so that nobody is let in after the round below.
+        self.stopped.store(true, Ordering::Release);
+        let numbers: Vec<u64> = state.connections.keys().copied().collect();
+        for number in numbers {
+            state.evict_one(number);
+        }
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// True when the last connection's thread is gone before `deadline`.
+    pub(super) fn wait_until_empty(&self, deadline: Instant) -> bool {
+        let mut state = lock(&self.state);
+        while state.threads > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            (state, _) = self
+                .emptied
+                .wait_timeout(state, left)
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        true
+    }
+
+    /// Closes the sockets of all that are left, whatever they do.
+    pub(super) fn close_all(&self) {
+        for connection in lock(&self.state).connections.values() {
+            let _ = connection.stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Entry {
+    /// A head is complete. False: the connection was evicted and must end.
+    pub(super) fn become_busy(&self) -> bool {
+        self.connection
+            .state
+            .compare_exchange(WAITING, BUSY, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// The next request may come.
+    pub(super) fn become_waiting(&self) {
+        let connection = &self.connection;
+        connection
+            .waiting_since
+            .store(self.table.tick(), Ordering::Relaxed);
+        connection.state.store(WAITING, Ordering::Release);
+    }
+
+    /// Whether a large answer is on its way, for [`Table::cut_slowest_reader`].
+    pub(super) fn mark_sending(&self, sending: bool) {
+        let since = if sending { self.table.tick() } else { 0 };
+        self.connection
+            .sending_since
+            .store(since, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    fn stream() -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection")
+    }
+
+    fn admit(table: &Arc<Table>, peer: &str) -> Result<(Entry, bool), Refused> {
+        table.admit(stream(), peer.parse().expect("an address"), true)
+    }
+
+    #[test]
+    fn an_address_has_a_limit_and_ipv6_counts_by_its_first_half() {
+        let table = Arc::new(Table::new(10, 1));
+        let first = admit(&table, "2001:db8::1").expect("room");
+        assert_eq!(
+            admit(&table, "2001:db8::2").err(),
+            Some(Refused::AddressFull)
+        );
+        let _other = admit(&table, "2001:db8:0:1::1").expect("another /64");
+        let _v4 = admit(&table, "192.0.2.1").expect("another family");
+        assert_eq!(
+            admit(&table, "::ffff:192.0.2.1").err(),
+            Some(Refused::AddressFull)
+        );
+        drop(first);
+        assert!(admit(&table, "2001:db8::2").is_ok());
+    }
+
+    #[test]
+    fn the_longest_waiting_goes_and_a_busy_one_stays() {
+        let table = Arc::new(Table::new(2, 10));
+        let (busy, _) = admit(&table, "192.0.2.1").expect("room");
+        assert!(busy.become_busy());
+        let (waiting, _) = admit(&table, "192.0.2.2").expect("room");
+        let (third, evicted) = admit(&table, "192.0.2.3").expect("the waiting one's place");
+        assert!(evicted);
+        assert!(!waiting.become_busy());
+        assert!(third.become_busy());
+        assert_eq!(admit(&table, "192.0.2.4").err(), Some(Refused::Full));
+        busy.become_waiting();
+        assert!(admit(&table, "192.0.2.4").is_ok());
+    }
+}

@@ -1,0 +1,3 @@
+//! All tests through the front door, as one program.
+
+mod http;
