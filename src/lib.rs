@@ -2,8 +2,14 @@
 #![allow(dead_code)]
 
 mod api;
+mod app;
+mod apply;
 mod domain;
 pub mod http;
+mod ingest;
 mod store;
 
+pub use app::{App, ApplyFile, Settings, StartError};
+pub use domain::dsn::UrlPrefix;
 pub use domain::time::{Clock, Timestamp};
+pub use store::connection::Durability;

@@ -1,3 +1,5 @@
 //! All tests through the front door, as one program.
 
 mod http;
+
+mod support;

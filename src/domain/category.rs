@@ -2,20 +2,27 @@
 
 /// A data category with the protocol's own number and name.
 macro_rules! categories {
-    ($($name:ident = $number:literal $text:literal)*) => {
+    ($($(#[$doc:meta])* $name:ident = $number:literal $text:literal)*) => {
         /// What kind of data an item is. The numbers are the protocol's and stand in the ledger.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub(crate) enum Category { $($name = $number),* }
+        pub(crate) enum Category { $($(#[$doc])* $name = $number),* }
 
         impl Category {
             pub(crate) fn name(self) -> &'static str {
                 match self { $(Category::$name => $text),* }
+            }
+
+            /// The category of this name.
+            pub(crate) fn parse(name: &str) -> Option<Category> {
+                match name { $($text => Some(Category::$name),)* _ => None }
             }
         }
     };
 }
 
 categories! {
+    /// A category that a newer SDK names and we do not know.
+    Unknown = -1 "unknown"
     Default = 0 "default"
     Error = 1 "error"
     Transaction = 2 "transaction"

@@ -7,7 +7,7 @@ use super::key::{ClientKey, PublicKey};
 
 /// `scheme://host[:port]` as clients see this server, without a slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct UrlPrefix(String);
+pub struct UrlPrefix(String);
 
 impl UrlPrefix {
     /// Checks scheme and authority, and refuses a path: the server answers at the root of its origin,
@@ -15,7 +15,7 @@ impl UrlPrefix {
     ///
     /// # Errors
     /// One plain sentence.
-    pub(crate) fn parse(text: &str) -> Result<UrlPrefix, String> {
+    pub fn parse(text: &str) -> Result<UrlPrefix, String> {
         let rest = text
             .strip_prefix("http://")
             .or_else(|| text.strip_prefix("https://"))
@@ -35,7 +35,7 @@ impl UrlPrefix {
         Ok(UrlPrefix(text.strip_suffix('/').unwrap_or(text).to_owned()))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 

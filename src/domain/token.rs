@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::dsn::UrlPrefix;
 use super::id::{OrganizationId, TokenId, UserId};
-use super::scope::ScopeSet;
+use super::scope::{OrganizationRole, Scope, ScopeSet};
 use super::time::Timestamp;
 
 /// The prefix that sends a bearer value to the organization tokens.
@@ -94,6 +94,17 @@ impl TokenHash {
 pub(crate) enum TokenOwner {
     User(UserId),
     Organization(OrganizationId),
+}
+
+impl TokenOwner {
+    /// The scopes of a token that was given none: what its kind is made for. A user's token is cut by the
+    /// user's role at every use, so an owner's scopes never widen what the user may do.
+    pub(crate) fn default_scopes(self) -> ScopeSet {
+        match self {
+            TokenOwner::User(_) => OrganizationRole::Owner.scopes(),
+            TokenOwner::Organization(_) => ScopeSet::of(&[Scope::OrgCi]),
+        }
+    }
 }
 
 /// A stored token; its text is gone.

@@ -34,25 +34,24 @@ impl KeyWindow {
         KeyWindow(AtomicU64::new(pack(window_number, used)))
     }
 
+    /// Whether the window that `now` falls in has slots left, without taking one.
+    ///
+    /// # Errors
+    /// All of the window's slots are taken.
+    pub(crate) fn check(&self, limit: RateLimit, now: Timestamp) -> Result<(), UsedUp> {
+        let (number, used) = current(self.0.load(Ordering::Relaxed), limit, now);
+        has_room(limit, number, used, now)
+    }
+
     /// Takes one slot of the window that `now` falls in.
     ///
     /// # Errors
     /// All of the window's slots are taken.
     pub(crate) fn take(&self, limit: RateLimit, now: Timestamp) -> Result<Slot, UsedUp> {
-        let clock_number = window_number(limit, now);
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
-            let (stored_number, stored_used) = unpack(seen);
-            let (number, used) = if clock_number > stored_number {
-                (clock_number, 0)
-            } else {
-                (stored_number, stored_used)
-            };
-            if u64::from(used) >= limit.count {
-                return Err(UsedUp {
-                    retry_after_secs: retry_after_secs(limit, number, now),
-                });
-            }
+            let (number, used) = current(seen, limit, now);
+            has_room(limit, number, used, now)?;
             let next = pack(number, used.saturating_add(1));
             match self
                 .0
@@ -87,6 +86,26 @@ impl KeyWindow {
             }
         }
     }
+}
+
+/// The window that `now` falls in, or a newer one that was seen before, and what is used of it.
+fn current(state: u64, limit: RateLimit, now: Timestamp) -> (u32, u32) {
+    let (stored_number, used) = unpack(state);
+    let number = window_number(limit, now);
+    if number > stored_number {
+        (number, 0)
+    } else {
+        (stored_number, used)
+    }
+}
+
+fn has_room(limit: RateLimit, number: u32, used: u32, now: Timestamp) -> Result<(), UsedUp> {
+    if u64::from(used) < limit.count {
+        return Ok(());
+    }
+    Err(UsedUp {
+        retry_after_secs: retry_after_secs(limit, number, now),
+    })
 }
 
 fn window_number(limit: RateLimit, now: Timestamp) -> u32 {

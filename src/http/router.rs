@@ -21,15 +21,20 @@ pub struct Route<T> {
 pub struct Params(Vec<(&'static str, String)>);
 
 impl Params {
+    /// The value of `{name}`, if the pattern has such a segment.
+    pub fn find(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| v.as_str())
+    }
+
     /// The value of `{name}`.
     ///
     /// # Panics
     /// If the route's pattern has no such segment: a mistake in the table that the first request shows.
     pub fn get(&self, name: &str) -> &str {
-        self.0
-            .iter()
-            .find(|(n, _)| *n == name)
-            .map(|(_, v)| v.as_str())
+        self.find(name)
             .unwrap_or_else(|| panic!("the route has no segment {{{name}}}"))
     }
 }

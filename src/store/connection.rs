@@ -31,7 +31,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a power cut may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Durability {
+pub enum Durability {
     /// Nothing that was acknowledged.
     Full,
     /// The last moments before it; fewer waits for the disk.
@@ -59,7 +59,7 @@ impl std::error::Error for OpenError {}
 
 /// The right to serve a file, for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct ServerLock(#[expect(dead_code, reason = "held for its lock")] File);
+pub(crate) struct ServerLock(File);
 
 impl ServerLock {
     /// Creates the file (mode 0600) if it is missing, looks at its head, and locks it.

@@ -128,7 +128,7 @@ impl Store {
         self.writer.submit(0, run, move |result| {
             // The receiver below only ever stops waiting after this.
             let _ = answer.send(result);
-        })?;
+        });
         wait.recv()
             .map_err(|_| Error::internal("the writer ended before it answered"))?
     }

@@ -57,6 +57,13 @@ pub(crate) fn find(
     }
 }
 
+/// Whether some organization has this slug, compared as the file's uniqueness does: without case.
+pub(crate) fn slug_is_taken(connection: &Connection, slug: &Slug) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM organization WHERE slug = :slug")?
+        .exists([slug.as_str()])
+}
+
 /// Which organizations a list is of: those that the caller may see.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum OrganizationsOf {

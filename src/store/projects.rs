@@ -82,6 +82,13 @@ pub(crate) fn find(
         .optional()
 }
 
+/// Whether a project of any organization has this id.
+pub(crate) fn id_is_taken(connection: &Connection, id: ProjectId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM project WHERE id = :id")?
+        .exists([id.0])
+}
+
 /// Which projects of an organization. Lists are alternatives, and `None` means all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProjectFilter {
@@ -184,10 +191,7 @@ pub(crate) fn list_team_ids(
 /// `Conflict` on `id` or `slug`: another project has it.
 pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewProject) -> Result<ProjectId> {
     if let Some(id) = new.id {
-        let taken = unit
-            .prepare_cached("SELECT 1 FROM project WHERE id = :id")?
-            .exists([id.0])?;
-        if taken {
+        if id_is_taken(unit, id)? {
             return Err(Error::Conflict {
                 text: format!("A project with the id {id} already exists."),
                 field: Some("id".to_owned()),

@@ -141,6 +141,36 @@ pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewToken) -> Resu
     Ok(id)
 }
 
+/// Changes scopes and expiry; `None` leaves one as it is. Only an operator may: through the API a token's
+/// scopes stand for its whole life (facts/auth-and-tokens.md 2.1).
+pub(crate) fn update(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    token: &Token,
+    scopes: Option<ScopeSet>,
+    expires: Option<Timestamp>,
+) -> Result<()> {
+    unit.prepare_cached(
+        "UPDATE auth_token SET scopes = coalesce(:scopes, scopes), expires_us = coalesce(:expires, expires_us)
+         WHERE id = :id",
+    )?
+    .execute(named_params! {
+        ":scopes": scopes.map(|scopes| scopes.to_string()),
+        ":expires": expires.map(Timestamp::us),
+        ":id": token.id.0,
+    })?;
+    let scopes = scopes.unwrap_or(token.scopes);
+    record(
+        unit,
+        actor,
+        token.id,
+        token.owner,
+        &token.name,
+        scopes,
+        Deed::Changed,
+    )
+}
+
 /// Revokes a token for good; false when it was revoked before.
 pub(crate) fn revoke(unit: &mut Unit<'_>, actor: &Actor, token: &Token) -> Result<bool> {
     let revoked = unit
@@ -164,6 +194,7 @@ pub(crate) fn revoke(unit: &mut Unit<'_>, actor: &Actor, token: &Token) -> Resul
 
 enum Deed {
     Made,
+    Changed,
     Revoked,
 }
 
@@ -178,9 +209,11 @@ fn record(
 ) -> Result<()> {
     let (event, organization) = match (owner, deed) {
         (TokenOwner::Organization(id), Deed::Made) => ("org-auth-token.create", Some(id)),
+        (TokenOwner::Organization(id), Deed::Changed) => ("org-auth-token.edit", Some(id)),
         (TokenOwner::Organization(id), Deed::Revoked) => ("org-auth-token.remove", Some(id)),
         // Personal, so of no organization.
         (TokenOwner::User(_), Deed::Made) => ("user-token.create", None),
+        (TokenOwner::User(_), Deed::Changed) => ("user-token.edit", None),
         (TokenOwner::User(_), Deed::Revoked) => ("user-token.remove", None),
     };
     audit::record(

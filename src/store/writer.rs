@@ -191,23 +191,26 @@ impl Writer {
         })
     }
 
-    /// Queues a change. `run` may be called more than once, `done` is called exactly once, on the responder
-    /// thread, when the change is durable or failed. `bytes` is what the job holds in memory.
-    ///
-    /// # Errors
-    /// `Unavailable`: the queue is full, stalled or closed. Neither closure was or will be called then.
+    /// Queues a change. `run` may be called more than once. `done` is called exactly once: on the responder
+    /// thread when the change is durable or failed, or here and now with `Unavailable` when the queue is full,
+    /// stalled or closed. `bytes` is what the job holds in memory.
     pub(crate) fn submit<T: Send + 'static>(
         &self,
         bytes: usize,
         run: impl FnMut(&mut Unit<'_>) -> Result<T> + Send + 'static,
         done: impl FnOnce(Result<T>) + Send + 'static,
-    ) -> Result<()> {
+    ) {
         let job = Box::new(TypedJob {
             run,
             done,
             result: None,
         });
-        self.queue.push(job, bytes)
+        if let Err(mut refused) = self.queue.push(job, bytes) {
+            refused.fail(Error::Unavailable {
+                retry_after_secs: 5,
+            });
+            refused.done();
+        }
     }
 
     /// Takes no more jobs, finishes those that wait, checkpoints, and ends both threads.
@@ -256,14 +259,14 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, job: Box<dyn Job>, bytes: usize) -> Result<()> {
+    /// # Errors
+    /// Gives the job back: there is no room for it.
+    fn push(&self, job: Box<dyn Job>, bytes: usize) -> Result<(), Box<dyn Job>> {
         let mut state = self.lock();
         let full = state.jobs.len() >= QUEUE_JOBS_MAX
             || (state.bytes + bytes > QUEUE_BYTES_MAX && !state.jobs.is_empty());
         if state.closed || full || state.is_stalled() {
-            return Err(Error::Unavailable {
-                retry_after_secs: 5,
-            });
+            return Err(job);
         }
         state.jobs.push_back((job, bytes));
         state.bytes += bytes;
@@ -524,10 +527,13 @@ impl WriterThread {
     }
 
     fn watch_wal(&mut self) {
-        self.connection.wal_hook(Some(|_: &mut Wal, pages: i32| {
+        let set = self.connection.wal_hook(Some(|_: &mut Wal, pages: i32| {
             WAL_PAGES.set(pages);
             Ok(())
         }));
+        if let Err(error) = set {
+            log::warn!("the write-ahead log will only be copied into the file at the end: {error}");
+        }
     }
 
     fn reopen(&mut self) {

@@ -1,0 +1,232 @@
+//! Joins settings, store, clock and the fronts, and starts the server.
+//!
+//! The order of a start: the file (lock, migrations), the public address, what the apply file or the first
+//! start brings, then the transport. The order of a stop: the transport (nobody is accepted, what is in
+//! flight finishes), then the store (what is queued is committed, the write-ahead log is emptied).
+
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::api::{self, Api};
+use crate::apply;
+use crate::domain::dsn::UrlPrefix;
+use crate::domain::time::{Clock, Timestamp};
+use crate::http::{
+    Class, LaneSet, Method, Refusal, Request, Responder, Response, Server, Service,
+    Settings as HttpSettings,
+};
+use crate::ingest::{self, Ingest};
+use crate::store::Store;
+use crate::store::connection::Durability;
+
+/// What a start needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    pub data: PathBuf,
+    /// How clients see the server; follows the bound address when none is given.
+    pub url_prefix: Option<UrlPrefix>,
+    /// What the file describes is created before the first request.
+    pub apply: Option<ApplyFile>,
+    pub durability: Durability,
+    /// Of an envelope, decoded.
+    pub body_bytes_max: u64,
+    pub ingest_workers: usize,
+    pub api_workers: usize,
+    pub connections_max: usize,
+    pub connections_per_address_max: usize,
+}
+
+/// An apply file that was read.
+#[derive(Clone, Debug)]
+pub struct ApplyFile {
+    /// For messages.
+    pub name: String,
+    pub text: String,
+}
+
+impl Settings {
+    /// The defaults, for a database and an address.
+    pub fn new(listen: SocketAddr, data: &Path) -> Settings {
+        let http = HttpSettings::default();
+        Settings {
+            listen,
+            data: data.to_owned(),
+            url_prefix: None,
+            apply: None,
+            durability: Durability::Full,
+            body_bytes_max: 40 << 20,
+            ingest_workers: http.ingest_workers,
+            api_workers: http.general_workers,
+            connections_max: http.connections_max,
+            connections_per_address_max: http.per_address_max,
+        }
+    }
+}
+
+/// Why the server did not start: one sentence, or several about an apply file.
+#[derive(Debug)]
+pub struct StartError(String);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// A running server.
+pub struct App {
+    server: Server,
+    store: Arc<Store>,
+    url_prefix: UrlPrefix,
+    applied: Option<apply::Report>,
+}
+
+impl App {
+    /// # Errors
+    /// The file cannot be used, the address cannot be bound, or the apply file is wrong.
+    pub fn start(settings: Settings, clock: Clock) -> Result<App, StartError> {
+        let failed = |error: &dyn fmt::Display| StartError(error.to_string());
+        let store = Store::open(&settings.data, settings.durability, clock.clone())
+            .map_err(|error| failed(&error))?;
+        let store = Arc::new(store);
+        let listener = TcpListener::bind(settings.listen).map_err(|error| {
+            StartError(format!("cannot listen on {}: {error}", settings.listen))
+        })?;
+        let address = listener.local_addr().map_err(|error| failed(&error))?;
+        let url_prefix = match settings.url_prefix {
+            Some(prefix) => prefix,
+            None => UrlPrefix::parse(&format!("http://{address}")).map_err(StartError)?,
+        };
+
+        let applied = match &settings.apply {
+            Some(file) => Some(apply_file(&store, file, &url_prefix, clock.now())?),
+            None => None,
+        };
+
+        let body_bytes_max = settings.body_bytes_max;
+        let spool_dir = settings
+            .data
+            .parent()
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .map_or_else(|| PathBuf::from("."), Path::to_owned);
+        let transport = HttpSettings {
+            connections_max: settings.connections_max,
+            per_address_max: settings.connections_per_address_max,
+            ingest_workers: settings.ingest_workers,
+            general_workers: settings.api_workers,
+            spool_dir,
+            ..HttpSettings::default()
+        };
+        let server = Server::start(
+            listener,
+            transport,
+            clock,
+            Arc::new(move |_: &Method, path: &str| classify(path, body_bytes_max)),
+            Arc::new(IngestService(Ingest::new(
+                Arc::clone(&store),
+                body_bytes_max,
+            ))),
+            Arc::new(GeneralService {
+                api: Api::new(Arc::clone(&store), url_prefix.clone()),
+            }),
+        )
+        .map_err(|error| failed(&error))?;
+        Ok(App {
+            server,
+            store,
+            url_prefix,
+            applied,
+        })
+    }
+
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    pub fn url_prefix(&self) -> &UrlPrefix {
+        &self.url_prefix
+    }
+
+    /// What the apply file changed, if there was one.
+    pub(crate) fn applied(&self) -> Option<&apply::Report> {
+        self.applied.as_ref()
+    }
+
+    /// Stops in order; true when everything in flight was finished within the time.
+    pub fn stop(self, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        // What the writer commits is answered over the transport, so that goes first.
+        let finished = self
+            .server
+            .stop(deadline.saturating_duration_since(Instant::now()));
+        self.store.close();
+        finished
+    }
+}
+
+fn apply_file(
+    store: &Store,
+    file: &ApplyFile,
+    url_prefix: &UrlPrefix,
+    now: Timestamp,
+) -> Result<apply::Report, StartError> {
+    apply::run(store, &file.text, &file.name, url_prefix, now)
+        .map_err(|error| StartError(error.to_string()))
+}
+
+/// The one thing that the transport asks about a request before it has it whole.
+fn classify(path: &str, body_bytes_max: u64) -> Class {
+    if ingest::owns(path) {
+        Class {
+            lanes: LaneSet::Ingest,
+            body_bytes_max,
+            refuse: ingest::Refusal::of_transport,
+        }
+    } else {
+        Class {
+            lanes: LaneSet::General,
+            body_bytes_max: API_BODY_BYTES_MAX,
+            refuse: if api::owns(path) {
+                api::refuse
+            } else {
+                plain_refusal
+            },
+        }
+    }
+}
+
+/// No request of the management API comes near this.
+const API_BODY_BYTES_MAX: u64 = 1 << 20;
+
+fn plain_refusal(refusal: &Refusal) -> Response {
+    Response::text(refusal.status(), refusal.text())
+}
+
+struct IngestService(Ingest);
+
+impl Service for IngestService {
+    fn call(&self, request: Request, responder: Responder) {
+        self.0.handle(request, responder);
+    }
+}
+
+/// Everything but ingestion.
+struct GeneralService {
+    api: Api,
+}
+
+impl Service for GeneralService {
+    fn call(&self, request: Request, responder: Responder) {
+        if api::owns(&request.path) {
+            responder.respond(self.api.handle(request));
+        } else {
+            responder.respond(Response::text(404, "not found"));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Undoes a body's `Content-Encoding` (facts/ingestion.md 4.3), counting while it inflates.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use super::Refusal;
+use crate::http::Request;
+
+/// How much of a body without credentials is inflated to find its first line.
+const FIRST_LINE_BYTES_MAX: u64 = 64 << 10;
+
+/// The decoded body; borrowed when it came as it is.
+///
+/// # Errors
+/// An unknown encoding, a broken stream, or more than `bytes_max` once decoded.
+pub(super) fn body<'a>(
+    request: &Request,
+    sent: &'a [u8],
+    bytes_max: u64,
+) -> Result<Cow<'a, [u8]>, Refusal> {
+    let encodings = encodings(request)?;
+    let Some((first, rest)) = encodings.split_first() else {
+        return if sent.len() as u64 > bytes_max {
+            Err(Refusal::RequestTooLarge)
+        } else {
+            Ok(Cow::Borrowed(sent))
+        };
+    };
+    let mut decoded = inflate(*first, sent, bytes_max)?;
+    for encoding in rest {
+        decoded = inflate(*encoding, &decoded, bytes_max)?;
+    }
+    Ok(Cow::Owned(decoded))
+}
+
+/// What the decoded body begins with, to find the `dsn` of an envelope that brings no other credentials. As
+/// long as the first line, or cut at a bound that no honest header reaches.
+pub(super) fn first_line(request: &Request, sent: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let mut line = Vec::new();
+    let reader: Box<dyn Read> = match encodings(request)?.as_slice() {
+        [] => Box::new(sent),
+        [encoding] => encoding.reader(sent),
+        // No SDK encodes twice; whoever does can use a header.
+        _ => return Err(Refusal::MissingAuth),
+    };
+    reader
+        .take(FIRST_LINE_BYTES_MAX)
+        .read_to_end(&mut line)
+        .map_err(|error| Refusal::InvalidCompression(error.to_string()))?;
+    Ok(line)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    Gzip,
+    /// With or without zlib's wrapping: both are in the field.
+    Deflate,
+    Brotli,
+    Zstd,
+}
+
+/// What to undo, in this order: the last that was applied comes first.
+fn encodings(request: &Request) -> Result<Vec<Encoding>, Refusal> {
+    let Some(value) = request.headers.get("content-encoding") else {
+        return Ok(Vec::new());
+    };
+    let mut encodings = Vec::new();
+    for name in value.rsplit(',').map(str::trim) {
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        encodings.push(match name {
+            // sentry-ruby 5 sends an empty value, sentry-java-android 2 a charset.
+            _ if is("") || is("identity") || is("utf-8") => continue,
+            _ if is("gzip") || is("x-gzip") => Encoding::Gzip,
+            _ if is("deflate") => Encoding::Deflate,
+            _ if is("br") => Encoding::Brotli,
+            _ if is("zstd") => Encoding::Zstd,
+            _ => return Err(Refusal::UnsupportedEncoding),
+        });
+    }
+    Ok(encodings)
+}
+
+impl Encoding {
+    fn reader<'a>(self, sent: &'a [u8]) -> Box<dyn Read + 'a> {
+        match self {
+            Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(sent)),
+            Encoding::Deflate if is_zlib(sent) => Box::new(flate2::read::ZlibDecoder::new(sent)),
+            Encoding::Deflate => Box::new(flate2::read::DeflateDecoder::new(sent)),
+            Encoding::Brotli => Box::new(brotli_decompressor::Decompressor::new(sent, 4096)),
+            Encoding::Zstd => match zstd::stream::read::Decoder::with_buffer(sent) {
+                Ok(mut decoder) => {
+                    // 8 MiB, what the format asks every decoder to take; more would be the sender's choice
+                    // over our memory.
+                    match decoder.window_log_max(23) {
+                        Ok(()) => Box::new(decoder),
+                        Err(error) => Box::new(Broken(error.to_string())),
+                    }
+                }
+                Err(error) => Box::new(Broken(error.to_string())),
+            },
+        }
+    }
+}
+
+/// A decoder that could not be set up.
+struct Broken(String);
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::other(self.0.clone()))
+    }
+}
+
+/// Whether a deflated stream has zlib's two-byte head: method 8, a window of at most 32 KiB, and a check.
+fn is_zlib(sent: &[u8]) -> bool {
+    match sent {
+        [cmf, flg, ..] => {
+            cmf & 0x0f == 8 && cmf >> 4 <= 7 && (u16::from(*cmf) << 8 | u16::from(*flg)) % 31 == 0
+        }
+        _ => false,
+    }
+}
+
+fn inflate(encoding: Encoding, sent: &[u8], bytes_max: u64) -> Result<Vec<u8>, Refusal> {
+    // Text shrinks to about a fifth; the guess costs at most one growth.
+    let guess = (sent.len() as u64).saturating_mul(5).min(bytes_max);
+    let mut decoded = Vec::with_capacity(usize::try_from(guess).unwrap_or(0).min(1 << 20));
+    encoding
+        .reader(sent)
+        .take(bytes_max + 1)
+        .read_to_end(&mut decoded)
+        .map_err(|error| Refusal::InvalidCompression(error.to_string()))?;
+    if decoded.len() as u64 > bytes_max {
+        return Err(Refusal::RequestTooLarge);
+    }
+    Ok(decoded)
+}
+
+/// Inflates a zlib stream that stands inside a body (facts/ingestion.md 1.3).
+pub(super) fn inflate_zlib(sent: &[u8], bytes_max: u64) -> Result<Vec<u8>, Refusal> {
+    inflate(Encoding::Deflate, sent, bytes_max)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+
+    use super::*;
+
+    const TEXT: &[u8] = b"{}\n{\"type\":\"event\"}\n{}";
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn deflate_is_read_with_and_without_zlibs_wrapping() {
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+        zlib.write_all(TEXT).unwrap();
+        let mut raw = DeflateEncoder::new(Vec::new(), Compression::default());
+        raw.write_all(TEXT).unwrap();
+        for sent in [zlib.finish().unwrap(), raw.finish().unwrap()] {
+            assert_eq!(inflate(Encoding::Deflate, &sent, 100).unwrap(), TEXT);
+        }
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_limit() {
+        let sent = gzip(&vec![0; 10 << 20]);
+        assert_eq!(
+            inflate(Encoding::Gzip, &sent, 1 << 20),
+            Err(Refusal::RequestTooLarge)
+        );
+    }
+
+    #[test]
+    fn a_broken_stream_is_a_refusal() {
+        for encoding in [
+            Encoding::Gzip,
+            Encoding::Deflate,
+            Encoding::Brotli,
+            Encoding::Zstd,
+        ] {
+            let result = inflate(encoding, b"\xff\xfe\xfdno such stream", 1 << 20);
+            assert!(
+                matches!(result, Err(Refusal::InvalidCompression(_))),
+                "{encoding:?}"
+            );
+        }
+        let cut = &gzip(TEXT)[..10];
+        assert!(inflate(Encoding::Gzip, cut, 100).is_err());
+    }
+}

@@ -1,0 +1,165 @@
+//! What a refused SDK is told: Relay's own statuses and texts (facts/ingestion.md 2.4 and 4.1), always as
+//! JSON, always with the CORS headers.
+
+use serde_json::{Value, json};
+
+use super::cors;
+use crate::domain::window::UsedUp;
+use crate::http::{Refusal as TransportRefusal, Response};
+
+/// Why a request was refused as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    MissingAuth,
+    /// The envelope's first line has no usable `dsn`; the parser's words.
+    EnvelopeAuth(String),
+    MultipleAuth,
+    MissingKey,
+    BadVersion,
+    UnsupportedVersion(u16),
+    BadKey,
+    BadProject(String),
+    /// Unknown or disabled key, or one of another project.
+    UnknownKey,
+    Origin,
+    EmptyBody,
+    /// The causes, outermost first.
+    InvalidEnvelope(Vec<String>),
+    InvalidJson(String),
+    UnsupportedEncoding,
+    InvalidCompression(String),
+    /// The body as a whole, decoded.
+    RequestTooLarge,
+    /// The items of a type, alone or together; the name that SDKs know.
+    TooLarge(&'static str),
+    RateLimited(UsedUp),
+    /// Nothing was kept; worth trying again.
+    Unavailable {
+        retry_after_secs: u32,
+    },
+    Internal,
+}
+
+impl Refusal {
+    fn status(&self) -> u16 {
+        match self {
+            Refusal::MissingAuth
+            | Refusal::EnvelopeAuth(_)
+            | Refusal::MultipleAuth
+            | Refusal::MissingKey
+            | Refusal::BadVersion => 401,
+            Refusal::UnknownKey | Refusal::Origin => 403,
+            Refusal::UnsupportedVersion(_)
+            | Refusal::BadKey
+            | Refusal::BadProject(_)
+            | Refusal::EmptyBody
+            | Refusal::InvalidEnvelope(_)
+            | Refusal::InvalidJson(_)
+            | Refusal::InvalidCompression(_) => 400,
+            Refusal::RequestTooLarge | Refusal::TooLarge(_) => 413,
+            Refusal::UnsupportedEncoding => 415,
+            Refusal::RateLimited(_) => 429,
+            Refusal::Internal => 500,
+            Refusal::Unavailable { .. } => 503,
+        }
+    }
+
+    /// The reason in the ledger when the project is known (facts/ingestion.md 7.2).
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Refusal::Origin => "cors".to_owned(),
+            Refusal::EmptyBody => "no_data".to_owned(),
+            Refusal::InvalidEnvelope(_) => "invalid_envelope".to_owned(),
+            Refusal::InvalidJson(_) => "invalid_json".to_owned(),
+            Refusal::UnsupportedEncoding | Refusal::InvalidCompression(_) => {
+                "invalid_compression".to_owned()
+            }
+            Refusal::RequestTooLarge => "request_too_large".to_owned(),
+            Refusal::TooLarge(name) => format!("too_large:{name}"),
+            _ => "internal".to_owned(),
+        }
+    }
+
+    fn body(&self) -> Value {
+        let with_cause = |detail: &str, cause: &str| json!({ "detail": detail, "causes": [cause] });
+        match self {
+            Refusal::MissingAuth => json!({ "detail": "missing authorization information" }),
+            Refusal::EnvelopeAuth(cause) => with_cause("bad envelope authentication header", cause),
+            Refusal::MultipleAuth => {
+                json!({ "detail": "multiple authorization payloads detected" })
+            }
+            Refusal::MissingKey => with_cause(
+                "bad x-sentry-auth header",
+                "missing public key in auth header",
+            ),
+            Refusal::BadVersion => {
+                with_cause("bad x-sentry-auth header", "invalid value for version")
+            }
+            Refusal::UnsupportedVersion(version) => {
+                json!({ "detail": format!("unsupported protocol version ({version})") })
+            }
+            Refusal::BadKey => with_cause("bad sentry DSN public key", "invalid project key"),
+            Refusal::BadProject(cause) => with_cause("bad project path parameter", cause),
+            Refusal::UnknownKey => {
+                json!({ "detail": "event submission rejected with_reason: ProjectId" })
+            }
+            Refusal::Origin => json!({ "detail": "event submission rejected with_reason: Cors" }),
+            Refusal::EmptyBody => json!({ "detail": "empty request body" }),
+            Refusal::InvalidEnvelope(causes) => {
+                json!({ "detail": "invalid event envelope", "causes": causes })
+            }
+            Refusal::InvalidJson(cause) => {
+                json!({ "detail": format!("invalid JSON data: {cause}"), "causes": [cause] })
+            }
+            Refusal::UnsupportedEncoding => json!({ "detail": "unsupported content encoding" }),
+            Refusal::InvalidCompression(cause) => {
+                json!({ "detail": format!("Failed to buffer the request body: {cause}") })
+            }
+            Refusal::RequestTooLarge => json!({ "detail": "length limit exceeded" }),
+            Refusal::TooLarge(name) => json!({
+                "detail": format!(
+                    "envelope exceeded size limits for type '{name}' \
+                     (https://develop.sentry.dev/sdk/envelopes/#size-limits)"
+                ),
+            }),
+            Refusal::RateLimited(_) => json!({
+                "detail": "Sentry dropped data due to a quota or internal rate limit being reached. \
+                           This will not affect your application. See \
+                           https://docs.sentry.io/product/accounts/quotas/ for more information.",
+            }),
+            Refusal::Unavailable { .. } => json!({ "detail": "failed to queue envelope" }),
+            Refusal::Internal => json!({ "detail": "internal error" }),
+        }
+    }
+
+    pub(crate) fn answer(&self) -> Response {
+        let response = cors::expose(Response::json(self.status(), &self.body()));
+        match self {
+            Refusal::RateLimited(used_up) => with_rate_limits(response, *used_up)
+                .with_header("Retry-After", used_up.retry_after_secs.to_string()),
+            Refusal::Unavailable { retry_after_secs } => {
+                response.with_header("Retry-After", retry_after_secs.to_string())
+            }
+            _ => response,
+        }
+    }
+
+    /// The answer for what the transport refused before this front saw it.
+    pub(crate) fn of_transport(refusal: &TransportRefusal) -> Response {
+        cors::expose(Response::json(
+            refusal.status(),
+            &json!({ "detail": refusal.text() }),
+        ))
+    }
+}
+
+/// Tells SDKs which categories a key's used-up limit closes, and for how long (facts/ingestion.md 6.4).
+pub(super) fn with_rate_limits(response: Response, used_up: UsedUp) -> Response {
+    response.with_header(
+        "X-Sentry-Rate-Limits",
+        format!(
+            "{}:default;error;security:key:key_quota",
+            used_up.retry_after_secs
+        ),
+    )
+}

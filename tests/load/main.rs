@@ -1,0 +1,82 @@
+//! How fast Picket takes events, against an empty handler over the same HTTP layers and against a naive way
+//! of storing them. Run it with `cargo bench --bench load`; it takes about three minutes and prints tables in
+//! Markdown.
+//!
+//! Every server runs in a process of its own, so that its CPU time and memory can be told from the client's.
+//! The machine's speed drifts, so the variants take turns in short rounds and the ratios are taken within a
+//! round; what is printed is the median over the rounds. Nothing here asserts a time.
+
+mod client;
+mod keys;
+mod process;
+mod servers;
+mod table;
+
+use std::time::Duration;
+
+use client::{Load, Measured};
+use process::Child;
+use servers::Variant;
+
+const CONNECTIONS: [usize; 3] = [1, 16, 64];
+const ROUNDS: usize = 7;
+const ROUND: Duration = Duration::from_millis(1500);
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    match args.next().as_deref() {
+        // A child process: serves until its standard input ends.
+        Some("serve") => servers::serve(&args.next().expect("a variant's name")),
+        _ => measure(),
+    }
+}
+
+fn measure() {
+    let quick = std::env::var_os("LOAD_QUICK").is_some();
+    let (rounds, round) = if quick {
+        (2, Duration::from_millis(300))
+    } else {
+        (ROUNDS, ROUND)
+    };
+    ingestion(rounds, round);
+    keys::measure(if quick { 20_000 } else { 100_000 });
+}
+
+/// One row of the table: a variant at a number of connections, its rounds in order.
+struct Series {
+    variant: Variant,
+    rounds: Vec<Measured>,
+    /// Resident memory after the last round, bytes.
+    memory: u64,
+}
+
+fn ingestion(rounds: usize, round: Duration) {
+    println!("### Durable ingestion\n");
+    println!("{}", table::HEAD);
+    for connections in CONNECTIONS {
+        let servers: Vec<(Variant, Child)> = Variant::ALL
+            .iter()
+            .map(|variant| (*variant, Child::start(variant.name())))
+            .collect();
+        let mut all: Vec<Series> = servers
+            .iter()
+            .map(|(variant, _)| Series {
+                variant: *variant,
+                rounds: Vec::new(),
+                memory: 0,
+            })
+            .collect();
+        for _ in 0..rounds {
+            for (series, (variant, child)) in all.iter_mut().zip(&servers) {
+                let load = Load::new(child.address(), variant.body_bytes(), connections);
+                let cpu_before = child.cpu();
+                let mut measured = load.run(round);
+                measured.cpu = child.cpu().saturating_sub(cpu_before);
+                series.rounds.push(measured);
+                series.memory = child.memory();
+            }
+        }
+        table::print(connections, &all);
+    }
+    println!();
+}
