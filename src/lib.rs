@@ -1,5 +1,4 @@
 //! Picket: a Sentry-compatible server in one binary with one SQLite file.
-#![allow(dead_code)]
 
 mod api;
 mod app;
