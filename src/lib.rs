@@ -1,5 +1,7 @@
 //! Picket: a Sentry-compatible server in one binary with one SQLite file.
+#![allow(dead_code)]
 
+mod api;
 mod app;
 mod apply;
 mod cli;

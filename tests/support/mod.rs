@@ -82,6 +82,11 @@ impl Server {
         }
     }
 
+    /// Starts the product alone, on a file and a clock of the caller's.
+    pub(crate) fn start_app(file: &Path, apply: &str, clock: Clock) -> App {
+        App::start(settings(file, apply), clock).expect("the server starts")
+    }
+
     /// Stops and starts again on the same file.
     pub(crate) fn restart(&mut self) {
         self.stop();
@@ -177,7 +182,7 @@ impl Server {
         let packed: Vec<u8> = self
             .database()
             .query_row(
-                "SELECT payload FROM event WHERE lower(hex(event_id)) = ?1",
+                "SELECT payload FROM event WHERE event_id = unhex(?1)",
                 [event_id],
                 |row| row.get(0),
             )
