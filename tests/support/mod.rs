@@ -2,6 +2,7 @@
 //! temporary directory and a clock that the test turns; and a small HTTP client.
 
 pub(crate) mod client;
+pub(crate) mod process;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
