@@ -1,5 +1,6 @@
 //! All tests through the front door, as one program.
 
+mod api;
 mod http;
 
 mod support;

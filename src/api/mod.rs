@@ -22,8 +22,6 @@ mod projects;
 mod search;
 mod stats;
 mod teams;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 

@@ -1,0 +1,1 @@
+//! Compares real answers with the published schema of their endpoints.
