@@ -284,3 +284,18 @@ fn head_is_get_without_a_body() {
     assert_eq!((answer.status, answer.text()), (200, ""));
     assert_eq!(answer.header("Content-Type"), Some("application/json"));
 }
+
+#[test]
+fn a_body_that_is_too_large_is_refused_as_json() {
+    let server = world();
+    let answer = ann(&server).send_raw(
+        b"POST /api/0/projects/acme/web/keys/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\
+          Content-Length: 100000000\r\n\r\n",
+    );
+    assert_answer(
+        &answer,
+        413,
+        r#"{"detail":"The request body is too large"}"#,
+    );
+    assert_eq!(answer.header("Access-Control-Allow-Origin"), Some("*"));
+}

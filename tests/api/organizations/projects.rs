@@ -121,6 +121,7 @@ fn a_query_leaves_some_out() {
         ("SHO", vec!["shop"]),
         ("id:31", vec!["web"]),
         ("id:31+id:32", vec!["shop", "web"]),
+        ("id:99999999999999999999", vec![]),
         ("slug:bare", vec!["bare"]),
         ("team:core", vec!["web"]),
         ("!team:core", vec!["bare", "shop"]),
