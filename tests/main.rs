@@ -1,6 +1,8 @@
 //! All tests through the front door, as one program.
 
 mod api;
+mod cli;
 mod http;
+mod ingest;
 
 mod support;

@@ -335,6 +335,7 @@ impl Shared {
 
     /// Connects and sees a first request answered.
     fn open_lane(&self) -> io::Result<Lane> {
+        see_descriptors_to_spare()?;
         let stream = UnixStream::connect(&self.socket)?;
         let slot = Arc::new(Slot(Mutex::new(Some(Content::Verify))));
         let key = loop {
@@ -512,8 +513,8 @@ fn write_all(mut stream: &UnixStream, head: &[u8], body: &[u8]) -> io::Result<()
     Ok(())
 }
 
-/// What is read at first; most answers are no longer.
-const FIRST_READ_BYTES: usize = 4096;
+/// What is read at first; most answers are no longer. Larger blocks cost the allocator far more.
+const FIRST_READ_BYTES: usize = 1024;
 /// A head that is longer does not come from our workers.
 const ANSWER_HEAD_BYTES_MAX: usize = 256 * 1024;
 
@@ -597,6 +598,14 @@ fn parse_answer(head: &[u8]) -> io::Result<(u16, bool, usize)> {
     Ok((status, close, length))
 }
 
+/// `tiny_http` accepts no connection ever again once it could not accept one, so a lane is tried only while there
+/// is more than the three descriptors that it takes.
+fn see_descriptors_to_spare() -> io::Result<()> {
+    let pairs = [UnixStream::pair()?, UnixStream::pair()?];
+    drop(pairs);
+    Ok(())
+}
+
 /// A new directory that only this user can enter.
 fn private_directory() -> io::Result<PathBuf> {
     let name = format!("picket-{:016x}", rand::random::<u64>());
@@ -611,5 +620,118 @@ fn remove_directory(directory: &Path) {
             log::warn!("the lanes' directory stays behind: {error}");
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Shutdown;
+    use std::sync::mpsc;
+
+    fn start(lanes_max: usize, handle: Arc<Handle>) -> Arc<Lanes> {
+        let wait = Duration::from_secs(10);
+        Lanes::start("test", lanes_max, 1, wait, handle, Arc::default()).expect("lanes")
+    }
+
+    fn answering() -> Arc<Handle> {
+        Arc::new(|request, _| {
+            let mut writer = request.into_writer();
+            let written = writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            written.and_then(|()| writer.flush()).expect("written");
+        })
+    }
+
+    fn ask(lanes: &Lanes) -> Result<Answer, Failure> {
+        let outgoing = Outgoing {
+            head: &mut b"POST / HTTP/1.1\r\nContent-Length: 4\r\n".to_vec(),
+            body: b"body",
+            handover: Handover {
+                file: None,
+                refuse: |_| Response::empty(500),
+            },
+            bodiless: false,
+        };
+        exchange(lanes, outgoing, &mut |_| true)
+    }
+
+    #[test]
+    fn a_lane_that_broke_while_free_is_replaced() {
+        let lanes = start(2, answering());
+        for _ in 0..2 {
+            let lane = lanes.acquire().expect("a lane");
+            lane.stream.shutdown(Shutdown::Both).expect("shut down");
+            lanes.release(lane);
+        }
+        assert!(ask(&lanes).expect("an answer").bytes.ends_with(b"ok"));
+        assert_eq!(
+            lanes.shared.slots.read().expect("slots").len(),
+            lanes.open()
+        );
+        lanes.stop(Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_request_that_a_handler_saw_is_not_sent_again() {
+        let (seen, was_seen) = mpsc::channel();
+        let lanes = start(
+            1,
+            Arc::new(move |request, _| seen.send(request).expect("a listener")),
+        );
+        let lane = lanes.acquire().expect("a lane");
+        let stream = lane.stream.try_clone().expect("a second handle");
+        lanes.release(lane);
+        thread::scope(|scope| {
+            let asked = scope.spawn(|| ask(&lanes));
+            let _request = was_seen.recv().expect("the request");
+            stream.shutdown(Shutdown::Both).expect("shut down");
+            assert!(matches!(
+                asked.join().expect("no panic"),
+                Err(Failure::Lost)
+            ));
+        });
+        assert!(was_seen.try_recv().is_err());
+        assert_eq!(lanes.open(), 0);
+        lanes.stop(Duration::from_secs(10));
+    }
+
+    #[test]
+    fn the_private_directory_goes_when_the_lanes_stop() {
+        let lanes = start(1, answering());
+        let directory = lanes.directory.clone();
+        assert!(directory.join("test").exists());
+        lanes.stop(Duration::from_secs(10));
+        assert!(!directory.exists());
+        assert!(matches!(ask(&lanes), Err(Failure::Busy)));
+    }
+
+    #[test]
+    fn a_stranger_on_the_private_socket_reaches_no_handler() {
+        let lanes = start(1, Arc::new(|_, _| panic!("reached")));
+        let mut stream = UnixStream::connect(&lanes.shared.socket).expect("a connection");
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nx-picket-lane: 0000000000000001\r\n\r\n")
+            .expect("written");
+        let answer = read_answer(&stream, true, &mut |_| true).expect("an answer");
+        assert!(answer.bytes.starts_with(b"HTTP/1.1 500 "));
+        lanes.stop(Duration::from_secs(10));
+    }
+
+    #[test]
+    fn an_answer_without_room_is_given_up() {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        let writer = thread::spawn(move || {
+            let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
+            let _ = theirs.write_all(head);
+            theirs
+        });
+        let mut asked = 0;
+        let answer = read_answer(&ours, false, &mut |bytes| {
+            asked = bytes;
+            false
+        });
+        assert!(answer.is_err());
+        assert!(asked > 100_000);
+        drop(writer.join());
     }
 }

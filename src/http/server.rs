@@ -264,6 +264,9 @@ impl Default for Settings {
     }
 }
 
+/// Longer bodies are written apart from their head rather than copied behind it.
+const COPIED_BYTES_MAX: usize = 64 * 1024;
+
 /// The one way to answer a request. May be moved to another thread and kept.
 ///
 /// Dropped without an answer it says [`Refusal::Internal`] in the words of the request's class.
@@ -284,10 +287,10 @@ impl Responder {
     /// Closes the client's connection without any answer: for a request that may have taken effect although
     /// nobody can say so.
     pub fn close(mut self) {
-        let mut bytes = b"HTTP/1.1 204 No Content\r\n".to_vec();
-        wire::write_field(field::CLOSE, b"1", &mut bytes);
-        bytes.extend_from_slice(b"\r\n");
-        self.write(&bytes);
+        let mut head = b"HTTP/1.1 204 No Content\r\n".to_vec();
+        wire::write_field(field::CLOSE, b"1", &mut head);
+        head.extend_from_slice(b"\r\n");
+        self.write(head, &[]);
     }
 
     fn send(&mut self, response: &Response) {
@@ -299,11 +302,10 @@ impl Responder {
             true => &[],
             false => &response.body,
         };
-        let mut bytes = Vec::with_capacity(512 + body.len());
-        wire::write_head(response, &mut bytes);
-        bytes.extend_from_slice(b"\r\n");
-        bytes.extend_from_slice(body);
-        self.write(&bytes);
+        let mut head = Vec::with_capacity(512 + body.len().min(COPIED_BYTES_MAX));
+        wire::write_head(response, &mut head);
+        head.extend_from_slice(b"\r\n");
+        self.write(head, body);
     }
 
     fn send_internal(&mut self) {
@@ -318,11 +320,23 @@ impl Responder {
         self.send(&response);
     }
 
-    fn write(&mut self, bytes: &[u8]) {
+    /// Writes in one piece what is small: each piece wakes the gate.
+    fn write(&mut self, mut head: Vec<u8>, body: &[u8]) {
         let Some(mut writer) = self.writer.take() else {
             return;
         };
-        if let Err(error) = writer.write_all(bytes).and_then(|()| writer.flush()) {
+        let rest = match body.len() <= COPIED_BYTES_MAX {
+            true => {
+                head.extend_from_slice(body);
+                &[]
+            }
+            false => body,
+        };
+        let written = writer
+            .write_all(&head)
+            .and_then(|()| writer.write_all(rest))
+            .and_then(|()| writer.flush());
+        if let Err(error) = written {
             // The gate gave up this lane; whoever asked is gone.
             log::debug!("an answer found no lane: {error}");
         }

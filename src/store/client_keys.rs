@@ -413,11 +413,12 @@ mod tests {
             ),
         ] {
             let sql = page_sql(of, place, " AND client_key.active = 1");
-            let plan: Vec<String> = connection
+            let mut statement = connection
                 .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-                .unwrap()
-                .query_map([], |row| row.get("detail"))
-                .unwrap()
+                .unwrap();
+            let plan: Vec<String> = statement
+                .raw_query()
+                .mapped(|row| row.get("detail"))
                 .collect::<rusqlite::Result<_>>()
                 .unwrap();
             let expected = format!("SEARCH client_key USING INDEX {expected}");

@@ -9,8 +9,8 @@ mod schema;
 
 use serde_json::Value;
 
+use crate::support::Server;
 use crate::support::client::{Answer, Client};
-use crate::support::{OWNER_TOKEN, Server};
 
 /// Two organizations. In `acme`, `ann` is an owner and in team `core`, `bob` a member and in team `ops`; project
 /// `web` is `core`'s, `shop` is `ops`'s, `bare` nobody's. `beta` is `eve`'s. `zoe` is in neither.
@@ -160,7 +160,7 @@ fn world() -> Server {
 }
 
 fn ann(server: &Server) -> Client {
-    server.with_token(OWNER_TOKEN)
+    server.owner()
 }
 
 /// Status and body of an answer that should be one of JSON.

@@ -7,11 +7,11 @@ mod limits;
 mod serving;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use picket::Clock;
 use picket::http::{
@@ -31,7 +31,7 @@ impl Service for Toy {
             "/panic" => panic!("as asked"),
             "/forget" => drop(responder),
             "/close" => responder.close(),
-            "/later" => {
+            "/later" | "/ingest/later" => {
                 let pause = Duration::from_millis(number("ms"));
                 thread::spawn(move || {
                     thread::sleep(pause);
@@ -226,6 +226,27 @@ impl Client {
         self.try_answer().expect("an answer, not the end")
     }
 
+    /// Sends no more, but still reads.
+    pub(crate) fn finish(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Reads on to where another head may start: for answers whose length depends on a request that cannot be told.
+    pub(crate) fn forget_body(&mut self) {
+        let marker = b"HTTP/1.1 ";
+        loop {
+            let next = self.read.windows(marker.len()).position(|w| w == marker);
+            if let Some(at) = next {
+                self.read.drain(..at);
+                return;
+            }
+            if !self.fill() {
+                self.read.clear();
+                return;
+            }
+        }
+    }
+
     /// Whether the server closed, with nothing more to say.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.read.is_empty() && !self.fill()
@@ -237,4 +258,13 @@ pub(crate) fn ask(server: &Server, bytes: impl AsRef<[u8]>) -> Answer {
     let mut client = Client::connect(server.local_addr());
     client.send(bytes);
     client.answer()
+}
+
+/// Waits for what must come soon.
+pub(crate) fn until(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain");
+        thread::sleep(Duration::from_millis(2));
+    }
 }

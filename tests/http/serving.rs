@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Client, ask, settings, start};
+use super::{Client, ask, settings, start, until};
 
 #[test]
 fn a_request_reaches_the_handler_with_its_fields() {
@@ -149,7 +149,7 @@ fn a_panicking_handler_answers_in_the_fronts_words() {
         );
     }
     assert_eq!(client.get("/").text(), "ok");
-    assert_eq!(server.metrics().handler_panics, 1);
+    until(|| server.metrics().handler_panics == 1);
     assert_eq!(server.metrics().refusals.get("internal"), Some(&2));
 }
 
@@ -183,9 +183,7 @@ fn stopping_finishes_what_is_in_flight_and_closes_what_waits() {
     assert_eq!(idle.get("/").status, 200);
     let mut busy = Client::connect(server.local_addr());
     busy.send("GET /later?ms=300 HTTP/1.1\r\nHost: x\r\n\r\n");
-    while server.metrics().requests < 2 {
-        std::thread::yield_now();
-    }
+    until(|| server.metrics().requests >= 2);
     assert!(server.stop(Duration::from_secs(10)));
     assert!(idle.is_closed());
     let answer = busy.answer();
@@ -202,9 +200,7 @@ fn stopping_does_not_wait_for_ever() {
     let server = start(settings());
     let mut busy = Client::connect(server.local_addr());
     busy.send("GET /later?ms=3000 HTTP/1.1\r\nHost: x\r\n\r\n");
-    while server.metrics().requests < 1 {
-        std::thread::yield_now();
-    }
+    until(|| server.metrics().requests >= 1);
     assert!(!server.stop(Duration::from_millis(50)));
     assert!(busy.is_closed());
 }

@@ -1,6 +1,6 @@
 //! A small blocking HTTP client that shows answers as they came.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -64,6 +64,22 @@ impl Client {
 
     /// Sends one request, with a `Content-Length` if there is a body, and reads its answer.
     pub(crate) fn send(&self, method: &str, target: &str, body: Option<&[u8]>) -> Answer {
+        self.send_raw(&self.request(method, target, body))
+    }
+
+    /// As [`Client::send`]; none if the server is gone before its answer is whole.
+    pub(crate) fn try_send(
+        &self,
+        method: &str,
+        target: &str,
+        body: Option<&[u8]>,
+    ) -> Option<Answer> {
+        let bytes = self.exchange(&self.request(method, target, body)).ok()?;
+        let is_whole = bytes.windows(4).any(|window| window == b"\r\n\r\n");
+        is_whole.then(|| Answer::parse(&bytes))
+    }
+
+    fn request(&self, method: &str, target: &str, body: Option<&[u8]>) -> Vec<u8> {
         let mut request =
             format!("{method} {target} HTTP/1.1\r\nHost: picket.test\r\nConnection: close\r\n");
         for (name, value) in &self.headers {
@@ -75,21 +91,23 @@ impl Client {
         request.push_str("\r\n");
         let mut bytes = request.into_bytes();
         bytes.extend_from_slice(body.unwrap_or_default());
-        self.send_raw(&bytes)
+        bytes
     }
 
     /// Sends bytes as they are and reads one answer, to the end of the connection. The request should ask for
     /// `Connection: close`.
     pub(crate) fn send_raw(&self, bytes: &[u8]) -> Answer {
-        let mut stream = TcpStream::connect(self.address).expect("the server listens");
-        stream
-            .set_read_timeout(Some(Duration::from_secs(60)))
-            .expect("a time-out");
+        Answer::parse(&self.exchange(bytes).expect("an answer"))
+    }
+
+    fn exchange(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         // A server that refuses early may stop reading; its answer is what counts.
         let _ = stream.write_all(bytes);
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).expect("an answer");
-        Answer::parse(&answer)
+        stream.read_to_end(&mut answer)?;
+        Ok(answer)
     }
 }
 

@@ -1,0 +1,99 @@
+//! Real payloads of many SDKs, odd ones included, are taken (facts/ingestion.md 4.1 and 5.1).
+
+use std::path::PathBuf;
+
+use crate::support::{KEY, Server, WORLD, shared};
+
+fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let Some(folder) = shared(folder) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| {
+            let name = path
+                .file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
+            (name, std::fs::read(path).expect("a file"))
+        })
+        .collect()
+}
+
+#[test]
+fn every_event_is_taken_by_store_and_in_an_envelope() {
+    let server = Server::start(WORLD);
+    let events = files("corpora/events");
+    let mut expected = 0;
+    for (name, event) in &events {
+        let answer = server
+            .client()
+            .post(&format!("/api/31/store/?sentry_key={KEY}"), event);
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        let id = expected + 1;
+        let mut envelope = format!(
+            "{{\"event_id\":\"{id:032x}\"}}\n{{\"type\":\"event\",\"length\":{}}}\n",
+            event.len()
+        )
+        .into_bytes();
+        envelope.extend_from_slice(event);
+        let answer = server
+            .client()
+            .post(&format!("/api/31/envelope/?sentry_key={KEY}"), &envelope);
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        assert_eq!(server.payload(&format!("{id:032x}")), *event, "{name}");
+        expected += 1;
+    }
+    let invalid: Vec<_> = server
+        .ledger()
+        .into_iter()
+        .filter(|(_, outcome, reason, _)| *outcome != 0 && reason != "duplicate")
+        .collect();
+    assert_eq!(invalid, [], "every one of them is an event");
+}
+
+/// Envelopes that the grammar refuses, each with its rule.
+const REFUSED: [(&str, &str); 2] = [
+    (
+        "continuous_profiling-profile_chunk_1.txt",
+        "truncated: the length says 1671, 1644 bytes follow",
+    ),
+    (
+        "continuous_profiling-profile_chunk_2.txt",
+        "truncated: the length says 1432, 1405 bytes follow",
+    ),
+];
+
+#[test]
+fn every_envelope_is_taken_unless_the_grammar_refuses_it() {
+    let server = Server::start(WORLD);
+    for (name, envelope) in files("corpora/envelopes") {
+        // The recorded headers name the DSNs they were sent to, which is not ours.
+        let envelope = without_dsn(&envelope);
+        let answer = server
+            .client()
+            .post(&format!("/api/31/envelope/?sentry_key={KEY}"), &envelope);
+        match REFUSED.iter().find(|(refused, _)| *refused == name) {
+            Some((_, rule)) => assert_eq!(answer.status, 400, "{name}: {rule}"),
+            None => assert_eq!(answer.status, 200, "{name}: {}", answer.text()),
+        }
+    }
+}
+
+fn without_dsn(envelope: &[u8]) -> Vec<u8> {
+    let needle = b"\"dsn\":";
+    match envelope.windows(needle.len()).position(|w| w == needle) {
+        Some(at) => {
+            let mut renamed = envelope.to_vec();
+            renamed[at + 1..at + 4].copy_from_slice(b"was");
+            renamed
+        }
+        None => envelope.to_vec(),
+    }
+}

@@ -1,0 +1,7 @@
+mod auth;
+mod corpora;
+mod crash;
+mod encodings;
+mod items;
+mod limits;
+mod refusals;
