@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::apply;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::time::{Clock, Timestamp};
+use crate::first_start::{self, FirstStart};
 use crate::http::{
     Class, LaneSet, Method, Refusal, Request, Responder, Response, Server, Service,
     Settings as HttpSettings,
@@ -68,11 +69,34 @@ impl Settings {
 
 /// Why the server did not start: one sentence, or several about an apply file.
 #[derive(Debug)]
-pub struct StartError(String);
+pub struct StartError(Reason);
+
+#[derive(Debug)]
+enum Reason {
+    Plain(String),
+    ApplyFile(apply::NotApplied),
+}
+
+impl StartError {
+    fn plain(text: impl fmt::Display) -> StartError {
+        StartError(Reason::Plain(text.to_string()))
+    }
+
+    /// Why the apply file was not applied, if that is the reason.
+    pub(crate) fn not_applied(&self) -> Option<&apply::NotApplied> {
+        match &self.0 {
+            Reason::ApplyFile(error) => Some(error),
+            Reason::Plain(_) => None,
+        }
+    }
+}
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match &self.0 {
+            Reason::Plain(text) => f.write_str(text),
+            Reason::ApplyFile(error) => error.fmt(f),
+        }
     }
 }
 
@@ -84,28 +108,37 @@ pub struct App {
     store: Arc<Store>,
     url_prefix: UrlPrefix,
     applied: Option<apply::Report>,
+    first_start: Option<FirstStart>,
 }
 
 impl App {
     /// # Errors
     /// The file cannot be used, the address cannot be bound, or the apply file is wrong.
     pub fn start(settings: Settings, clock: Clock) -> Result<App, StartError> {
-        let failed = |error: &dyn fmt::Display| StartError(error.to_string());
+        let failed = |error: &dyn fmt::Display| StartError::plain(error);
         let store = Store::open(&settings.data, settings.durability, clock.clone())
             .map_err(|error| failed(&error))?;
         let store = Arc::new(store);
         let listener = TcpListener::bind(settings.listen).map_err(|error| {
-            StartError(format!("cannot listen on {}: {error}", settings.listen))
+            StartError::plain(format!("cannot listen on {}: {error}", settings.listen))
         })?;
         let address = listener.local_addr().map_err(|error| failed(&error))?;
         let url_prefix = match settings.url_prefix {
             Some(prefix) => prefix,
-            None => UrlPrefix::parse(&format!("http://{address}")).map_err(StartError)?,
+            None => UrlPrefix::of_address(address),
         };
 
-        let applied = match &settings.apply {
-            Some(file) => Some(apply_file(&store, file, &url_prefix, clock.now())?),
-            None => None,
+        // An apply file makes what it says and nothing else, so it takes the place of a first start.
+        let (applied, first_start) = match &settings.apply {
+            Some(file) => {
+                let report = apply_file(&store, file, &url_prefix, clock.now())?;
+                (Some(report), None)
+            }
+            None => {
+                let made = first_start::run(&store, &url_prefix, clock.now())
+                    .map_err(|error| failed(&error))?;
+                (None, made)
+            }
         };
 
         let body_bytes_max = settings.body_bytes_max;
@@ -139,6 +172,7 @@ impl App {
             store,
             url_prefix,
             applied,
+            first_start,
         })
     }
 
@@ -153,6 +187,11 @@ impl App {
     /// What the apply file changed, if there was one.
     pub(crate) fn applied(&self) -> Option<&apply::Report> {
         self.applied.as_ref()
+    }
+
+    /// What came into being with the database, if this was its first start.
+    pub(crate) fn first_start(&self) -> Option<&FirstStart> {
+        self.first_start.as_ref()
     }
 
     /// Stops in order; true when everything in flight was finished within the time.
@@ -174,7 +213,7 @@ fn apply_file(
     now: Timestamp,
 ) -> Result<apply::Report, StartError> {
     apply::run(store, &file.text, &file.name, url_prefix, now)
-        .map_err(|error| StartError(error.to_string()))
+        .map_err(|error| StartError(Reason::ApplyFile(error)))
 }
 
 /// The one thing that the transport asks about a request before it has it whole.

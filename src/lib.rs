@@ -2,12 +2,16 @@
 
 mod app;
 mod apply;
+mod cli;
+mod config;
 mod domain;
+mod first_start;
 pub mod http;
 mod ingest;
 mod store;
 
 pub use app::{App, ApplyFile, Settings, StartError};
+pub use cli::run;
 pub use domain::dsn::UrlPrefix;
 pub use domain::time::{Clock, Timestamp};
 pub use store::connection::Durability;

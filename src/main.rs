@@ -1,11 +1,7 @@
-fn main() {
-    env_logger::init();
-    let mut args = std::env::args().skip(1);
-    let s = picket::Settings::new(
-        args.next().unwrap().parse().unwrap(),
-        args.next().unwrap().as_ref(),
-    );
-    let app = picket::App::start(s, picket::Clock::system()).unwrap();
-    println!("{}", app.url_prefix());
-    std::thread::park();
+//! The program: everything is in the library, so that tests can have it in their own process.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    picket::run(std::env::args_os().skip(1))
 }

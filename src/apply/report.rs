@@ -46,11 +46,6 @@ impl Verb {
 }
 
 impl Report {
-    /// Whether it carries a token that nobody has seen yet.
-    pub(crate) fn has_secrets(&self) -> bool {
-        self.secrets().next().is_some()
-    }
-
     /// The new tokens with the names of what they belong to.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = (&str, &TokenText)> {
         self.changes.iter().filter_map(|change| match &change.made {
@@ -79,8 +74,9 @@ impl Report {
         text
     }
 
-    /// For programs, tokens included: `{"changes": [{"action", "kind", "name", "dsn" or "token"}]}`.
-    pub(crate) fn to_json(&self) -> Value {
+    /// For programs: `{"changes": [{"action", "kind", "name", "dsn" or "token"}]}`. Tokens are null unless
+    /// `with_secrets`.
+    pub(crate) fn to_json(&self, with_secrets: bool) -> Value {
         let change = |change: &Change| {
             let mut entry = json!({
                 "action": change.verb.as_str(),
@@ -89,7 +85,9 @@ impl Report {
             });
             match &change.made {
                 Some(Made::Dsn(dsn)) => entry["dsn"] = json!(dsn),
-                Some(Made::Token(token)) => entry["token"] = json!(token.reveal()),
+                Some(Made::Token(token)) => {
+                    entry["token"] = json!(with_secrets.then(|| token.reveal()));
+                }
                 None => {}
             }
             entry

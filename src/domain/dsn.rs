@@ -1,6 +1,7 @@
 //! The server's public address, and the URLs that a client key hands out (facts/management-api.md 7.3).
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::id::ProjectId;
 use super::key::{ClientKey, PublicKey};
@@ -37,6 +38,18 @@ impl UrlPrefix {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The prefix of a server that was told none. A server that listens on every address is taken to be
+    /// reached from its own machine, because `0.0.0.0` is no address to send anything to.
+    pub(crate) fn of_address(mut address: SocketAddr) -> UrlPrefix {
+        if address.ip().is_unspecified() {
+            address.set_ip(match address.ip() {
+                IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            });
+        }
+        UrlPrefix(format!("http://{address}"))
     }
 
     /// `scheme` and `host[:port]`.
@@ -86,6 +99,18 @@ mod tests {
             "ftp://h",
         ] {
             assert!(UrlPrefix::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_server_on_every_address_is_reached_on_loopback() {
+        for (address, prefix) in [
+            ("127.0.0.1:9000", "http://127.0.0.1:9000"),
+            ("0.0.0.0:80", "http://127.0.0.1:80"),
+            ("[::]:80", "http://[::1]:80"),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(UrlPrefix::of_address(address).as_str(), prefix);
         }
     }
 

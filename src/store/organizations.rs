@@ -56,6 +56,13 @@ pub(crate) fn find(
     }
 }
 
+/// Whether there is any organization.
+pub(crate) fn exist(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM organization")?
+        .exists([])
+}
+
 /// Whether some organization has this slug, compared as the file's uniqueness does: without case.
 pub(crate) fn slug_is_taken(connection: &Connection, slug: &Slug) -> rusqlite::Result<bool> {
     connection

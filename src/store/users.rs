@@ -43,6 +43,19 @@ pub(crate) fn find(connection: &Connection, id: UserId) -> rusqlite::Result<Opti
         .optional()
 }
 
+/// Every user, oldest first.
+pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<User>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM user ORDER BY id"))?
+        .query_map([], from_row)?
+        .collect()
+}
+
+/// Whether there is any user.
+pub(crate) fn exist(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM user")?.exists([])
+}
+
 /// Looked up without case.
 pub(crate) fn find_by_email(
     connection: &Connection,

@@ -1,0 +1,231 @@
+//! `picket serve`.
+
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::{flag, low_level::pipe};
+
+use super::{Command, Failure, Invocation, JSON, credentials, print, print_json};
+use crate::app::{App, ApplyFile, Settings};
+use crate::config::{self, Config};
+use crate::domain::token::TokenText;
+use crate::first_start::FirstStart;
+use crate::store::connection::Durability;
+
+pub(super) const COMMAND: Command = Command {
+    name: "serve",
+    summary: "run the server",
+    about: "Runs the server until it gets SIGTERM or SIGINT; then it accepts nobody any more, finishes what it has \
+            begun, and ends. A second signal ends it at once.\n\
+            On a new database it makes an organization, a team and a project, all called default, and an owner, \
+            and prints the DSN. With --apply it makes what the file says instead. New tokens are printed on a \
+            terminal, or with --print-credentials; else they go to a file beside the database that only its \
+            owner can read, and the output names that file.",
+    arguments: &[],
+    options: &[JSON],
+    serves: true,
+    run,
+};
+
+/// What is in flight has so long to finish after the first signal; the rest of ten seconds is for the
+/// database.
+const STOP_WITHIN: Duration = Duration::from_secs(8);
+
+fn run(invocation: &Invocation) -> Result<(), Failure> {
+    // Before anything else, so that a signal during the start is obeyed too.
+    let mut stop = Stop::listen()
+        .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
+    for name in config::unknown_variables(std::env::vars_os().map(|(name, _)| name)) {
+        log::warn!("the environment variable {name} is no setting of Picket");
+    }
+    let config = &invocation.config;
+    let app = App::start(settings(config)?, invocation.clock()).map_err(|error| {
+        match (error.not_applied(), &config.apply) {
+            (Some(refusal), Some(file)) => {
+                super::apply::not_applied(refusal, &file.display().to_string())
+            }
+            _ => Failure::Failed(error.to_string()),
+        }
+    })?;
+    if config.durability == Durability::Normal {
+        log::warn!("durability is normal: a power cut can lose events that were acknowledged");
+    }
+    // Nobody may be reading what a server prints; it serves all the same.
+    if let Err(Failure::Failed(text)) = announce(invocation, &app) {
+        log::warn!("{text}");
+    }
+    stop.wait()
+        .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
+    log::info!("stopping");
+    if !app.stop(STOP_WITHIN) {
+        log::warn!("some requests did not finish in time and were cut off");
+    }
+    log::info!("stopped");
+    Ok(())
+}
+
+fn settings(config: &Config) -> Result<Settings, Failure> {
+    let apply = match &config.apply {
+        Some(file) => Some(ApplyFile {
+            name: file.display().to_string(),
+            text: super::apply::read(file)?,
+        }),
+        None => None,
+    };
+    Ok(Settings {
+        listen: config.listen,
+        data: config.data.clone(),
+        url_prefix: config.url_prefix.clone(),
+        apply,
+        durability: config.durability,
+        body_bytes_max: config.body_bytes_max,
+        ingest_workers: config.ingest_workers,
+        api_workers: config.api_workers,
+        connections_max: config.connections_max,
+        connections_per_address_max: config.connections_per_address_max,
+    })
+}
+
+/// Prints where the server is and what it made.
+fn announce(invocation: &Invocation, app: &App) -> Result<(), Failure> {
+    let config = &invocation.config;
+    let print_secrets = credentials::may_print(config.print_credentials);
+    let file = keep_secrets(config, app, print_secrets)?;
+    if invocation.json() {
+        return print_json(&to_json(config, app, print_secrets, file.as_deref()));
+    }
+    let mut text = format!(
+        "listening on {} as {}\ndata in {}\n",
+        app.local_addr(),
+        app.url_prefix(),
+        config.data.display()
+    );
+    if config.durability == Durability::Normal {
+        text.push_str("durability normal: a power cut can lose acknowledged events\n");
+    }
+    if let Some(made) = app.first_start() {
+        text.push_str(&first_start_text(made, app.url_prefix().as_str()));
+        if print_secrets {
+            text.push('\n');
+            text.push_str(&first_start_secrets(made, app.url_prefix().as_str()));
+        }
+    }
+    if let Some(report) = app.applied() {
+        for line in report.to_text(print_secrets).lines() {
+            text.push_str(&format!("apply: {line}\n"));
+        }
+    }
+    if let Some(file) = file {
+        text.push_str(&format!(
+            "\nnew tokens are in {file}, which only its owner can read; store them and delete it\n"
+        ));
+    }
+    print(&text)
+}
+
+/// Writes new tokens to the file beside the database if they may not be printed; the file's name, if there
+/// was anything to write.
+fn keep_secrets(
+    config: &Config,
+    app: &App,
+    print_secrets: bool,
+) -> Result<Option<String>, Failure> {
+    let mut text = String::new();
+    if let Some(made) = app.first_start() {
+        text.push_str(&first_start_secrets(made, app.url_prefix().as_str()));
+    }
+    for (name, token) in app
+        .applied()
+        .into_iter()
+        .flat_map(|report| report.secrets())
+    {
+        text.push_str(&format!("token {name}:\n  {}\n", token.reveal()));
+    }
+    if text.is_empty() || print_secrets {
+        return Ok(None);
+    }
+    let file = credentials::file_beside(&config.data);
+    credentials::append(&file, &text).map_err(|error| {
+        Failure::Failed(format!(
+            "new tokens could not be written to {} and are lost: {error}; picket token create makes others",
+            file.display()
+        ))
+    })?;
+    Ok(Some(file.display().to_string()))
+}
+
+fn first_start_text(made: &FirstStart, prefix: &str) -> String {
+    format!(
+        "\nfirst start: made the organization {organization}, the project {project} and the owner {email}\n\
+         DSN: {dsn}\n\
+         send a first event:\n  \
+         curl -sS '{prefix}/api/{id}/store/?sentry_key={key}' -H 'Content-Type: application/json' \
+         -d '{{\"message\":\"Hello, Picket\"}}'\n",
+        organization = made.organization,
+        project = made.project,
+        email = made.user_email,
+        dsn = made.dsn,
+        id = made.project_id,
+        key = made.public,
+    )
+}
+
+fn first_start_secrets(made: &FirstStart, prefix: &str) -> String {
+    format!(
+        "token of {email}, not to be had again:\n  {token}\n\
+         see what was counted:\n  \
+         curl -sS -H 'Authorization: Bearer {token}' '{prefix}/api/0/projects/{organization}/{project}/stats/'\n",
+        email = made.user_email,
+        token = made.token.reveal(),
+        organization = made.organization,
+        project = made.project,
+    )
+}
+
+fn to_json(config: &Config, app: &App, print_secrets: bool, file: Option<&str>) -> Value {
+    let secret = |token: &TokenText| print_secrets.then(|| token.reveal().to_owned());
+    json!({
+        "listening": app.local_addr().to_string(),
+        "url": app.url_prefix().as_str(),
+        "data": config.data.display().to_string(),
+        "first_start": app.first_start().map(|made| json!({
+            "organization": made.organization.as_str(),
+            "project": made.project.as_str(),
+            "project_id": made.project_id.to_string(),
+            "dsn": made.dsn,
+            "user": made.user_email,
+            "token": secret(&made.token),
+        })),
+        "apply": app.applied().map(|report| report.to_json(print_secrets)),
+        "credentials_file": file,
+    })
+}
+
+/// Waits for the signal to stop, without polling: the handler writes into a socket.
+struct Stop {
+    wake: UnixStream,
+}
+
+impl Stop {
+    fn listen() -> io::Result<Stop> {
+        let (wake, write) = UnixStream::pair()?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGINT] {
+            // In this order: the first signal finds the flag down and raises it, the second finds it up.
+            flag::register_conditional_shutdown(signal, 1, Arc::clone(&stopping))?;
+            flag::register(signal, Arc::clone(&stopping))?;
+            pipe::register(signal, write.try_clone()?)?;
+        }
+        Ok(Stop { wake })
+    }
+
+    fn wait(&mut self) -> io::Result<()> {
+        let mut byte = [0];
+        self.wake.read_exact(&mut byte)
+    }
+}

@@ -1,0 +1,464 @@
+//! Every setting: its name, default and meaning, and the ways to give it.
+//!
+//! One table, [`SETTINGS`], drives the flags, the environment variables, the keys of the settings file and
+//! the help. A flag wins over the environment, that over the file, and that over the default. Settings are
+//! read once, at start.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::domain::dsn::UrlPrefix;
+use crate::store::connection::Durability;
+
+/// What all commands are told, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data: PathBuf,
+    /// None: it follows the address that the server is bound to.
+    pub(crate) url_prefix: Option<UrlPrefix>,
+    pub(crate) apply: Option<PathBuf>,
+    pub(crate) print_credentials: bool,
+    pub(crate) durability: Durability,
+    pub(crate) body_bytes_max: u64,
+    pub(crate) ingest_workers: usize,
+    pub(crate) api_workers: usize,
+    pub(crate) connections_max: usize,
+    pub(crate) connections_per_address_max: usize,
+    #[cfg(feature = "test-clock")]
+    pub(crate) test_clock: Option<PathBuf>,
+}
+
+impl Config {
+    /// The public address that DSNs and tokens carry: the one that was set, else the one to listen on.
+    pub(crate) fn url_prefix(&self) -> UrlPrefix {
+        match &self.url_prefix {
+            Some(prefix) => prefix.clone(),
+            None => UrlPrefix::of_address(self.listen),
+        }
+    }
+
+    /// What [`load`] starts from; every field is overwritten by the table's defaults.
+    fn blank() -> Config {
+        Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            data: PathBuf::new(),
+            url_prefix: None,
+            apply: None,
+            print_credentials: false,
+            durability: Durability::Full,
+            body_bytes_max: 0,
+            ingest_workers: 0,
+            api_workers: 0,
+            connections_max: 0,
+            connections_per_address_max: 0,
+            #[cfg(feature = "test-clock")]
+            test_clock: None,
+        }
+    }
+}
+
+/// One setting.
+pub(crate) struct Setting {
+    /// As a flag (with `--`) and as a key of the settings file.
+    pub(crate) name: &'static str,
+    /// What stands for the value in the help; none for a switch, which is off unless it is given.
+    pub(crate) hint: Option<&'static str>,
+    /// None: unset.
+    pub(crate) default: Option<&'static str>,
+    pub(crate) meaning: &'static str,
+    /// Whether only `serve` takes the flag. In the environment and the file it may always stand, because
+    /// these are shared by all commands.
+    pub(crate) only_serve: bool,
+    set: fn(&mut Config, &str) -> Result<(), String>,
+}
+
+impl Setting {
+    /// `PICKET_URL_PREFIX` for `url-prefix`.
+    pub(crate) fn variable(&self) -> String {
+        variable(self.name)
+    }
+}
+
+fn variable(name: &str) -> String {
+    format!("PICKET_{}", name.replace('-', "_").to_ascii_uppercase())
+}
+
+/// The name under which the path of the settings file itself is given, as a flag or in the environment.
+pub(crate) const CONFIG: &str = "config";
+
+/// The largest body that can be asked for: what the server buffers of all requests together (design 9).
+const BODY_BYTES_LIMIT: u64 = 256 << 20;
+
+pub(crate) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "data",
+        hint: Some("FILE"),
+        default: Some("picket.db"),
+        meaning: "the database",
+        only_serve: false,
+        set: |config, text| {
+            config.data = path(text)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "url-prefix",
+        hint: Some("URL"),
+        default: None,
+        meaning: "how clients reach this server: scheme, host and port, without a path; unset, it is http:// and \
+                  the address that the server listens on",
+        only_serve: false,
+        set: |config, text| {
+            config.url_prefix = Some(UrlPrefix::parse(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "listen",
+        hint: Some("ADDRESS:PORT"),
+        default: Some("127.0.0.1:9000"),
+        meaning: "where to accept connections; port 0 takes a free one",
+        only_serve: true,
+        set: |config, text| {
+            config.listen = text
+                .parse()
+                .map_err(|_| format!("{text:?} is no address and port, such as 127.0.0.1:9000"))?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "apply",
+        hint: Some("FILE"),
+        default: None,
+        meaning: "a TOML file to apply before the first request; see the command apply",
+        only_serve: true,
+        set: |config, text| {
+            config.apply = Some(path(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "print-credentials",
+        hint: None,
+        default: None,
+        meaning: "print new tokens even where the output is no terminal, instead of writing them to a file \
+                  beside the database",
+        only_serve: true,
+        set: |config, text| {
+            config.print_credentials = match text {
+                "true" | "1" => true,
+                "false" | "0" => false,
+                _ => return Err(format!("{text:?} is neither true nor false")),
+            };
+            Ok(())
+        },
+    },
+    Setting {
+        name: "durability",
+        hint: Some("full|normal"),
+        default: Some("full"),
+        meaning: "what a power cut may cost: full, nothing that was acknowledged; normal, the last moments before \
+                  it, for fewer waits for the disk",
+        only_serve: true,
+        set: |config, text| {
+            config.durability = match text {
+                "full" => Durability::Full,
+                "normal" => Durability::Normal,
+                _ => return Err(format!("{text:?} is neither full nor normal")),
+            };
+            Ok(())
+        },
+    },
+    Setting {
+        name: "max-body-bytes",
+        hint: Some("BYTES"),
+        default: Some("40MiB"),
+        meaning: "the largest envelope, decompressed; KiB and MiB may follow the number",
+        only_serve: true,
+        set: |config, text| {
+            config.body_bytes_max = bytes(text)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "ingest-workers",
+        hint: Some("COUNT"),
+        default: Some("4"),
+        meaning: "threads that take in events",
+        only_serve: true,
+        set: |config, text| {
+            config.ingest_workers = count(text, 256)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "api-workers",
+        hint: Some("COUNT"),
+        default: Some("4"),
+        meaning: "threads that answer the management API",
+        only_serve: true,
+        set: |config, text| {
+            config.api_workers = count(text, 256)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "max-connections",
+        hint: Some("COUNT"),
+        default: Some("1024"),
+        meaning: "client connections open at one time",
+        only_serve: true,
+        set: |config, text| {
+            config.connections_max = count(text, 65_536)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "connections-per-address",
+        hint: Some("COUNT"),
+        default: Some("64"),
+        meaning: "of these, from one address; this machine itself is exempt while this has its default",
+        only_serve: true,
+        set: |config, text| {
+            config.connections_per_address_max = count(text, 65_536)?;
+            Ok(())
+        },
+    },
+    #[cfg(feature = "test-clock")]
+    Setting {
+        name: "test-clock",
+        hint: Some("FILE"),
+        default: None,
+        meaning: "read the time from this file: microseconds since 1970",
+        only_serve: false,
+        set: |config, text| {
+            config.test_clock = Some(path(text)?);
+            Ok(())
+        },
+    },
+];
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        return Err("the path is empty".to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
+fn count(text: &str, most: usize) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (1..=most).contains(number))
+        .ok_or_else(|| format!("{text:?} is no number from 1 to {most}"))
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, unit) = if let Some(digits) = text.strip_suffix("MiB") {
+        (digits, 1 << 20)
+    } else if let Some(digits) = text.strip_suffix("KiB") {
+        (digits, 1 << 10)
+    } else {
+        (text, 1)
+    };
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|number| (1..=BODY_BYTES_LIMIT).contains(number))
+        .ok_or_else(|| format!("{text:?} is no number of bytes from 1 to {BODY_BYTES_LIMIT}"))
+}
+
+/// Where settings come from, besides the defaults.
+pub(crate) struct Sources<'a> {
+    /// Name and value, in the order in which they were given; the last one of a name counts.
+    pub(crate) flags: &'a [(&'static str, String)],
+    pub(crate) environment: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+/// Reads every setting.
+///
+/// # Errors
+/// One sentence that names the flag, the variable, or the file and line that is wrong.
+pub(crate) fn load(sources: &Sources<'_>) -> Result<Config, String> {
+    let mut config = Config::blank();
+    for setting in SETTINGS {
+        if let Some(default) = setting.default {
+            (setting.set)(&mut config, default)?;
+        }
+    }
+    let flag = |name: &str| sources.flags.iter().rfind(|(given, _)| *given == name);
+    let file = match flag(CONFIG) {
+        Some((_, file)) => Some(file.clone()),
+        None => from_environment(sources, CONFIG)?,
+    };
+    if let Some(file) = file {
+        read_file(Path::new(&file), &mut config)?;
+    }
+    for setting in SETTINGS {
+        if let Some(text) = from_environment(sources, setting.name)? {
+            (setting.set)(&mut config, &text)
+                .map_err(|wrong| format!("{}: {wrong}", setting.variable()))?;
+        }
+        if let Some((_, text)) = flag(setting.name) {
+            (setting.set)(&mut config, text)
+                .map_err(|wrong| format!("--{}: {wrong}", setting.name))?;
+        }
+    }
+    Ok(config)
+}
+
+/// A variable that is set to nothing counts as not set, so that container files can pass them through.
+fn from_environment(sources: &Sources<'_>, name: &str) -> Result<Option<String>, String> {
+    let variable = variable(name);
+    match (sources.environment)(&variable) {
+        Some(value) if !value.is_empty() => value
+            .into_string()
+            .map(Some)
+            .map_err(|_| format!("{variable}: the value is not UTF-8")),
+        _ => Ok(None),
+    }
+}
+
+fn read_file(file: &Path, config: &mut Config) -> Result<(), String> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("cannot read the settings file {shown}: {error}"))?;
+    let line_of = |offset: usize| {
+        1 + text.as_bytes()[..offset]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count()
+    };
+    let table = DeTable::parse(&text).map_err(|error| {
+        let line = line_of(error.span().map_or(0, |span| span.start));
+        let message = error.message().trim_end().replace('\n', "; ");
+        format!("{shown}:{line}: {message}")
+    })?;
+    let mut entries: Vec<_> = table.get_ref().iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    for (key, value) in entries {
+        let name = key.get_ref().as_ref();
+        let wrong = |text: &str| format!("{shown}:{}: {name}: {text}", line_of(key.span().start));
+        let setting = SETTINGS
+            .iter()
+            .find(|setting| setting.name == name)
+            .ok_or_else(|| wrong("there is no such setting"))?;
+        let text = plain_text(value).ok_or_else(|| wrong("this must be a single value"))?;
+        (setting.set)(config, &text).map_err(|text| wrong(&text))?;
+    }
+    Ok(())
+}
+
+/// A value of the settings file as it would be typed on the command line.
+fn plain_text(value: &Spanned<DeValue<'_>>) -> Option<String> {
+    match value.get_ref() {
+        DeValue::String(text) => Some(text.clone().into_owned()),
+        DeValue::Integer(digits) => {
+            let number = i64::from_str_radix(digits.as_str(), digits.radix()).ok()?;
+            Some(number.to_string())
+        }
+        DeValue::Boolean(on) => Some(on.to_string()),
+        _ => None,
+    }
+}
+
+/// The variables among `names` that look like settings and are none. They are worth a warning but no more:
+/// a cluster that runs a service called picket puts PICKET_PORT and the like into every environment.
+pub(crate) fn unknown_variables(names: impl Iterator<Item = OsString>) -> Vec<String> {
+    let known = |name: &str| {
+        name == variable(CONFIG) || SETTINGS.iter().any(|setting| setting.variable() == name)
+    };
+    let mut unknown: Vec<String> = names
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| name.starts_with("PICKET_") && !known(name))
+        .collect();
+    unknown.sort();
+    unknown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_with(
+        flags: &[(&'static str, &str)],
+        environment: &[(&str, &str)],
+    ) -> Result<Config, String> {
+        let flags: Vec<_> = flags.iter().map(|(n, v)| (*n, (*v).to_owned())).collect();
+        let lookup = |name: &str| {
+            let found = environment.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        load(&Sources {
+            flags: &flags,
+            environment: &lookup,
+        })
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_table() {
+        let config = load_with(&[], &[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
+        assert_eq!(config.data, Path::new("picket.db"));
+        assert_eq!(config.url_prefix().as_str(), "http://127.0.0.1:9000");
+        assert_eq!(config.body_bytes_max, 40 << 20);
+        assert_eq!((config.ingest_workers, config.api_workers), (4, 4));
+        assert_eq!(
+            (config.connections_max, config.connections_per_address_max),
+            (1024, 64)
+        );
+        assert!(!config.print_credentials);
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_over_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "listen = \"127.0.0.1:1\"\napi-workers = 1\ningest-workers = 1\nprint-credentials = true\n";
+        std::fs::write(file.path(), text).unwrap();
+        let file = file.path().to_str().unwrap();
+        let environment = [("PICKET_API_WORKERS", "2"), ("PICKET_INGEST_WORKERS", "2")];
+        let config = load_with(&[(CONFIG, file), ("ingest-workers", "3")], &environment).unwrap();
+        assert_eq!(config.listen.port(), 1);
+        assert_eq!((config.api_workers, config.ingest_workers), (2, 3));
+        assert!(config.print_credentials);
+    }
+
+    #[test]
+    fn what_is_wrong_names_its_source() {
+        let wrong = |flags: &[_], environment: &[_]| load_with(flags, environment).unwrap_err();
+        assert_eq!(
+            wrong(&[("listen", "9000")], &[]),
+            "--listen: \"9000\" is no address and port, such as 127.0.0.1:9000"
+        );
+        assert_eq!(
+            wrong(&[], &[("PICKET_DURABILITY", "some")]),
+            "PICKET_DURABILITY: \"some\" is neither full nor normal"
+        );
+        assert_eq!(
+            wrong(&[("max-connections", "0")], &[]),
+            "--max-connections: \"0\" is no number from 1 to 65536"
+        );
+        assert_eq!(
+            wrong(&[("max-body-bytes", "300MiB")], &[]),
+            "--max-body-bytes: \"300MiB\" is no number of bytes from 1 to 268435456"
+        );
+        assert_eq!(
+            wrong(&[("url-prefix", "http://host/sentry")], &[]),
+            "--url-prefix: the URL prefix \"http://host/sentry\" has a path; Picket answers at the root of its origin only"
+        );
+    }
+
+    #[test]
+    fn an_unknown_variable_is_found_and_an_empty_one_is_not_set() {
+        let names = ["PICKET_LISTN", "PICKET_LISTEN", "PICKET_CONFIG", "PATH"];
+        let unknown = unknown_variables(names.into_iter().map(OsString::from));
+        assert_eq!(unknown, ["PICKET_LISTN"]);
+        let config = load_with(&[], &[("PICKET_LISTEN", "")]).unwrap();
+        assert_eq!(config.listen.port(), 9000);
+    }
+}
