@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::api::{self, Api};
 use crate::apply;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::time::{Clock, Timestamp};
@@ -164,7 +165,9 @@ impl App {
                 Arc::clone(&store),
                 body_bytes_max,
             ))),
-            Arc::new(GeneralService),
+            Arc::new(GeneralService {
+                api: Api::new(Arc::clone(&store), url_prefix.clone()),
+            }),
         )
         .map_err(|error| failed(&error))?;
         Ok(App {
@@ -228,7 +231,11 @@ fn classify(path: &str, body_bytes_max: u64) -> Class {
         Class {
             lanes: LaneSet::General,
             body_bytes_max: API_BODY_BYTES_MAX,
-            refuse: plain_refusal,
+            refuse: if api::owns(path) {
+                api::refuse
+            } else {
+                plain_refusal
+            },
         }
     }
 }
@@ -249,10 +256,16 @@ impl Service for IngestService {
 }
 
 /// Everything but ingestion.
-struct GeneralService;
+struct GeneralService {
+    api: Api,
+}
 
 impl Service for GeneralService {
-    fn call(&self, _: Request, responder: Responder) {
-        responder.respond(Response::text(404, "not found"));
+    fn call(&self, request: Request, responder: Responder) {
+        if api::owns(&request.path) {
+            responder.respond(self.api.handle(request));
+        } else {
+            responder.respond(Response::text(404, "not found"));
+        }
     }
 }

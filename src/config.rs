@@ -336,8 +336,7 @@ fn read_file(file: &Path, config: &mut Config) -> Result<(), String> {
     };
     let table = DeTable::parse(&text).map_err(|error| {
         let line = line_of(error.span().map_or(0, |span| span.start));
-        let message = error.message().trim_end().replace('\n', "; ");
-        format!("{shown}:{line}: {message}")
+        format!("{shown}:{line}: {}", error.message())
     })?;
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);

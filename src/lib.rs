@@ -1,5 +1,6 @@
 //! Picket: a Sentry-compatible server in one binary with one SQLite file.
 
+mod api;
 mod app;
 mod apply;
 mod cli;

@@ -266,7 +266,7 @@ impl Check<'_> {
                 (Some(same), _) if same.revoked.is_some() => {
                     faults.add(text.line, &field, "this token was revoked");
                 }
-                (Some(same), Some(named)) if same.id == named.id => {}
+                (Some(same), _) if Some(same.owner) == owner && same.name == token.name.value => {}
                 (Some(same), _) => {
                     let words = if Some(same.owner) == owner {
                         format!("this token has the name {:?}", same.name)

@@ -120,9 +120,7 @@ pub(super) fn read(text: &str, faults: &mut Faults) -> Option<Document> {
     if !errors.is_empty() {
         for error in errors {
             let line = reader.line(error.span().map_or(0, |span| span.start));
-            // The parser's messages can have a second line with what was expected.
-            let message = error.message().trim_end().replace('\n', "; ");
-            reader.faults.add(line, "", message);
+            reader.faults.add(line, "", error.message());
         }
         return None;
     }

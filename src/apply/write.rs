@@ -285,7 +285,16 @@ impl Run<'_, '_> {
         let name = &wanted.name.value;
         let shown = format!("{name} of {owner_name}");
         let line = wanted.name.line;
-        if let Some(stored) = tokens::find_by_name(self.unit, owner, name)? {
+        // By itself first: other tokens of the owner may have come to bear the same name.
+        let same = match &wanted.text {
+            Some(text) => tokens::find_by_hash(self.unit, text.value.hash())?,
+            None => None,
+        };
+        let stored = match same {
+            Some(same) => Some(same),
+            None => tokens::find_by_name(self.unit, owner, name)?,
+        };
+        if let Some(stored) = stored {
             let scopes = wanted.scopes.filter(|scopes| *scopes != stored.scopes);
             let expires = wanted.expires.filter(|at| Some(*at) != stored.expires);
             if scopes.is_some() || expires.is_some() {

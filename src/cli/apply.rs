@@ -13,7 +13,7 @@ pub(super) const COMMAND: Command = Command {
             describes. What the file leaves out is left alone, and nothing is ever deleted, so a second run \
             changes nothing. The file is checked whole first; if anything is wrong with it, all of that is \
             reported and nothing is applied.\n\
-            A missing database is made. A server that runs on the database follows within two seconds. New \
+            A missing database is made. DSNs and tokens carry the address in --url-prefix. A server that runs on the database follows within two seconds. New \
             tokens are printed here, and never again.",
     arguments: &[Argument {
         name: "FILE",

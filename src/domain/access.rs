@@ -75,12 +75,13 @@ impl Access {
         }
     }
 
-    /// For a token of this very organization: everything, because the token's own scopes were held against
-    /// the route already.
-    pub(crate) fn of_organization() -> Access {
+    /// For a token of this very organization: all that the token itself holds, on every team and project.
+    /// No role cuts it, so what the route asked of the token is all that there is to ask
+    /// (facts/auth-and-tokens.md 6.3).
+    pub(crate) fn of_organization(token_scopes: ScopeSet) -> Access {
         Access {
-            scopes: ScopeSet::ALL,
-            token_scopes: ScopeSet::ALL,
+            scopes: token_scopes,
+            token_scopes,
             membership: None,
             sees_all: true,
         }
@@ -134,6 +135,29 @@ impl Access {
             None if self.sees_all => self.scopes,
             None => ScopeSet::NONE,
         }
+    }
+
+    /// Whether the caller is in one of these teams.
+    pub(crate) fn is_in_any(&self, teams: &[TeamId]) -> bool {
+        self.teams().any(|(team, _)| teams.contains(&team))
+    }
+
+    /// Whether the caller has access to a project of these teams, whatever it may do there.
+    pub(crate) fn sees_project(&self, project_teams: &[TeamId]) -> bool {
+        self.sees_all || self.is_in_any(project_teams)
+    }
+
+    /// The scopes that the caller has in a team; empty without access to it. A team's role adds to the
+    /// organization's just as it does on the team's projects.
+    pub(crate) fn team_scopes(&self, team: TeamId) -> ScopeSet {
+        self.project_scopes(&[team])
+    }
+
+    /// The caller's effective role in a team that it is in.
+    pub(crate) fn team_role(&self, team: TeamId) -> Option<TeamRole> {
+        self.teams()
+            .find(|(id, _)| *id == team)
+            .map(|(_, role)| role)
     }
 
     /// Whether any of `wanted` is held on a project of these teams.
@@ -196,6 +220,6 @@ mod tests {
     #[test]
     fn a_stranger_may_do_nothing() {
         assert!(!Access::none().allows_project(READ, &[MINE]));
-        assert!(Access::of_organization().allows_project(WRITE, &[]));
+        assert!(Access::of_organization(WRITE).allows_project(WRITE, &[]));
     }
 }

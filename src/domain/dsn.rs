@@ -71,6 +71,68 @@ impl UrlPrefix {
             key.public, key.secret, key.project
         )
     }
+
+    /// Where items of one kind go that name their key in the query: `kind` is `csp-report`, `security`,
+    /// `minidump`, `nel` or `playstation`.
+    pub(crate) fn keyed_url(&self, key: &ClientKey, kind: &str) -> String {
+        let ClientKey {
+            project, public, ..
+        } = key;
+        format!("{self}/api/{project}/{kind}/?sentry_key={public}")
+    }
+
+    /// Where the Unreal engine sends its crashes.
+    pub(crate) fn unreal_url(&self, key: &ClientKey) -> String {
+        format!("{self}/api/{}/unreal/{}/", key.project, key.public)
+    }
+
+    /// Where a job checks in, with a placeholder for the monitor's slug. `cron` is singular: code, tests and
+    /// live answers agree against the document's example.
+    pub(crate) fn crons_url(&self, key: &ClientKey) -> String {
+        format!(
+            "{self}/api/{}/cron/___MONITOR_SLUG___/{}/",
+            key.project, key.public
+        )
+    }
+
+    /// What the URLs of integrations start with.
+    pub(crate) fn integration_url(&self, key: &ClientKey) -> String {
+        format!("{self}/api/{}/integration/", key.project)
+    }
+
+    /// Where OpenTelemetry's exporters send a signal, `traces` or `logs`; no slash at the end.
+    pub(crate) fn otlp_url(&self, key: &ClientKey, signal: &str) -> String {
+        format!("{}otlp/v1/{signal}", self.integration_url(key))
+    }
+
+    /// The script that loads the JavaScript SDK.
+    pub(crate) fn loader_url(&self, key: &ClientKey) -> String {
+        format!("{self}/js-sdk-loader/{}.min.js", key.public)
+    }
+
+    /// Whether a web page of this `Origin` belongs to this server: the same scheme and the same host or one
+    /// below it, on any port (facts/management-api.md 1.11, "under the configured base host").
+    pub(crate) fn covers_origin(&self, origin: &str) -> bool {
+        let Some((scheme, authority)) = origin.split_once("://") else {
+            return false;
+        };
+        let (own_scheme, own_authority) = self.parts();
+        let host = host_of(authority).to_ascii_lowercase();
+        let own = host_of(own_authority).to_ascii_lowercase();
+        scheme.eq_ignore_ascii_case(own_scheme)
+            && (host == own
+                || host
+                    .strip_suffix(&own)
+                    .is_some_and(|below| below.ends_with('.')))
+    }
+}
+
+/// The host of `host[:port]`; an IPv6 literal keeps its brackets.
+fn host_of(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
+    }
 }
 
 impl fmt::Display for UrlPrefix {
@@ -122,5 +184,26 @@ mod tests {
             prefix.public_dsn(key, ProjectId(17)),
             "http://0123456789abcdef0123456789abcdef@127.0.0.1:9000/17"
         );
+    }
+
+    #[test]
+    fn an_origin_is_covered_by_scheme_and_host() {
+        let prefix = UrlPrefix::parse("https://errors.example.test").unwrap();
+        for ours in [
+            "https://errors.example.test",
+            "https://a.errors.EXAMPLE.test:8443",
+        ] {
+            assert!(prefix.covers_origin(ours), "{ours}");
+        }
+        for foreign in [
+            "http://errors.example.test",
+            "https://badderrors.example.test",
+            "https://example.test",
+            "https://errors.example.test.evil.test",
+            "errors.example.test",
+            "",
+        ] {
+            assert!(!prefix.covers_origin(foreign), "{foreign}");
+        }
     }
 }

@@ -3,12 +3,13 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::json;
 
+use super::Place;
 use super::audit::{self, Entry};
 use super::snapshot::Touched;
 use super::writer::Unit;
 use super::{is_unique_violation, ledger};
 use crate::domain::actor::Actor;
-use crate::domain::id::{KeyId, OrganizationId, ProjectId};
+use crate::domain::id::{KeyId, OrganizationId, ProjectId, TeamId};
 use crate::domain::key::{
     BROWSER_SDK_VERSION, ClientKey, LoaderOptions, PublicKey, RateLimit, random_hex_32,
 };
@@ -82,6 +83,16 @@ pub(crate) fn find_by_public(
         .optional()
 }
 
+pub(crate) fn find_by_id(
+    connection: &Connection,
+    id: KeyId,
+) -> rusqlite::Result<Option<ClientKey>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM client_key WHERE id = :id"))?
+        .query_row([id.0], from_row)
+        .optional()
+}
+
 /// Every key of a project, oldest first.
 pub(crate) fn list_of_project(
     connection: &Connection,
@@ -93,6 +104,97 @@ pub(crate) fn list_of_project(
         ))?
         .query_map([project.0], from_row)?
         .collect()
+}
+
+/// Whose keys a list is of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KeysOf {
+    Project(ProjectId),
+    Organization(OrganizationId),
+}
+
+/// Which of them. Empty options mean all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyFilter {
+    pub(crate) active: Option<bool>,
+    /// Keys of these projects only.
+    pub(crate) projects: Option<Vec<ProjectId>>,
+    /// Keys of projects that have one of these teams only.
+    pub(crate) teams: Option<Vec<TeamId>>,
+    /// And of those, keys of projects that have this team.
+    pub(crate) team: Option<TeamId>,
+}
+
+/// A page of keys, newest first, that starts at `place`; at most `limit`.
+///
+/// The range is one of an index by id, so that the last page costs what the first does; the filters only
+/// leave rows of it out.
+pub(crate) fn list(
+    connection: &Connection,
+    of: KeysOf,
+    filter: &KeyFilter,
+    place: Place,
+    limit: u32,
+) -> Result<Vec<ClientKey>> {
+    let (index, owner, owner_id) = match of {
+        KeysOf::Project(id) => ("client_key_by_project", "project_id", id.0),
+        KeysOf::Organization(id) => ("client_key_by_organization", "organization_id", id.0),
+    };
+    let (range, order, boundary) = match place {
+        Place::First => ("", "DESC", 0),
+        Place::Below(id) => (" AND client_key.id < :boundary", "DESC", id),
+        Place::Above(id) => (" AND client_key.id > :boundary", "ASC", id),
+    };
+    let projects = filter
+        .projects
+        .as_ref()
+        .map(|ids| json!(ids.iter().map(|id| id.0).collect::<Vec<_>>()).to_string());
+    let teams = filter
+        .teams
+        .as_ref()
+        .map(|ids| json!(ids.iter().map(|id| id.0).collect::<Vec<_>>()).to_string());
+    let team = filter.team.map(|id| id.0);
+    let mut params: Vec<(&str, &dyn rusqlite::ToSql)> =
+        vec![(":owner", &owner_id), (":limit", &limit)];
+    let mut conditions = String::new();
+    if place != Place::First {
+        params.push((":boundary", &boundary));
+    }
+    if let Some(active) = &filter.active {
+        conditions.push_str(" AND client_key.active = :active");
+        params.push((":active", active));
+    }
+    if let Some(projects) = &projects {
+        conditions
+            .push_str(" AND client_key.project_id IN (SELECT value FROM json_each(:projects))");
+        params.push((":projects", projects));
+    }
+    if let Some(teams) = &teams {
+        conditions.push_str(
+            " AND EXISTS (SELECT 1 FROM project_team WHERE project_team.project_id = client_key.project_id
+                          AND project_team.team_id IN (SELECT value FROM json_each(:teams)))",
+        );
+        params.push((":teams", teams));
+    }
+    if let Some(team) = &team {
+        conditions.push_str(
+            " AND EXISTS (SELECT 1 FROM project_team WHERE project_team.project_id = client_key.project_id
+                          AND project_team.team_id = :team)",
+        );
+        params.push((":team", team));
+    }
+    let mut keys = connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM client_key INDEXED BY {index}
+             WHERE client_key.{owner} = :owner{range}{conditions}
+             ORDER BY client_key.id {order} LIMIT :limit"
+        ))?
+        .query_map(params.as_slice(), from_row)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    if order == "ASC" {
+        keys.reverse();
+    }
+    Ok(keys)
 }
 
 /// Every key there is, for the snapshot.
@@ -249,4 +351,45 @@ pub(crate) fn delete(
         },
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The plan of every shape of [`list`]: one range of the named index, and nothing sorted.
+    #[test]
+    fn a_page_is_one_range_of_an_index() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("picket.db");
+        super::super::connection::touch(&path).unwrap();
+        let connection = super::super::connection::open_for_writing(
+            &path,
+            super::super::connection::Durability::Normal,
+        )
+        .unwrap();
+        for (index, owner) in [
+            ("client_key_by_project", "project_id"),
+            ("client_key_by_organization", "organization_id"),
+        ] {
+            for (range, order) in [("<", "DESC"), (">", "ASC")] {
+                let plan: Vec<String> = connection
+                    .prepare(&format!(
+                        "EXPLAIN QUERY PLAN SELECT {COLUMNS} FROM client_key INDEXED BY {index}
+                         WHERE client_key.{owner} = 1 AND client_key.id {range} 5 AND client_key.active = 1
+                         ORDER BY client_key.id {order} LIMIT 11"
+                    ))
+                    .unwrap()
+                    .query_map([], |row| row.get::<_, String>("detail"))
+                    .unwrap()
+                    .collect::<rusqlite::Result<_>>()
+                    .unwrap();
+                let expected =
+                    format!("SEARCH client_key USING INDEX {index} ({owner}=? AND id{range}?)");
+                // SQLite calls the rowid by its own name.
+                let plan: Vec<_> = plan.iter().map(|p| p.replace("rowid", "id")).collect();
+                assert_eq!(plan, [expected]);
+            }
+        }
+    }
 }

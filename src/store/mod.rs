@@ -35,6 +35,16 @@ use readers::{Reader, Readers};
 use snapshot::Snapshot;
 use writer::{Unit, Writer};
 
+/// Where a page of a list by id starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    First,
+    /// At the greatest id below this one, going down.
+    Below(i64),
+    /// At the least id above this one, going up.
+    Above(i64),
+}
+
 /// The open file: one writing thread, connections for reading, and what ingestion needs in memory.
 pub(crate) struct Store {
     writer: Writer,

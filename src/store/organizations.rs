@@ -7,7 +7,8 @@ use super::audit::{self, Entry};
 use super::is_unique_violation;
 use super::writer::Unit;
 use crate::domain::actor::Actor;
-use crate::domain::id::OrganizationId;
+use crate::domain::id::{OrganizationId, UserId};
+use crate::domain::scope::OrganizationRole;
 use crate::domain::slug::{IdOrSlug, Slug};
 use crate::domain::time::Timestamp;
 use crate::domain::{Error, Result};
@@ -68,6 +69,126 @@ pub(crate) fn slug_is_taken(connection: &Connection, slug: &Slug) -> rusqlite::R
     connection
         .prepare_cached("SELECT 1 FROM organization WHERE slug = :slug")?
         .exists([slug.as_str()])
+}
+
+/// Which organizations a list is of: those that the caller may see.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum OrganizationsOf {
+    /// Those that the user is a member of.
+    User(UserId),
+    /// This one.
+    Organization(OrganizationId),
+}
+
+/// Which of them. Lists are alternatives, and `None` means all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OrganizationFilter {
+    /// Part of the name or slug, or the whole address of a member, without case.
+    pub(crate) text: Option<String>,
+    pub(crate) ids: Option<Vec<i64>>,
+    /// Compared without case.
+    pub(crate) slugs: Option<Vec<String>>,
+    /// Of a member.
+    pub(crate) emails: Option<Vec<String>>,
+    pub(crate) members: Option<Vec<i64>>,
+}
+
+/// In which order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OrganizationOrder {
+    NewestFirst,
+    MostMembersFirst,
+    Name,
+}
+
+pub(crate) fn list(
+    connection: &Connection,
+    of: OrganizationsOf,
+    filter: &OrganizationFilter,
+    order: OrganizationOrder,
+) -> Result<Vec<Organization>> {
+    let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = Vec::new();
+    let mut conditions = String::new();
+    let owner = match of {
+        OrganizationsOf::User(user) => {
+            conditions.push_str(
+                "organization.id IN (SELECT organization_id FROM member WHERE user_id = :owner)",
+            );
+            user.0
+        }
+        OrganizationsOf::Organization(id) => {
+            conditions.push_str("organization.id = :owner");
+            id.0
+        }
+    };
+    params.push((":owner", &owner));
+    let json = |list: &Option<Vec<String>>| list.as_ref().map(|list| json!(list).to_string());
+    let numbers = |list: &Option<Vec<i64>>| list.as_ref().map(|list| json!(list).to_string());
+    let (slugs, emails) = (json(&filter.slugs), json(&filter.emails));
+    let (ids, members) = (numbers(&filter.ids), numbers(&filter.members));
+    if let Some(text) = &filter.text {
+        conditions.push_str(
+            " AND (instr(lower(organization.name), lower(:text)) OR instr(lower(organization.slug), lower(:text))
+                   OR EXISTS (SELECT 1 FROM member JOIN user ON user.id = member.user_id
+                              WHERE member.organization_id = organization.id AND user.email = :text))",
+        );
+        params.push((":text", text));
+    }
+    if let Some(ids) = &ids {
+        conditions.push_str(" AND organization.id IN (SELECT value FROM json_each(:ids))");
+        params.push((":ids", ids));
+    }
+    if let Some(slugs) = &slugs {
+        conditions.push_str(
+            " AND lower(organization.slug) IN (SELECT lower(value) FROM json_each(:slugs))",
+        );
+        params.push((":slugs", slugs));
+    }
+    if let Some(emails) = &emails {
+        conditions.push_str(
+            " AND EXISTS (SELECT 1 FROM member JOIN user ON user.id = member.user_id
+                          WHERE member.organization_id = organization.id
+                            AND lower(user.email) IN (SELECT lower(value) FROM json_each(:emails)))",
+        );
+        params.push((":emails", emails));
+    }
+    if let Some(members) = &members {
+        conditions.push_str(
+            " AND EXISTS (SELECT 1 FROM member WHERE member.organization_id = organization.id
+                          AND member.id IN (SELECT value FROM json_each(:members)))",
+        );
+        params.push((":members", members));
+    }
+    let order = match order {
+        OrganizationOrder::NewestFirst => "organization.created_us DESC, organization.id DESC",
+        OrganizationOrder::MostMembersFirst => {
+            "(SELECT count(*) FROM member WHERE member.organization_id = organization.id) DESC,
+             organization.id DESC"
+        }
+        OrganizationOrder::Name => "organization.name COLLATE NOCASE, organization.id",
+    };
+    Ok(connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM organization WHERE {conditions} ORDER BY {order}"
+        ))?
+        .query_map(params.as_slice(), from_row)?
+        .collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many members have this role.
+pub(crate) fn count_members(
+    connection: &Connection,
+    organization: OrganizationId,
+    role: OrganizationRole,
+) -> rusqlite::Result<u32> {
+    connection
+        .prepare_cached(
+            "SELECT count(*) FROM member WHERE organization_id = :organization AND role = :role",
+        )?
+        .query_row(
+            named_params! { ":organization": organization.0, ":role": role.as_str() },
+            |row| row.get(0),
+        )
 }
 
 /// # Errors

@@ -89,6 +89,91 @@ pub(crate) fn id_is_taken(connection: &Connection, id: ProjectId) -> rusqlite::R
         .exists([id.0])
 }
 
+/// Which projects of an organization. Lists are alternatives, and `None` means all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ProjectFilter {
+    /// Part of the name or slug, without case.
+    pub(crate) text: Option<String>,
+    pub(crate) ids: Option<Vec<i64>>,
+    pub(crate) slugs: Option<Vec<String>>,
+    /// Slugs of teams that have it.
+    pub(crate) team_slugs: Option<Vec<String>>,
+    /// Slugs of teams that do not have it.
+    pub(crate) not_team_slugs: Option<Vec<String>>,
+    /// It has one of these teams.
+    pub(crate) teams: Option<Vec<TeamId>>,
+    /// It has any team at all.
+    pub(crate) with_team: bool,
+}
+
+/// The projects of an organization by slug, from the `offset`th on, at most `limit`.
+pub(crate) fn list(
+    connection: &Connection,
+    organization: OrganizationId,
+    filter: &ProjectFilter,
+    offset: i64,
+    limit: i64,
+) -> Result<Vec<Project>> {
+    const HAS_TEAM: &str = "SELECT 1 FROM project_team JOIN team ON team.id = project_team.team_id
+                            WHERE project_team.project_id = project.id";
+    let json = |list: &Option<Vec<String>>| list.as_ref().map(|list| json!(list).to_string());
+    let (slugs, team_slugs) = (json(&filter.slugs), json(&filter.team_slugs));
+    let not_team_slugs = json(&filter.not_team_slugs);
+    let ids = filter.ids.as_ref().map(|ids| json!(ids).to_string());
+    let teams = filter
+        .teams
+        .as_ref()
+        .map(|ids| json!(ids.iter().map(|id| id.0).collect::<Vec<_>>()).to_string());
+    let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = vec![
+        (":organization", &organization.0),
+        (":offset", &offset),
+        (":limit", &limit),
+    ];
+    let mut conditions = String::new();
+    if let Some(text) = &filter.text {
+        conditions.push_str(
+            " AND (instr(lower(project.name), lower(:text)) OR instr(project.slug, lower(:text)))",
+        );
+        params.push((":text", text));
+    }
+    if let Some(ids) = &ids {
+        conditions.push_str(" AND project.id IN (SELECT value FROM json_each(:ids))");
+        params.push((":ids", ids));
+    }
+    if let Some(slugs) = &slugs {
+        conditions.push_str(" AND project.slug IN (SELECT value FROM json_each(:slugs))");
+        params.push((":slugs", slugs));
+    }
+    if let Some(team_slugs) = &team_slugs {
+        conditions.push_str(&format!(
+            " AND EXISTS ({HAS_TEAM} AND team.slug IN (SELECT value FROM json_each(:team_slugs)))"
+        ));
+        params.push((":team_slugs", team_slugs));
+    }
+    if let Some(not_team_slugs) = &not_team_slugs {
+        conditions.push_str(&format!(
+            " AND NOT EXISTS ({HAS_TEAM} AND team.slug IN (SELECT value FROM json_each(:not_team_slugs)))"
+        ));
+        params.push((":not_team_slugs", not_team_slugs));
+    }
+    if let Some(teams) = &teams {
+        conditions.push_str(&format!(
+            " AND EXISTS ({HAS_TEAM} AND team.id IN (SELECT value FROM json_each(:teams)))"
+        ));
+        params.push((":teams", teams));
+    }
+    if filter.with_team {
+        conditions.push_str(&format!(" AND EXISTS ({HAS_TEAM})"));
+    }
+    Ok(connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM project WHERE organization_id = :organization{conditions}
+             ORDER BY slug LIMIT :limit OFFSET :offset"
+        ))?
+        .query_map(params.as_slice(), from_row)?
+        .collect::<rusqlite::Result<_>>()?)
+}
+
 /// The ids of the teams that have the project.
 pub(crate) fn list_team_ids(
     connection: &Connection,

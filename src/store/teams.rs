@@ -1,5 +1,7 @@
 //! Teams, who is in them, and which projects they have.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::json;
 
@@ -7,7 +9,7 @@ use super::audit::{self, Entry};
 use super::is_unique_violation;
 use super::writer::Unit;
 use crate::domain::actor::Actor;
-use crate::domain::id::{MemberId, OrganizationId, TeamId};
+use crate::domain::id::{MemberId, OrganizationId, ProjectId, TeamId};
 use crate::domain::scope::TeamRole;
 use crate::domain::slug::{IdOrSlug, Slug};
 use crate::domain::time::Timestamp;
@@ -54,6 +56,42 @@ pub(crate) fn find(
             from_row,
         )
         .optional()
+}
+
+/// The teams of an organization by slug, each with the number of its members.
+pub(crate) fn list(
+    connection: &Connection,
+    organization: OrganizationId,
+) -> rusqlite::Result<Vec<(Team, u32)>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS}, (SELECT count(*) FROM team_member WHERE team_member.team_id = team.id) AS members
+             FROM team WHERE organization_id = :organization ORDER BY slug"
+        ))?
+        .query_map([organization.0], |row| Ok((from_row(row)?, row.get("members")?)))?
+        .collect()
+}
+
+/// The teams of each of these projects, by slug. Projects without any are absent.
+pub(crate) fn list_of_projects(
+    connection: &Connection,
+    projects: &[ProjectId],
+) -> rusqlite::Result<HashMap<ProjectId, Vec<Team>>> {
+    let ids: Vec<i64> = projects.iter().map(|id| id.0).collect();
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS}, project_team.project_id AS project
+         FROM project_team JOIN team ON team.id = project_team.team_id
+         WHERE project_team.project_id IN (SELECT value FROM json_each(:projects)) ORDER BY team.slug"
+    ))?;
+    let rows = statement.query_map([json!(ids).to_string()], |row| {
+        Ok((ProjectId(row.get("project")?), from_row(row)?))
+    })?;
+    let mut teams: HashMap<ProjectId, Vec<Team>> = HashMap::new();
+    for row in rows {
+        let (project, team) = row?;
+        teams.entry(project).or_default().push(team);
+    }
+    Ok(teams)
 }
 
 /// # Errors

@@ -2,6 +2,7 @@
 //! temporary directory and a clock that the test turns; and a small HTTP client.
 
 pub(crate) mod client;
+pub(crate) mod process;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -181,7 +182,7 @@ impl Server {
         let packed: Vec<u8> = self
             .database()
             .query_row(
-                "SELECT payload FROM event WHERE lower(hex(event_id)) = ?1",
+                "SELECT payload FROM event WHERE event_id = unhex(?1)",
                 [event_id],
                 |row| row.get(0),
             )

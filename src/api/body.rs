@@ -1,0 +1,487 @@
+//! Reads request bodies the way Sentry's framework does: what counts as an object, how values are coerced,
+//! and what a client is told of a wrong one (facts/management-api.md 1.2, 1.7 and 1.8).
+
+use serde_json::{Map, Value};
+
+use crate::domain::{Error, FieldErrors};
+use crate::http::{Body, Headers};
+
+use super::error::{self, Result};
+
+const MAY_NOT_BE_NULL: &str = "This field may not be null.";
+const REQUIRED: &str = "This field is required.";
+
+/// A field of a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Given<T> {
+    Absent,
+    Null,
+    Value(T),
+}
+
+impl<T> Given<T> {
+    pub(super) fn value(self) -> Option<T> {
+        match self {
+            Given::Value(value) => Some(value),
+            Given::Absent | Given::Null => None,
+        }
+    }
+}
+
+/// Whether `null` is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Null {
+    Allowed,
+    Refused,
+}
+
+/// An object from a body, field by field, with what was found wrong so far. A wrong field reads as absent, so
+/// that one answer can name all errors; [`Fields::finish`] must be asked before anything is done.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    values: Map<String, Value>,
+    errors: FieldErrors,
+}
+
+impl Fields {
+    /// Reads a whole body. An empty one is an object without fields, whatever its type.
+    ///
+    /// # Errors
+    /// 400 for what is not well-formed or no object; 415 for a type that is not read. Multipart forms are
+    /// among these: no endpoint takes a file.
+    pub(super) fn read(headers: &Headers, body: Body) -> Result<Fields> {
+        let bytes = body.into_vec().map_err(Error::internal)?;
+        if bytes.is_empty() {
+            return Ok(Fields::default());
+        }
+        let content_type = headers.get("Content-Type").unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        let value = if media_type.eq_ignore_ascii_case("application/json") {
+            parse_json(&bytes)?
+        } else if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            parse_form(&bytes)
+        } else {
+            return Err(error::unsupported_media_type(content_type).into());
+        };
+        match value {
+            Value::Object(values) => Ok(Fields {
+                values,
+                errors: FieldErrors::default(),
+            }),
+            other => {
+                let text = match other {
+                    Value::Null => "No data provided".to_owned(),
+                    other => not_an_object(&other),
+                };
+                let mut errors = FieldErrors::default();
+                errors.texts.push(text);
+                Err(Error::Invalid(errors).into())
+            }
+        }
+    }
+
+    /// A text, without the white space around it; at most so many characters. May be empty.
+    pub(super) fn text(&mut self, name: &str, chars_max: usize, null: Null) -> Given<String> {
+        self.read_with(name, null, |value| {
+            let text = to_text(value)?;
+            if text.chars().count() > chars_max {
+                return Err(format!(
+                    "Ensure this field has no more than {chars_max} characters."
+                ));
+            }
+            Ok(text)
+        })
+    }
+
+    /// A text that is not empty and passes `is_shaped`.
+    pub(super) fn pattern(
+        &mut self,
+        name: &str,
+        null: Null,
+        is_shaped: impl FnOnce(&str) -> bool,
+    ) -> Given<String> {
+        self.read_with(name, null, |value| {
+            let text = to_text(value)?;
+            if text.is_empty() {
+                Err("This field may not be blank.".to_owned())
+            } else if !is_shaped(&text) {
+                Err("This value does not match the required pattern.".to_owned())
+            } else {
+                Ok(text)
+            }
+        })
+    }
+
+    pub(super) fn boolean(&mut self, name: &str, null: Null) -> Given<bool> {
+        self.read_with(name, null, |value| {
+            to_boolean(value).ok_or_else(|| "Must be a valid boolean.".to_owned())
+        })
+    }
+
+    /// An integer within these bounds. Null and the empty string are both null.
+    pub(super) fn integer(&mut self, name: &str, min: i64, max: i64) -> Given<i64> {
+        if self.values.get(name).is_some_and(|value| value == "") {
+            return Given::Null;
+        }
+        self.read_with(name, Null::Allowed, |value| {
+            let number = to_integer(value).ok_or("A valid integer is required.")?;
+            if number < i128::from(min) {
+                return Err(format!(
+                    "Ensure this value is greater than or equal to {min}."
+                ));
+            }
+            i64::try_from(number)
+                .ok()
+                .filter(|number| *number <= max)
+                .ok_or_else(|| format!("Ensure this value is less than or equal to {max}."))
+        })
+    }
+
+    /// One of a list of words. With `blank_allowed` the empty string is null.
+    pub(super) fn choice(
+        &mut self,
+        name: &str,
+        choices: &[&str],
+        null: Null,
+        blank_allowed: bool,
+    ) -> Given<String> {
+        if blank_allowed && self.values.get(name).is_some_and(|value| value == "") {
+            return Given::Null;
+        }
+        self.read_with(name, null, |value| {
+            let text = match value {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            if choices.contains(&text.as_str()) {
+                Ok(text)
+            } else {
+                Err(format!("\"{text}\" is not a valid choice."))
+            }
+        })
+    }
+
+    /// A nested object. Its errors come back through [`Fields::nest`].
+    pub(super) fn object(&mut self, name: &str, null: Null) -> Given<Fields> {
+        match self.values.get(name) {
+            Some(Value::Object(values)) => Given::Value(Fields {
+                values: values.clone(),
+                errors: FieldErrors::default(),
+            }),
+            Some(
+                value @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)),
+            ) => {
+                let mut inner = FieldErrors::default();
+                inner.add("non_field_errors", not_an_object(value));
+                self.errors.nest(name, inner);
+                Given::Absent
+            }
+            Some(Value::Null) | None => {
+                self.read_with(name, null, |_| Err::<Fields, _>(String::new()))
+            }
+        }
+    }
+
+    /// Takes over what was found wrong in a nested object.
+    pub(super) fn nest(&mut self, name: &str, inner: Fields) {
+        self.errors.nest(name, inner.errors);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    pub(super) fn refuse_missing(&mut self, name: &str) {
+        if !self.values.contains_key(name) {
+            self.errors.add(name, REQUIRED);
+        }
+    }
+
+    /// # Errors
+    /// `Invalid` with everything that was found wrong.
+    pub(super) fn finish(self) -> Result<()> {
+        Ok(self.errors.into_result()?)
+    }
+
+    fn read_with<T>(
+        &mut self,
+        name: &str,
+        null: Null,
+        read: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Given<T> {
+        let problem = match self.values.get(name) {
+            None => return Given::Absent,
+            Some(Value::Null) if null == Null::Allowed => return Given::Null,
+            Some(Value::Null) => MAY_NOT_BE_NULL.to_owned(),
+            Some(value) => match read(value) {
+                Ok(value) => return Given::Value(value),
+                Err(problem) => problem,
+            },
+        };
+        self.errors.add(name, problem);
+        Given::Absent
+    }
+}
+
+fn parse_json(bytes: &[u8]) -> Result<Value> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let position = error.valid_up_to();
+        let byte = bytes.get(position).copied().unwrap_or_default();
+        let reason = match (error.error_len(), byte) {
+            (None, _) => "unexpected end of data",
+            (_, 0x80..=0xc1 | 0xf5..) => "invalid start byte",
+            _ => "invalid continuation byte",
+        };
+        parse_error(&format!(
+            "'utf-8' codec can't decode byte 0x{byte:02x} in position {position}: {reason}"
+        ))
+    })?;
+    Ok(serde_json::from_str(text).map_err(|error| parse_error(&error.to_string()))?)
+}
+
+fn parse_error(text: &str) -> Error {
+    Error::Refused(format!("JSON parse error - {text}"))
+}
+
+/// A form as an object of strings. A name with dots nests (`rateLimit.count=5`); of a repeated name the last
+/// value counts.
+fn parse_form(bytes: &[u8]) -> Value {
+    let mut root = Map::new();
+    for (name, value) in form_urlencoded::parse(bytes) {
+        let value = Value::String(value.into_owned());
+        match name.split_once('.') {
+            None => {
+                root.insert(name.into_owned(), value);
+            }
+            Some((outer, inner)) => {
+                let nested = root
+                    .entry(outer.to_owned())
+                    .or_insert_with(|| Value::Object(Map::new()));
+                if !nested.is_object() {
+                    *nested = Value::Object(Map::new());
+                }
+                if let Value::Object(nested) = nested {
+                    nested.insert(inner.to_owned(), value);
+                }
+            }
+        }
+    }
+    Value::Object(root)
+}
+
+/// The text for a value that should have been an object; types are named as the original names them.
+fn not_an_object(value: &Value) -> String {
+    let name = match value {
+        Value::Null => "NoneType",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float",
+        Value::Number(_) => "int",
+        Value::String(_) => "str",
+        Value::Array(_) => "list",
+        Value::Object(_) => "dict",
+    };
+    format!("Invalid data. Expected a dictionary, but got {name}.")
+}
+
+fn to_text(value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text.trim().to_owned()),
+        Value::Number(number) => Ok(number.to_string()),
+        _ => Err("Not a valid string.".to_owned()),
+    }
+}
+
+fn to_boolean(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        Value::Number(number) => match number.as_f64()? {
+            1.0 => Some(true),
+            0.0 => Some(false),
+            _ => None,
+        },
+        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+            "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A whole number, also as a string or with zeros after a point. One that no column can hold comes back
+/// clamped, so that the bounds refuse it.
+fn to_integer(value: &Value) -> Option<i128> {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_owned(),
+        _ => return None,
+    };
+    let whole = match text.split_once('.') {
+        Some((whole, zeros)) if zeros.bytes().all(|b| b == b'0') => whole,
+        Some(_) => return None,
+        None => &text,
+    };
+    let digits = whole.strip_prefix(['-', '+']).unwrap_or(whole);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let beyond = if whole.starts_with('-') {
+        i128::MIN
+    } else {
+        i128::MAX
+    };
+    Some(whole.parse().unwrap_or(beyond))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::error::Failure;
+
+    fn read(content_type: &str, body: &[u8]) -> Result<Fields> {
+        let mut headers = Headers::default();
+        headers.push("Content-Type", content_type);
+        Fields::read(&headers, Body::Memory(body.to_vec()))
+    }
+
+    fn refusal(content_type: &str, body: &[u8]) -> (u16, String) {
+        let failure: Failure = read(content_type, body).unwrap_err();
+        let response = error::answer(failure, "", "");
+        let text = String::from_utf8(response.body.into_owned()).unwrap();
+        (response.status, text)
+    }
+
+    fn fields(value: Value) -> Fields {
+        read("application/json", value.to_string().as_bytes()).unwrap()
+    }
+
+    fn errors(fields: Fields) -> Value {
+        let response = error::answer(fields.finish().unwrap_err(), "", "");
+        serde_json::from_slice(&response.body).unwrap()
+    }
+
+    #[test]
+    fn an_empty_body_is_an_empty_object_of_any_type() {
+        for content_type in ["", "text/plain", "application/json"] {
+            assert!(read(content_type, b"").unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused_in_the_frameworks_words() {
+        for (body, expected) in [
+            (
+                "[]",
+                r#"{"non_field_errors":["Invalid data. Expected a dictionary, but got list."]}"#,
+            ),
+            (
+                "\"x\"",
+                r#"{"non_field_errors":["Invalid data. Expected a dictionary, but got str."]}"#,
+            ),
+            (
+                "5",
+                r#"{"non_field_errors":["Invalid data. Expected a dictionary, but got int."]}"#,
+            ),
+            ("null", r#"{"non_field_errors":["No data provided"]}"#),
+        ] {
+            let got = refusal("application/json; charset=utf-8", body.as_bytes());
+            assert_eq!(got, (400, expected.to_owned()));
+        }
+        assert_eq!(
+            refusal("text/plain", b"x"),
+            (
+                415,
+                r#"{"detail":"Unsupported media type \"text/plain\" in request."}"#.to_owned()
+            )
+        );
+        assert_eq!(
+            refusal("application/json", b"\xff{}").1,
+            r#"{"detail":"JSON parse error - 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"}"#
+        );
+        assert!(
+            refusal("application/json", b"{,")
+                .1
+                .starts_with(r#"{"detail":"JSON parse error - "#)
+        );
+    }
+
+    #[test]
+    fn a_form_nests_by_dots() {
+        let mut form = read(
+            "application/x-www-form-urlencoded",
+            b"name=a+b&rateLimit.count=5&rateLimit.window=60",
+        )
+        .unwrap();
+        assert_eq!(
+            form.text("name", 64, Null::Allowed),
+            Given::Value("a b".to_owned())
+        );
+        let mut limit = form.object("rateLimit", Null::Refused).value().unwrap();
+        assert_eq!(limit.integer("count", 0, 9), Given::Value(5));
+    }
+
+    #[test]
+    fn values_are_coerced() {
+        let mut body = fields(json!({
+            "n": 5, "s": "  x ", "b": true, "yes": "YES", "one": 1, "i": "10", "f": 60.0, "z": "60.00",
+            "half": 1.5, "word": "x", "empty": "",
+        }));
+        assert_eq!(body.text("n", 9, Null::Refused), Given::Value("5".into()));
+        assert_eq!(body.text("s", 9, Null::Refused), Given::Value("x".into()));
+        for name in ["b", "yes", "one"] {
+            assert_eq!(body.boolean(name, Null::Refused), Given::Value(true));
+        }
+        for (name, expected) in [("i", 10), ("f", 60), ("z", 60)] {
+            assert_eq!(body.integer(name, 0, 99), Given::Value(expected));
+        }
+        assert_eq!(body.integer("empty", 0, 9), Given::Null);
+        for name in ["half", "word", "b"] {
+            assert_eq!(body.integer(name, 0, 9), Given::Absent);
+        }
+        assert_eq!(
+            errors(body),
+            json!({
+                "half": ["A valid integer is required."],
+                "word": ["A valid integer is required."],
+                "b": ["A valid integer is required."],
+            })
+        );
+    }
+
+    #[test]
+    fn wrong_fields_are_all_named() {
+        let mut body = fields(json!({
+            "long": "xxx", "bool": true, "null": null, "flag": "maybe", "low": -1, "high": 1e3, "huge": "9".repeat(60),
+            "word": "nope", "object": 5, "hex": "zz", "blank": " ",
+        }));
+        body.text("long", 2, Null::Allowed);
+        body.text("bool", 2, Null::Allowed);
+        body.text("null", 2, Null::Refused);
+        body.boolean("flag", Null::Refused);
+        body.integer("low", 0, 9);
+        body.integer("high", 0, 9);
+        body.integer("huge", 0, 9);
+        body.choice("word", &["yes"], Null::Refused, false);
+        body.object("object", Null::Refused);
+        body.pattern("hex", Null::Allowed, |text| text == "aa");
+        body.pattern("blank", Null::Allowed, |text| text == "aa");
+        assert_eq!(
+            errors(body),
+            json!({
+                "long": ["Ensure this field has no more than 2 characters."],
+                "bool": ["Not a valid string."],
+                "null": ["This field may not be null."],
+                "flag": ["Must be a valid boolean."],
+                "low": ["Ensure this value is greater than or equal to 0."],
+                "high": ["Ensure this value is less than or equal to 9."],
+                "huge": ["Ensure this value is less than or equal to 9."],
+                "word": ["\"nope\" is not a valid choice."],
+                "object": {"non_field_errors": ["Invalid data. Expected a dictionary, but got int."]},
+                "hex": ["This value does not match the required pattern."],
+                "blank": ["This field may not be blank."],
+            })
+        );
+    }
+}

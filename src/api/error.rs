@@ -1,0 +1,199 @@
+//! The one way out for refusals: what a client of the management API reads when it gets no result
+//! (facts/management-api.md 1.7). No handler writes an error body by hand; shapes that only one endpoint has
+//! are functions here.
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::{Error, FieldErrors};
+use crate::http::page::PageError;
+use crate::http::{Refusal, Response};
+
+/// Why a handler gives no result: an error that all fronts know, or an answer in a shape of its own.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Error(Error),
+    Answer(Response),
+}
+
+pub(super) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::Error(error.into())
+    }
+}
+
+impl From<Response> for Failure {
+    fn from(answer: Response) -> Failure {
+        Failure::Answer(answer)
+    }
+}
+
+impl From<PageError> for Failure {
+    fn from(error: PageError) -> Failure {
+        Failure::Answer(detail(400, &error.to_string()))
+    }
+}
+
+/// The value of `WWW-Authenticate` on every 401: a scheme that no browser knows, so that none asks for a
+/// password (facts/management-api.md 1.4).
+const CHALLENGE: &str = "xBasic realm=\"api\"";
+
+const FORBIDDEN: &str = "You do not have permission to perform this action.";
+
+/// Answers a failure. Internal ones are logged here, once, with the route that they happened on; the client
+/// reads the request's id and no cause.
+pub(super) fn answer(failure: Failure, route: &str, request_id: &str) -> Response {
+    let error = match failure {
+        Failure::Answer(answer) => return answer,
+        Failure::Error(error) => error,
+    };
+    match error {
+        Error::Invalid(fields) => Response::json(400, &tree(&fields, true)),
+        Error::NotFound => detail(404, "The requested resource does not exist"),
+        Error::Forbidden => detail(403, FORBIDDEN),
+        Error::Unauthorized(text) => detail(401, &text).with_header("WWW-Authenticate", CHALLENGE),
+        Error::Conflict { text, .. } => detail(409, &text),
+        Error::Refused(text) => detail(400, &text),
+        Error::Unavailable { retry_after_secs } => detail(
+            503,
+            "The server cannot take this request now; try again later",
+        )
+        .with_header("Retry-After", retry_after_secs.to_string()),
+        Error::Internal(_) => {
+            log::error!("{route} failed (request {request_id}): {error}");
+            internal(request_id)
+        }
+    }
+}
+
+/// What the transport refuses in the front's stead, in the front's shape.
+pub(crate) fn refuse(refusal: &Refusal) -> Response {
+    match refusal {
+        Refusal::Internal { request_id } => internal(request_id),
+        other => detail(other.status(), other.text()),
+    }
+}
+
+fn internal(request_id: &str) -> Response {
+    let body = json!({ "detail": "Internal Error", "errorId": request_id });
+    Response::json(500, &body)
+}
+
+/// `{"detail": text}`, the shape of most refusals.
+pub(super) fn detail(status: u16, text: &str) -> Response {
+    Response::json(status, &json!({ "detail": text }))
+}
+
+/// What a token reads that holds none of the scopes that the method asks for, in the order in which the
+/// endpoint names them (facts/management-api.md 1.5). A method that asks for scopes nobody can hold has none
+/// to name.
+pub(super) fn insufficient_scope(wanted: &[&str]) -> Response {
+    let answer = detail(403, FORBIDDEN);
+    if wanted.is_empty() {
+        return answer;
+    }
+    let challenge = format!(
+        "Bearer error=\"insufficient_scope\", scope=\"{}\"",
+        wanted.join(" ")
+    );
+    answer.with_header("WWW-Authenticate", challenge)
+}
+
+/// The path is there, the method is not. The dispatcher adds `Allow`, as to every answer.
+pub(super) fn method_not_allowed(method: &str) -> Response {
+    detail(405, &format!("Method \"{method}\" not allowed."))
+}
+
+/// A page of another site asks: a bare JSON string.
+pub(super) fn invalid_origin(origin: &str) -> Response {
+    Response::json(400, &format!("Invalid origin: {origin}"))
+}
+
+pub(super) fn not_acceptable() -> Response {
+    detail(406, "Could not satisfy the request Accept header.")
+}
+
+pub(super) fn unsupported_media_type(content_type: &str) -> Response {
+    detail(
+        415,
+        &format!("Unsupported media type \"{content_type}\" in request."),
+    )
+}
+
+/// A plain validation error of a handler: a JSON array (facts/management-api.md 8.1).
+pub(super) fn list_of_one(text: &str) -> Response {
+    Response::json(400, &[text])
+}
+
+/// The old envelope of the project lists, which names the parameter `stats_period` whatever was wrong
+/// (facts/management-api.md 4.2).
+pub(super) fn legacy_parameter(message: &str) -> Response {
+    let body = json!({ "error": { "params": { "stats_period": { "message": message } } } });
+    Response::json(400, &body)
+}
+
+/// The tree of field errors as clients read it: lists of texts at the leaves, and texts about a whole object
+/// under `non_field_errors`.
+fn tree(errors: &FieldErrors, is_root: bool) -> Value {
+    if errors.fields.is_empty() && !is_root {
+        return json!(errors.texts);
+    }
+    let mut object = Map::new();
+    if !errors.texts.is_empty() {
+        object.insert("non_field_errors".to_owned(), json!(errors.texts));
+    }
+    for (name, inner) in &errors.fields {
+        object.insert(name.clone(), tree(inner, false));
+    }
+    Value::Object(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(failure: impl Into<Failure>) -> (u16, String) {
+        let response = answer(failure.into(), "GET /", "0123");
+        let text = String::from_utf8(response.body.into_owned()).unwrap();
+        (response.status, text)
+    }
+
+    #[test]
+    fn every_error_has_its_status_and_body() {
+        let internal = Error::internal("the disk is on fire");
+        for (error, status, text) in [
+            (
+                Error::NotFound,
+                404,
+                r#"{"detail":"The requested resource does not exist"}"#,
+            ),
+            (
+                Error::Forbidden,
+                403,
+                r#"{"detail":"You do not have permission to perform this action."}"#,
+            ),
+            (
+                internal,
+                500,
+                r#"{"detail":"Internal Error","errorId":"0123"}"#,
+            ),
+            (Error::field("a", "x"), 400, r#"{"a":["x"]}"#),
+        ] {
+            assert_eq!(body(error), (status, text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn field_errors_nest() {
+        let mut inner = FieldErrors::default();
+        inner.add("count", "too small");
+        let mut errors = FieldErrors::default();
+        errors.texts.push("whole".to_owned());
+        errors.nest("rateLimit", inner);
+        assert_eq!(
+            body(Error::Invalid(errors)).1,
+            r#"{"non_field_errors":["whole"],"rateLimit":{"count":["too small"]}}"#
+        );
+    }
+}

@@ -1,0 +1,477 @@
+//! The management API: `/api/0/` (facts/management-api.md).
+//!
+//! [`Api::handle`] takes a request through the checks in the one order that clients see (1.6 there): origin,
+//! credentials, the token's scopes, the method, the objects of the path, what the caller may do with them.
+//! Only then does a handler run, with a context that says all this, so that none can forget a check.
+//!
+//! - the table in [`routes`] has a line for every method and path, with its permission and its handler;
+//! - [`error`] words every refusal, [`auth`] finds out who is asking;
+//! - [`body`], [`search`] and [`paging`] are the rules that all resources share;
+//! - the other files hold a resource each: the shapes on the wire, and the handlers below them.
+//!
+//! Time comes from the request. SQL is the store's.
+
+mod auth;
+mod body;
+mod error;
+mod index;
+mod keys;
+mod organizations;
+mod paging;
+mod projects;
+mod search;
+mod stats;
+mod teams;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::domain::Error;
+use crate::domain::access::{Access, Caller};
+use crate::domain::actor::{Actor, Who};
+use crate::domain::dsn::UrlPrefix;
+use crate::domain::id::TeamId;
+use crate::domain::key::{ClientKey, PublicKey};
+use crate::domain::scope::{Scope, ScopeSet};
+use crate::domain::slug::IdOrSlug;
+use crate::http::credentials::Credentials;
+use crate::http::router::{Found, Params, Route, Router};
+use crate::http::{Method, Request, Response};
+use crate::store::organizations::Organization;
+use crate::store::projects as stored_projects;
+use crate::store::projects::Project;
+use crate::store::readers::Reader;
+use crate::store::{Store, client_keys, members, organizations as stored_organizations};
+
+use error::Result;
+pub(crate) use error::refuse;
+
+/// Whether a path is the management API's: `/api/0` and all below it. What else is below `/api/` is
+/// ingestion's, because no project has the number 0.
+pub(crate) fn owns(path: &str) -> bool {
+    path.strip_prefix("/api/0")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Which scopes an endpoint asks for (facts/management-api.md 1.5).
+#[derive(Clone, Copy)]
+enum Permission {
+    /// Nobody has to say who is asking. Wrong credentials are refused all the same.
+    Open,
+    /// Whoever the server knows.
+    LoggedIn,
+    /// Any one of the scopes of the method. No token passes a method without any, so that one is forbidden
+    /// before it is not allowed.
+    Scopes {
+        get: &'static [Scope],
+        post: &'static [Scope],
+        put: &'static [Scope],
+        delete: &'static [Scope],
+    },
+}
+
+impl Permission {
+    fn wanted(self, method: &Method) -> &'static [Scope] {
+        let Permission::Scopes {
+            get,
+            post,
+            put,
+            delete,
+        } = self
+        else {
+            return &[];
+        };
+        match method {
+            Method::Get | Method::Head => get,
+            Method::Post => post,
+            Method::Put => put,
+            Method::Delete => delete,
+            Method::Patch | Method::Options | Method::Other(_) => &[],
+        }
+    }
+}
+
+const ORGANIZATION: Permission = Permission::Scopes {
+    get: &[Scope::OrgRead, Scope::OrgWrite, Scope::OrgAdmin],
+    post: &[Scope::OrgWrite, Scope::OrgAdmin],
+    put: &[Scope::OrgWrite, Scope::OrgAdmin],
+    delete: &[Scope::OrgAdmin],
+};
+
+/// The projects of an organization: every member may make one with a team of their own.
+const ORGANIZATION_PROJECTS: Permission = Permission::Scopes {
+    get: &[Scope::OrgRead, Scope::OrgWrite, Scope::OrgAdmin],
+    post: &[Scope::ProjectRead, Scope::ProjectWrite, Scope::ProjectAdmin],
+    put: &[],
+    delete: &[],
+};
+
+/// A project itself: with `project:read` alone a few personal fields of it may be changed.
+const PROJECT: Permission = Permission::Scopes {
+    get: &[Scope::ProjectRead, Scope::ProjectWrite, Scope::ProjectAdmin],
+    post: &[Scope::ProjectWrite, Scope::ProjectAdmin],
+    put: &[Scope::ProjectRead, Scope::ProjectWrite, Scope::ProjectAdmin],
+    delete: &[Scope::ProjectAdmin],
+};
+
+/// What belongs to a project.
+const PROJECT_PART: Permission = Permission::Scopes {
+    get: &[Scope::ProjectRead, Scope::ProjectWrite, Scope::ProjectAdmin],
+    post: &[Scope::ProjectWrite, Scope::ProjectAdmin],
+    put: &[Scope::ProjectWrite, Scope::ProjectAdmin],
+    delete: &[Scope::ProjectAdmin],
+};
+
+/// A handler, by what must have been found before it runs.
+#[derive(Clone, Copy)]
+enum Handler {
+    /// Nothing.
+    Any(fn(&Api, Call<'_>) -> Result<Response>),
+    /// The path's `{org}`, and that the caller may do this there.
+    InOrganization(fn(&Api, Call<'_>, InOrganization) -> Result<Response>),
+    /// The path's `{org}` and `{project}`, and that the caller may do this there.
+    InProject(fn(&Api, Call<'_>, InProject) -> Result<Response>),
+    /// And the project's key `{key}`.
+    OfKey(fn(&Api, Call<'_>, InProject, ClientKey) -> Result<Response>),
+}
+
+#[derive(Clone, Copy)]
+struct Target {
+    permission: Permission,
+    handler: Handler,
+}
+
+fn routes() -> Vec<Route<Target>> {
+    use Handler::{Any, InOrganization, InProject, OfKey};
+    use Permission::{LoggedIn, Open};
+    let line = |method, path, permission, handler| Route {
+        method,
+        path,
+        target: Target {
+            permission,
+            handler,
+        },
+    };
+    #[rustfmt::skip]
+    let lines = vec![
+        line("GET", "/api/0/", Open, Any(index::root)),
+        line("GET", "/api/0/auth/", Open, Any(index::whoami)),
+        line("GET", "/api/0/users/me/", LoggedIn, Any(index::me)),
+        line("GET", "/api/0/users/me/regions/", Open, Any(index::regions)),
+        line("GET", "/api/0/organizations/", ORGANIZATION, Any(organizations::list)),
+        line("GET", "/api/0/organizations/{org}/", ORGANIZATION, InOrganization(organizations::get)),
+        line("GET", "/api/0/organizations/{org}/projects/", ORGANIZATION_PROJECTS, InOrganization(projects::list)),
+        line("GET", "/api/0/organizations/{org}/project-keys/", ORGANIZATION, InOrganization(keys::list_of_organization)),
+        line("GET", "/api/0/projects/{org}/{project}/", PROJECT, InProject(projects::get)),
+        line("GET", "/api/0/projects/{org}/{project}/keys/", PROJECT_PART, InProject(keys::list)),
+        line("POST", "/api/0/projects/{org}/{project}/keys/", PROJECT_PART, InProject(keys::create)),
+        line("GET", "/api/0/projects/{org}/{project}/keys/{key}/", PROJECT_PART, OfKey(keys::get)),
+        line("PUT", "/api/0/projects/{org}/{project}/keys/{key}/", PROJECT_PART, OfKey(keys::update)),
+        line("DELETE", "/api/0/projects/{org}/{project}/keys/{key}/", PROJECT_PART, OfKey(keys::delete)),
+        line("GET", "/api/0/projects/{org}/{project}/keys/{key}/stats/", PROJECT_PART, OfKey(stats::of_key)),
+        line("GET", "/api/0/projects/{org}/{project}/stats/", PROJECT_PART, InProject(stats::of_project)),
+    ];
+    lines
+}
+
+/// A request that passed the checks before its objects were looked up.
+struct Call<'a> {
+    request: Request,
+    params: Params,
+    caller: Caller,
+    /// Any one of these is asked of the caller.
+    wanted: ScopeSet,
+    connection: Reader<'a>,
+}
+
+impl Call<'_> {
+    /// Who answers for a change, for the audit log.
+    ///
+    /// # Errors
+    /// `Unauthorized` for a caller that nobody knows. The routes that change something ask for scopes, which
+    /// such a caller has none of.
+    fn actor(&self) -> Result<Actor> {
+        let address = self.request.peer;
+        let who = match self.caller {
+            Caller::Anonymous => return Err(auth::not_provided().into()),
+            Caller::UserToken { user, token, .. } => Who::User {
+                user,
+                token,
+                address,
+            },
+            Caller::OrganizationToken { token, .. } => Who::OrganizationToken { token, address },
+        };
+        Ok(Actor {
+            who,
+            at: self.request.received,
+        })
+    }
+
+    /// Whether a flag of the query is on: only `1` is.
+    fn is_set(&self, name: &str) -> bool {
+        self.request.query_value(name).as_deref() == Some("1")
+    }
+
+    /// What the caller may do in an organization.
+    fn access(&self, organization: &Organization) -> Result<Access> {
+        Ok(match &self.caller {
+            Caller::UserToken { user, scopes, .. } => Access::of_user(
+                *scopes,
+                members::find_membership(&self.connection, organization.id, *user)?,
+                organization.open_membership,
+            ),
+            Caller::OrganizationToken {
+                organization: own,
+                scopes,
+                ..
+            } if *own == organization.id => Access::of_organization(*scopes),
+            Caller::OrganizationToken { .. } | Caller::Anonymous => Access::none(),
+        })
+    }
+
+    /// # Errors
+    /// `NotFound`, also for one that the caller could not see: its existence is no secret.
+    fn find_organization(&self) -> Result<Organization> {
+        let segment = IdOrSlug::parse(self.params.get("org"));
+        Ok(stored_organizations::find(&self.connection, &segment)?.ok_or(Error::NotFound)?)
+    }
+
+    fn organization(&self) -> Result<InOrganization> {
+        let organization = self.find_organization()?;
+        let access = self.access(&organization)?;
+        if !access.allows(self.wanted) {
+            return Err(Error::Forbidden.into());
+        }
+        Ok(InOrganization {
+            organization,
+            access,
+        })
+    }
+
+    /// Organization and project are found together before anything is said about access, so an unknown
+    /// project is 404 to everybody (facts/management-api.md 1.6).
+    fn project(&self) -> Result<InProject> {
+        let organization = self.find_organization()?;
+        let segment = IdOrSlug::parse(self.params.get("project"));
+        let project = stored_projects::find(&self.connection, organization.id, &segment)?
+            .ok_or(Error::NotFound)?;
+        let teams = stored_projects::list_team_ids(&self.connection, project.id)?;
+        let access = self.access(&organization)?;
+        if !access.allows_project(self.wanted, &teams) {
+            return Err(Error::Forbidden.into());
+        }
+        Ok(InProject {
+            organization,
+            project,
+            teams,
+            access,
+        })
+    }
+
+    /// # Errors
+    /// `NotFound`: no key, or another project's.
+    fn key(&self, context: &InProject) -> Result<ClientKey> {
+        let public = PublicKey::parse(self.params.get("key")).ok_or(Error::NotFound)?;
+        let key = client_keys::find(&self.connection, context.project.id, public)?;
+        Ok(key.ok_or(Error::NotFound)?)
+    }
+}
+
+/// The organization of a path, and what the caller may do there.
+struct InOrganization {
+    organization: Organization,
+    access: Access,
+}
+
+/// The project of a path with its teams, and what the caller may do there.
+struct InProject {
+    organization: Organization,
+    project: Project,
+    teams: Vec<TeamId>,
+    access: Access,
+}
+
+/// The management API.
+pub(crate) struct Api {
+    store: Arc<Store>,
+    prefix: UrlPrefix,
+    routes: Router<Target>,
+}
+
+impl Api {
+    pub(crate) fn new(store: Arc<Store>, prefix: UrlPrefix) -> Api {
+        Api {
+            store,
+            prefix,
+            routes: Router::new(routes()),
+        }
+    }
+
+    /// Answers a request whose path this module [`owns`].
+    pub(crate) fn handle(&self, request: Request) -> Response {
+        let methods = allowed(&self.routes.methods(&request.path));
+        let origin = page_origin(&request).map(str::to_owned);
+        let response = if request.method == Method::Options {
+            Response::empty(200).with_header("Access-Control-Max-Age", "3600")
+        } else {
+            let route = format!("{} {}", request.method.as_str(), request.path);
+            let id = request.id.clone();
+            self.answer(request)
+                .unwrap_or_else(|failure| error::answer(failure, &route, &id))
+        };
+        self.with_cors(response, &methods, origin)
+    }
+
+    fn answer(&self, request: Request) -> Result<Response> {
+        let found = self.routes.find(&request.method, &request.path);
+        let (target, params) = match &found {
+            Found::Nothing => return Ok(catch_all(&request)),
+            Found::Route(route, params) => (Some(route.target), params.clone()),
+            Found::OtherMethods(_) => (None, Params::default()),
+        };
+        if let Some(origin) = page_origin(&request)
+            && !self.prefix.covers_origin(origin)
+        {
+            return Err(error::invalid_origin(origin).into());
+        }
+        if !accepts_json(&request) {
+            return Err(error::not_acceptable().into());
+        }
+        let connection = self.store.read()?;
+        let credentials = Credentials::read(&request.headers);
+        let caller = auth::authenticate(&connection, &credentials, request.received)?;
+        let permission = match target {
+            Some(target) => target.permission,
+            None => self.permission_of(&request.path),
+        };
+        let wanted = permission.wanted(&request.method);
+        match (permission, &caller) {
+            (Permission::Open, _) => {}
+            (_, Caller::Anonymous) => return Err(auth::not_provided().into()),
+            (Permission::LoggedIn, _) => {}
+            (Permission::Scopes { .. }, caller) => {
+                if !caller.token_scopes().intersects(ScopeSet::of(wanted)) {
+                    let names: Vec<_> = wanted.iter().map(|scope| scope.as_str()).collect();
+                    return Err(error::insufficient_scope(&names).into());
+                }
+            }
+        }
+        let Some(target) = target else {
+            return Err(error::method_not_allowed(request.method.as_str()).into());
+        };
+        let call = Call {
+            request,
+            params,
+            caller,
+            wanted: ScopeSet::of(wanted),
+            connection,
+        };
+        match target.handler {
+            Handler::Any(run) => run(self, call),
+            Handler::InOrganization(run) => {
+                let context = call.organization()?;
+                run(self, call, context)
+            }
+            Handler::InProject(run) => {
+                let context = call.project()?;
+                run(self, call, context)
+            }
+            Handler::OfKey(run) => {
+                let context = call.project()?;
+                let key = call.key(&context)?;
+                run(self, call, context, key)
+            }
+        }
+    }
+
+    /// The permission of a path that has lines for other methods only; all its lines have the same.
+    fn permission_of(&self, path: &str) -> Permission {
+        let method = self.routes.methods(path).first().copied();
+        match self
+            .routes
+            .find(&Method::parse(method.unwrap_or("GET")), path)
+        {
+            Found::Route(route, _) => route.target.permission,
+            Found::OtherMethods(_) | Found::Nothing => Permission::LoggedIn,
+        }
+    }
+
+    /// The fields that every answer carries (facts/management-api.md 1.11).
+    fn with_cors(&self, response: Response, methods: &str, origin: Option<String>) -> Response {
+        let is_ours = origin
+            .as_deref()
+            .is_some_and(|origin| self.prefix.covers_origin(origin));
+        let response = response
+            .with_header("Allow", methods.to_owned())
+            .with_header("Access-Control-Allow-Methods", methods.to_owned())
+            .with_header("Access-Control-Allow-Headers", CORS_ALLOWED_HEADERS)
+            .with_header("Access-Control-Expose-Headers", CORS_EXPOSED_HEADERS)
+            .with_header(
+                "Access-Control-Allow-Origin",
+                origin.unwrap_or_else(|| "*".to_owned()),
+            );
+        if is_ours {
+            response.with_header("Access-Control-Allow-Credentials", "true")
+        } else {
+            response
+        }
+    }
+}
+
+const CORS_ALLOWED_HEADERS: &str = "X-Sentry-Auth, X-Requested-With, Origin, Accept, Content-Type, \
+     Authentication, Authorization, Content-Encoding, sentry-trace, baggage, X-CSRFToken";
+
+const CORS_EXPOSED_HEADERS: &str = "X-Sentry-Error, X-Sentry-Direct-Hit, X-Hits, X-Max-Hits, Endpoint, \
+     Retry-After, Link";
+
+/// The page that asks, if it is one; `null` is none.
+fn page_origin(request: &Request) -> Option<&str> {
+    request
+        .headers
+        .get("Origin")
+        .filter(|origin| !origin.is_empty() && *origin != "null")
+}
+
+/// The methods of a path as `Allow` lists them: what GET serves is served to HEAD, and OPTIONS always is.
+fn allowed(methods: &[&'static str]) -> String {
+    const ORDER: [&str; 4] = ["GET", "POST", "PUT", "DELETE"];
+    let mut list: Vec<&str> = ORDER
+        .into_iter()
+        .filter(|method| methods.contains(method))
+        .collect();
+    if methods.contains(&"GET") {
+        list.push("HEAD");
+    }
+    list.push("OPTIONS");
+    list.join(", ")
+}
+
+/// Whether the client takes JSON. A blank field counts as none.
+fn accepts_json(request: &Request) -> bool {
+    let accept = request.headers.get("Accept").unwrap_or_default();
+    accept.trim().is_empty()
+        || accept.split(',').any(|range| {
+            let media_type = range.split(';').next().unwrap_or_default().trim();
+            ["*/*", "application/*", "application/json"]
+                .iter()
+                .any(|known| media_type.eq_ignore_ascii_case(known))
+        })
+}
+
+/// A path that has no line (facts/management-api.md 1.1). One without a slash at the end is told so instead of
+/// being redirected, because a redirect would turn a POST into a GET.
+fn catch_all(request: &Request) -> Response {
+    const HELP: &str = "Route not found, did you forget a trailing slash?";
+    if request.path.ends_with('/') {
+        return Response::empty(404);
+    }
+    let suggestion = format!("try: {}/", request.path);
+    let content_type = request.headers.get("Content-Type").unwrap_or_default();
+    if content_type.starts_with("application/json") {
+        let info = format!("{HELP} {suggestion}");
+        return Response::json(404, &serde_json::json!({ "info": info }));
+    }
+    let caret = format!("{:>1$}", '^', suggestion.chars().count());
+    Response::text(404, format!("{HELP}\n\n{suggestion}\n{caret}"))
+}

@@ -1,0 +1,11 @@
+//! The real program: its output, its exit codes, and what it leaves on disk.
+
+mod apply;
+mod database;
+mod dsn;
+mod faults;
+mod first_start;
+mod settings;
+mod stop;
+mod token;
+mod usage;
