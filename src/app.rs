@@ -117,8 +117,8 @@ impl App {
     /// The file cannot be used, the address cannot be bound, or the apply file is wrong.
     pub fn start(settings: Settings, clock: Clock) -> Result<App, StartError> {
         let failed = |error: &dyn fmt::Display| StartError::plain(error);
-        let store = Store::open(&settings.data, settings.durability, clock.clone())
-            .map_err(|error| failed(&error))?;
+        let store =
+            Store::open(&settings.data, settings.durability).map_err(|error| failed(&error))?;
         let store = Arc::new(store);
         let listener = TcpListener::bind(settings.listen).map_err(|error| {
             StartError::plain(format!("cannot listen on {}: {error}", settings.listen))

@@ -170,7 +170,6 @@ fn stored_hash(connection: &Connection, user: &document::User) -> Result<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::Clock;
     use crate::store::connection::Durability;
 
     const EXAMPLE: &str = r#"
@@ -215,7 +214,7 @@ teams = { acme = ["core:admin"] }
     fn store() -> (tempfile::TempDir, Store) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("picket.db");
-        let store = Store::open(&path, Durability::Full, Clock::system()).unwrap();
+        let store = Store::open(&path, Durability::Full).unwrap();
         (directory, store)
     }
 

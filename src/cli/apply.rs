@@ -29,7 +29,7 @@ fn run(invocation: &Invocation) -> Result<(), Failure> {
     let text = read(Path::new(file_name))?;
     let clock = invocation.clock();
     let now = clock.now();
-    let store = Store::open_beside(&invocation.config.data, clock)?;
+    let store = Store::open_beside(&invocation.config.data)?;
     let url_prefix = invocation.config.url_prefix();
     let result = apply::run(&store, &text, file_name, &url_prefix, now);
     store.close();

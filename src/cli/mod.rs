@@ -104,7 +104,7 @@ impl Invocation {
                 path.display()
             )));
         }
-        Ok(Store::open_beside(path, self.clock())?)
+        Ok(Store::open_beside(path)?)
     }
 }
 

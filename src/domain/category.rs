@@ -8,10 +8,6 @@ macro_rules! categories {
         pub(crate) enum Category { $($(#[$doc])* $name = $number),* }
 
         impl Category {
-            pub(crate) fn name(self) -> &'static str {
-                match self { $(Category::$name => $text),* }
-            }
-
             /// The category of this name.
             pub(crate) fn parse(name: &str) -> Option<Category> {
                 match name { $($text => Some(Category::$name),)* _ => None }
@@ -56,9 +52,5 @@ impl Category {
 
     pub(crate) fn number(self) -> i64 {
         self as i64
-    }
-
-    pub(crate) fn is_error(self) -> bool {
-        Category::ERRORS.contains(&self)
     }
 }

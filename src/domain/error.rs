@@ -18,8 +18,8 @@ pub(crate) enum Error {
     Forbidden,
     /// Who is asking is unknown; the text says what is wrong with the credentials.
     Unauthorized(String),
-    /// It clashes with what exists. `field` names the input that clashes, where one does.
-    Conflict { text: String, field: Option<String> },
+    /// It clashes with what exists.
+    Conflict(String),
     /// Refused for a reason with a text of its own that is no field's.
     Refused(String),
     /// The server cannot take it now (queue full, disk full); worth trying again after so many seconds.
@@ -35,13 +35,6 @@ impl Error {
     pub(crate) fn internal(cause: impl Into<Cause>) -> Error {
         Error::Internal(cause.into())
     }
-
-    /// One field, one text.
-    pub(crate) fn field(name: &str, text: impl Into<String>) -> Error {
-        let mut errors = FieldErrors::default();
-        errors.add(name, text);
-        Error::Invalid(errors)
-    }
 }
 
 impl fmt::Display for Error {
@@ -50,7 +43,7 @@ impl fmt::Display for Error {
             Error::Invalid(fields) => fields.fmt(f),
             Error::NotFound => f.write_str("it does not exist"),
             Error::Forbidden => f.write_str("permission denied"),
-            Error::Unauthorized(text) | Error::Refused(text) | Error::Conflict { text, .. } => {
+            Error::Unauthorized(text) | Error::Refused(text) | Error::Conflict(text) => {
                 f.write_str(text)
             }
             Error::Unavailable { .. } => {

@@ -219,7 +219,7 @@ pub(super) fn list_all(connection: &Connection) -> rusqlite::Result<Vec<ClientKe
 }
 
 /// # Errors
-/// `Conflict` on `public`: some project of this server has a key of that public half.
+/// `Conflict`: some project of this server has a key of that public half.
 pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewClientKey) -> Result<KeyId> {
     let public = new.public.unwrap_or_else(PublicKey::random);
     let secret = new.secret.clone().unwrap_or_else(random_hex_32);
@@ -250,10 +250,7 @@ pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewClientKey) -> 
     })
     .map_err(|error| {
         if is_unique_violation(&error) {
-            Error::Conflict {
-                text: "A client key with this public key already exists.".to_owned(),
-                field: Some("public".to_owned()),
-            }
+            Error::Conflict("A client key with this public key already exists.".to_owned())
         } else {
             error.into()
         }

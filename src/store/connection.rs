@@ -59,7 +59,7 @@ impl std::error::Error for OpenError {}
 
 /// The right to serve a file, for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct ServerLock(File);
+pub(crate) struct ServerLock(#[expect(dead_code, reason = "held for its lock")] File);
 
 impl ServerLock {
     /// Creates the file (mode 0600) if it is missing, looks at its head, and locks it.

@@ -9,31 +9,23 @@ use crate::domain::access::Membership;
 use crate::domain::actor::Actor;
 use crate::domain::id::{MemberId, OrganizationId, TeamId, UserId};
 use crate::domain::scope::{OrganizationRole, TeamRole};
-use crate::domain::time::Timestamp;
 use crate::domain::{Error, Result};
 
 /// A user's place in an organization, as it is stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) id: MemberId,
-    pub(crate) organization: OrganizationId,
-    pub(crate) user: UserId,
     pub(crate) role: OrganizationRole,
-    pub(crate) created: Timestamp,
 }
 
-pub(super) const COLUMNS: &str =
-    "member.id, member.organization_id, member.user_id, member.role, member.created_us";
+const COLUMNS: &str = "member.id, member.role";
 
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Member> {
     let role: String = row.get("role")?;
     Ok(Member {
         id: MemberId(row.get("id")?),
-        organization: OrganizationId(row.get("organization_id")?),
-        user: UserId(row.get("user_id")?),
         // The column's CHECK lets no other word in; the least role would be the answer to one.
         role: OrganizationRole::parse(&role).unwrap_or(OrganizationRole::Member),
-        created: Timestamp::from_us(row.get("created_us")?),
     })
 }
 

@@ -28,7 +28,6 @@ use std::sync::Arc;
 
 pub(crate) use rusqlite::Connection;
 
-use crate::domain::time::Clock;
 use crate::domain::{Error, Result};
 use connection::{Durability, OpenError, ServerLock};
 use readers::{Reader, Readers};
@@ -50,7 +49,6 @@ pub(crate) struct Store {
     writer: Writer,
     readers: Readers,
     snapshot: Arc<Snapshot>,
-    clock: Clock,
     _lock: Option<ServerLock>,
 }
 
@@ -59,28 +57,23 @@ impl Store {
     ///
     /// # Errors
     /// One plain sentence for whatever keeps the file from being used; it is untouched then.
-    pub(crate) fn open(
-        path: &Path,
-        durability: Durability,
-        clock: Clock,
-    ) -> Result<Store, OpenError> {
+    pub(crate) fn open(path: &Path, durability: Durability) -> Result<Store, OpenError> {
         let lock = ServerLock::take(path)?;
-        Store::open_with(path, durability, clock, Some(lock))
+        Store::open_with(path, durability, Some(lock))
     }
 
     /// Opens or creates the file for a command, beside a server that may be running.
     ///
     /// # Errors
     /// As for [`Store::open`].
-    pub(crate) fn open_beside(path: &Path, clock: Clock) -> Result<Store, OpenError> {
+    pub(crate) fn open_beside(path: &Path) -> Result<Store, OpenError> {
         connection::touch(path)?;
-        Store::open_with(path, Durability::Full, clock, None)
+        Store::open_with(path, Durability::Full, None)
     }
 
     fn open_with(
         path: &Path,
         durability: Durability,
-        clock: Clock,
         lock: Option<ServerLock>,
     ) -> Result<Store, OpenError> {
         let writing = connection::open_for_writing(path, durability)?;
@@ -91,13 +84,8 @@ impl Store {
             writer,
             readers: Readers::new(path),
             snapshot,
-            clock,
             _lock: lock,
         })
-    }
-
-    pub(crate) fn clock(&self) -> &Clock {
-        &self.clock
     }
 
     pub(crate) fn snapshot(&self) -> &Snapshot {

@@ -192,7 +192,7 @@ pub(crate) fn count_members(
 }
 
 /// # Errors
-/// `Conflict` on `slug`: another organization has it.
+/// `Conflict`: another organization has it.
 pub(crate) fn create(
     unit: &mut Unit<'_>,
     actor: &Actor,
@@ -209,10 +209,7 @@ pub(crate) fn create(
     })
     .map_err(|error| {
         if is_unique_violation(&error) {
-            Error::Conflict {
-                text: format!("The slug \"{slug}\" is already in use."),
-                field: Some("slug".to_owned()),
-            }
+            Error::Conflict(format!("The slug \"{slug}\" is already in use."))
         } else {
             error.into()
         }

@@ -188,15 +188,14 @@ pub(crate) fn list_team_ids(
 }
 
 /// # Errors
-/// `Conflict` on `id` or `slug`: another project has it.
+/// `Conflict`: another project has it.
 pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewProject) -> Result<ProjectId> {
     if let Some(id) = new.id
         && id_is_taken(unit, id)?
     {
-        return Err(Error::Conflict {
-            text: format!("A project with the id {id} already exists."),
-            field: Some("id".to_owned()),
-        });
+        return Err(Error::Conflict(format!(
+            "A project with the id {id} already exists."
+        )));
     }
     unit.prepare_cached(
         "INSERT INTO project (id, organization_id, slug, name, platform, security_token, created_us)
@@ -213,10 +212,7 @@ pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewProject) -> Re
     })
     .map_err(|error| {
         if is_unique_violation(&error) {
-            Error::Conflict {
-                text: "A project with this slug already exists.".to_owned(),
-                field: Some("slug".to_owned()),
-            }
+            Error::Conflict("A project with this slug already exists.".to_owned())
         } else {
             error.into()
         }

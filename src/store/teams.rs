@@ -95,7 +95,7 @@ pub(crate) fn list_of_projects(
 }
 
 /// # Errors
-/// `Conflict` on `slug`: another team of the organization has it.
+/// `Conflict`: another team of the organization has it.
 pub(crate) fn create(
     unit: &mut Unit<'_>,
     actor: &Actor,
@@ -115,10 +115,7 @@ pub(crate) fn create(
     })
     .map_err(|error| {
         if is_unique_violation(&error) {
-            Error::Conflict {
-                text: "A team with this slug already exists.".to_owned(),
-                field: Some("slug".to_owned()),
-            }
+            Error::Conflict("A team with this slug already exists.".to_owned())
         } else {
             error.into()
         }

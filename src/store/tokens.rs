@@ -99,7 +99,7 @@ pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Token>> {
 }
 
 /// # Errors
-/// `Conflict` on `token`: the very same token exists already.
+/// `Conflict`: the very same token exists already.
 pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewToken) -> Result<TokenId> {
     let (user, organization) = owner_columns(new.owner);
     unit.prepare_cached(
@@ -120,10 +120,7 @@ pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewToken) -> Resu
     })
     .map_err(|error| {
         if is_unique_violation(&error) {
-            Error::Conflict {
-                text: "This token exists already.".to_owned(),
-                field: Some("token".to_owned()),
-            }
+            Error::Conflict("This token exists already.".to_owned())
         } else {
             error.into()
         }

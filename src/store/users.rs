@@ -68,7 +68,7 @@ pub(crate) fn find_by_email(
 }
 
 /// # Errors
-/// `Conflict` on `email`: another user has it.
+/// `Conflict`: another user has it.
 pub(crate) fn create(
     unit: &mut Unit<'_>,
     actor: &Actor,
@@ -87,10 +87,7 @@ pub(crate) fn create(
     })
     .map_err(|error| {
         if is_unique_violation(&error) {
-            Error::Conflict {
-                text: format!("A user with the email {email} already exists."),
-                field: Some("email".to_owned()),
-            }
+            Error::Conflict(format!("A user with the email {email} already exists."))
         } else {
             error.into()
         }
