@@ -30,13 +30,12 @@ fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
 fn every_event_is_taken_by_store_and_in_an_envelope() {
     let server = Server::start(WORLD);
     let events = files("corpora/events");
-    let mut expected = 0;
-    for (name, event) in &events {
+    for (at, (name, event)) in events.iter().enumerate() {
         let answer = server
             .client()
             .post(&format!("/api/31/store/?sentry_key={KEY}"), event);
         assert_eq!(answer.status, 200, "{name}: {}", answer.text());
-        let id = expected + 1;
+        let id = at + 1;
         let mut envelope = format!(
             "{{\"event_id\":\"{id:032x}\"}}\n{{\"type\":\"event\",\"length\":{}}}\n",
             event.len()
@@ -48,7 +47,6 @@ fn every_event_is_taken_by_store_and_in_an_envelope() {
             .post(&format!("/api/31/envelope/?sentry_key={KEY}"), &envelope);
         assert_eq!(answer.status, 200, "{name}: {}", answer.text());
         assert_eq!(server.payload(&format!("{id:032x}")), *event, "{name}");
-        expected += 1;
     }
     let invalid: Vec<_> = server
         .ledger()
