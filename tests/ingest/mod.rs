@@ -5,3 +5,4 @@ mod encodings;
 mod items;
 mod limits;
 mod refusals;
+mod rust_sdk;
