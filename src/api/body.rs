@@ -337,8 +337,8 @@ fn to_integer(value: &Value) -> Option<i128> {
 mod tests {
     use serde_json::json;
 
+    use super::super::error::Failure;
     use super::*;
-    use crate::api::error::Failure;
 
     fn read(content_type: &str, body: &[u8]) -> Result<Fields> {
         let mut headers = Headers::default();

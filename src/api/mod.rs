@@ -313,12 +313,21 @@ impl Api {
         let response = if request.method == Method::Options {
             Response::empty(200).with_header("Access-Control-Max-Age", "3600")
         } else {
-            let route = format!("{} {}", request.method.as_str(), request.path);
+            let route = self.route_name(&request);
             let id = request.id.clone();
             self.answer(request)
                 .unwrap_or_else(|failure| error::answer(failure, &route, &id))
         };
         self.with_cors(response, &methods, origin)
+    }
+
+    /// Method and pattern, for the log: the path itself may hold a key.
+    fn route_name(&self, request: &Request) -> String {
+        let pattern = match self.routes.find(&request.method, &request.path) {
+            Found::Route(route, _) => route.path,
+            Found::OtherMethods(_) | Found::Nothing => "an unknown path",
+        };
+        format!("{} {pattern}", request.method.as_str())
     }
 
     fn answer(&self, request: Request) -> Result<Response> {

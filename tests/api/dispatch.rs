@@ -299,3 +299,23 @@ fn a_body_that_is_too_large_is_refused_as_json() {
     );
     assert_eq!(answer.header("Access-Control-Allow-Origin"), Some("*"));
 }
+
+#[test]
+fn a_fault_is_told_by_its_number_only() {
+    let server = world();
+    server
+        .database()
+        .execute_batch("DROP TABLE ledger")
+        .expect("a fault");
+    let answer = ann(&server).get("/api/0/projects/acme/web/stats/");
+    let id = answer.header("X-Request-Id").expect("a number").to_owned();
+    assert_eq!(id.len(), 32);
+    assert_answer(
+        &answer,
+        500,
+        &format!(r#"{{"detail":"Internal Error","errorId":"{id}"}}"#),
+    );
+    assert_eq!(answer.header("Allow"), Some("GET, HEAD, OPTIONS"));
+    // Nothing else is touched by it.
+    assert_eq!(ann(&server).get(PROJECT).status, 200);
+}
