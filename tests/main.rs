@@ -1,5 +1,6 @@
 //! All tests through the front door, as one program.
 
+mod api;
 mod cli;
 mod http;
 mod ingest;

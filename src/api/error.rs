@@ -67,12 +67,16 @@ pub(super) fn answer(failure: Failure, route: &str, request_id: &str) -> Respons
     }
 }
 
-/// What the transport refuses in the front's stead, in the front's shape.
+/// What the transport refuses in the front's stead, in the front's shape. The page that asked may read it,
+/// wherever it is from: there is nothing in it that is anybody's.
 pub(crate) fn refuse(refusal: &Refusal) -> Response {
-    match refusal {
+    let answer = match refusal {
         Refusal::Internal { request_id } => internal(request_id),
         other => detail(other.status(), other.text()),
-    }
+    };
+    answer
+        .with_header("Access-Control-Allow-Origin", "*")
+        .with_header("Access-Control-Expose-Headers", super::CORS_EXPOSED_HEADERS)
 }
 
 fn internal(request_id: &str) -> Response {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::body::{Fields, Given, Null};
 use super::error::{self, Result};
 use super::paging::{self, Paged};
+use super::projects::parse_id;
 use super::{Api, Call, InOrganization, InProject};
 use crate::domain::Error;
 use crate::domain::dsn::UrlPrefix;
@@ -197,14 +198,14 @@ enum Asked {
 fn projects_asked_for(call: &Call<'_>, context: &InOrganization) -> Result<Asked> {
     const ALL_ID: i64 = -1;
     const ALL_SLUG: &str = "$all";
-    let ids: Result<Vec<i64>, _> = call
+    let ids: Option<Vec<i64>> = call
         .request
         .query_values("project")
         .iter()
-        .map(|text| text.trim().parse())
+        .map(|text| parse_id(text))
         .collect();
-    let ids =
-        ids.map_err(|_| error::detail(400, "Invalid project parameter. Values must be numbers."))?;
+    let ids = ids
+        .ok_or_else(|| error::detail(400, "Invalid project parameter. Values must be numbers."))?;
     let slugs = call.request.query_values("projectSlug");
     if ids.contains(&ALL_ID) || slugs.iter().any(|slug| slug == ALL_SLUG) {
         return Ok(Asked::AllAccessible);

@@ -22,8 +22,6 @@ mod projects;
 mod search;
 mod stats;
 mod teams;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
@@ -55,7 +53,7 @@ pub(crate) fn owns(path: &str) -> bool {
 }
 
 /// Which scopes an endpoint asks for (facts/management-api.md 1.5).
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Permission {
     /// Nobody has to say who is asking. Wrong credentials are refused all the same.
     Open,
@@ -474,4 +472,57 @@ fn catch_all(request: &Request) -> Response {
     }
     let caret = format!("{:>1$}", '^', suggestion.chars().count());
     Response::text(404, format!("{HELP}\n\n{suggestion}\n{caret}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use super::*;
+
+    #[test]
+    fn no_method_of_a_path_has_two_lines() {
+        let mut seen = HashSet::new();
+        for route in routes() {
+            assert!(seen.insert((route.method, route.path)), "{}", route.path);
+            assert!(owns(route.path) && route.path.ends_with('/'));
+        }
+    }
+
+    #[test]
+    fn all_methods_of_a_path_have_the_same_permission() {
+        let mut permissions: HashMap<&str, Permission> = HashMap::new();
+        for route in routes() {
+            let permission = route.target.permission;
+            let first = *permissions.entry(route.path).or_insert(permission);
+            assert_eq!(permission, first, "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn a_line_that_looks_something_up_asks_for_scopes_and_names_it() {
+        for route in routes() {
+            let segments: &[&str] = match route.target.handler {
+                Handler::Any(_) => continue,
+                Handler::InOrganization(_) => &["{org}"],
+                Handler::InProject(_) => &["{org}", "{project}"],
+                Handler::OfKey(_) => &["{org}", "{project}", "{key}"],
+            };
+            for segment in segments {
+                assert!(route.path.contains(segment), "{}", route.path);
+            }
+            let wanted = route.target.permission.wanted(&Method::parse(route.method));
+            assert!(!wanted.is_empty(), "{} {}", route.method, route.path);
+        }
+    }
+
+    #[test]
+    fn the_api_owns_the_paths_of_project_0_and_no_others() {
+        for path in ["/api/0", "/api/0/", "/api/0/anything"] {
+            assert!(owns(path), "{path}");
+        }
+        for path in ["/", "/api/", "/api/01/store/", "/api/1/store/", "/x/api/0/"] {
+            assert!(!owns(path), "{path}");
+        }
+    }
 }

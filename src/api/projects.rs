@@ -330,8 +330,7 @@ fn filter(query: SearchQuery, caller: &Caller, access: &Access) -> Result<Option
         match key.as_str() {
             "query" => filter.text = Some(values.join(" ")),
             "id" => {
-                let ids: Result<Vec<i64>, _> = values.iter().map(|v| v.parse()).collect();
-                let Ok(ids) = ids else {
+                let Some(ids) = values.iter().map(|v| parse_id(v)).collect() else {
                     let text = "All 'id' values must be integers.";
                     return Err(error::legacy_parameter(text).into());
                 };
@@ -345,6 +344,14 @@ fn filter(query: SearchQuery, caller: &Caller, access: &Access) -> Result<Option
         }
     }
     Ok(Some(filter))
+}
+
+/// Any whole number; one that is too large for an id becomes 0, which no object has.
+pub(super) fn parse_id(text: &str) -> Option<i64> {
+    let digits = text.trim();
+    let unsigned = digits.strip_prefix(['-', '+']).unwrap_or(digits);
+    let is_number = !unsigned.is_empty() && unsigned.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(0))
 }
 
 /// A project with its settings (facts/management-api.md 6.1).

@@ -254,6 +254,20 @@ teams = { acme = ["core:admin"] }
     }
 
     #[test]
+    fn a_password_that_changed_in_between_is_noticed() {
+        let (_directory, store) = store();
+        let user =
+            |password: &str| format!("[[user]]\nemail = \"a@b\"\npassword = \"{password}\"\n");
+        apply(&store, &user("first password")).ok().unwrap();
+        let mut faults = Faults::new("a.toml");
+        let document = document::read(&user("second password"), &mut faults).unwrap();
+        let passwords = prepare_passwords(&store.read().unwrap(), &document).unwrap();
+        assert!(still_hold(&store.read().unwrap(), &document, &passwords).unwrap());
+        apply(&store, &user("third password")).ok().unwrap();
+        assert!(!still_hold(&store.read().unwrap(), &document, &passwords).unwrap());
+    }
+
+    #[test]
     fn a_wrong_file_changes_nothing() {
         let (_directory, store) = store();
         let wrong = EXAMPLE.replace("acme = [\"core:admin\"]", "acme = [\"ops\"]");

@@ -136,14 +136,12 @@ pub(crate) fn list(
     place: Place,
     limit: u32,
 ) -> Result<Vec<ClientKey>> {
-    let (index, owner, owner_id) = match of {
-        KeysOf::Project(id) => ("client_key_by_project", "project_id", id.0),
-        KeysOf::Organization(id) => ("client_key_by_organization", "organization_id", id.0),
+    let owner = match of {
+        KeysOf::Project(ProjectId(id)) | KeysOf::Organization(OrganizationId(id)) => id,
     };
-    let (range, order, boundary) = match place {
-        Place::First => ("", "DESC", 0),
-        Place::Below(id) => (" AND client_key.id < :boundary", "DESC", id),
-        Place::Above(id) => (" AND client_key.id > :boundary", "ASC", id),
+    let boundary = match place {
+        Place::First => None,
+        Place::Below(id) | Place::Above(id) => Some(id),
     };
     let projects = filter
         .projects
@@ -155,10 +153,10 @@ pub(crate) fn list(
         .map(|ids| json!(ids.iter().map(|id| id.0).collect::<Vec<_>>()).to_string());
     let team = filter.team.map(|id| id.0);
     let mut params: Vec<(&str, &dyn rusqlite::ToSql)> =
-        vec![(":owner", &owner_id), (":limit", &limit)];
+        vec![(":owner", &owner), (":limit", &limit)];
     let mut conditions = String::new();
-    if place != Place::First {
-        params.push((":boundary", &boundary));
+    if let Some(boundary) = &boundary {
+        params.push((":boundary", boundary));
     }
     if let Some(active) = &filter.active {
         conditions.push_str(" AND client_key.active = :active");
@@ -184,17 +182,32 @@ pub(crate) fn list(
         params.push((":team", team));
     }
     let mut keys = connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM client_key INDEXED BY {index}
-             WHERE client_key.{owner} = :owner{range}{conditions}
-             ORDER BY client_key.id {order} LIMIT :limit"
-        ))?
+        .prepare_cached(&page_sql(of, place, &conditions))?
         .query_map(params.as_slice(), from_row)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    if order == "ASC" {
+    if matches!(place, Place::Above(_)) {
         keys.reverse();
     }
     Ok(keys)
+}
+
+/// The index is named, because a walk over all keys by their number would answer as well, and be slow for an
+/// owner whose keys are old.
+fn page_sql(of: KeysOf, place: Place, conditions: &str) -> String {
+    let (index, owner) = match of {
+        KeysOf::Project(_) => ("client_key_by_project", "project_id"),
+        KeysOf::Organization(_) => ("client_key_by_organization", "organization_id"),
+    };
+    let (range, order) = match place {
+        Place::First => ("", "DESC"),
+        Place::Below(_) => (" AND client_key.id < :boundary", "DESC"),
+        Place::Above(_) => (" AND client_key.id > :boundary", "ASC"),
+    };
+    format!(
+        "SELECT {COLUMNS} FROM client_key INDEXED BY {index}
+         WHERE client_key.{owner} = :owner{range}{conditions}
+         ORDER BY client_key.id {order} LIMIT :limit"
+    )
 }
 
 /// Every key there is, for the snapshot.
@@ -355,41 +368,65 @@ pub(crate) fn delete(
 
 #[cfg(test)]
 mod tests {
+    use super::super::connection::{self, Durability};
     use super::*;
 
-    /// The plan of every shape of [`list`]: one range of the named index, and nothing sorted.
+    /// Nothing is sorted and nothing else is walked, so the last page costs what the first does.
     #[test]
     fn a_page_is_one_range_of_an_index() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("picket.db");
-        super::super::connection::touch(&path).unwrap();
-        let connection = super::super::connection::open_for_writing(
-            &path,
-            super::super::connection::Durability::Normal,
-        )
-        .unwrap();
-        for (index, owner) in [
-            ("client_key_by_project", "project_id"),
-            ("client_key_by_organization", "organization_id"),
+        connection::touch(&path).unwrap();
+        let connection = connection::open_for_writing(&path, Durability::Normal).unwrap();
+        let project = KeysOf::Project(ProjectId(1));
+        let organization = KeysOf::Organization(OrganizationId(1));
+        for (of, place, expected) in [
+            (
+                project,
+                Place::First,
+                "client_key_by_project (project_id=?)",
+            ),
+            (
+                project,
+                Place::Below(5),
+                "client_key_by_project (project_id=? AND rowid<?)",
+            ),
+            (
+                project,
+                Place::Above(5),
+                "client_key_by_project (project_id=? AND rowid>?)",
+            ),
+            (
+                organization,
+                Place::First,
+                "client_key_by_organization (organization_id=?)",
+            ),
+            (
+                organization,
+                Place::Below(5),
+                "client_key_by_organization (organization_id=? AND rowid<?)",
+            ),
+            (
+                organization,
+                Place::Above(5),
+                "client_key_by_organization (organization_id=? AND rowid>?)",
+            ),
         ] {
-            for (range, order) in [("<", "DESC"), (">", "ASC")] {
-                let plan: Vec<String> = connection
-                    .prepare(&format!(
-                        "EXPLAIN QUERY PLAN SELECT {COLUMNS} FROM client_key INDEXED BY {index}
-                         WHERE client_key.{owner} = 1 AND client_key.id {range} 5 AND client_key.active = 1
-                         ORDER BY client_key.id {order} LIMIT 11"
-                    ))
-                    .unwrap()
-                    .query_map([], |row| row.get::<_, String>("detail"))
-                    .unwrap()
-                    .collect::<rusqlite::Result<_>>()
-                    .unwrap();
-                let expected =
-                    format!("SEARCH client_key USING INDEX {index} ({owner}=? AND id{range}?)");
-                // SQLite calls the rowid by its own name.
-                let plan: Vec<_> = plan.iter().map(|p| p.replace("rowid", "id")).collect();
-                assert_eq!(plan, [expected]);
-            }
+            let sql = page_sql(of, place, " AND client_key.active = 1");
+            let mut statement = connection
+                .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+                .unwrap();
+            let plan: Vec<String> = statement
+                .raw_query()
+                .mapped(|row| row.get("detail"))
+                .collect::<rusqlite::Result<_>>()
+                .unwrap();
+            let expected = format!("SEARCH client_key USING INDEX {expected}");
+            let plan: Vec<_> = plan
+                .iter()
+                .map(|p| p.replace(" AND id", " AND rowid"))
+                .collect();
+            assert_eq!(plan, [expected], "{sql}");
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) const APPLICATION_ID: i32 = 0x5069_636b;
 const PAGE_BYTES: u32 = 4096;
 
 /// How long one process waits for the other's short transaction.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a power cut may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

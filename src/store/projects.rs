@@ -190,13 +190,13 @@ pub(crate) fn list_team_ids(
 /// # Errors
 /// `Conflict` on `id` or `slug`: another project has it.
 pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewProject) -> Result<ProjectId> {
-    if let Some(id) = new.id {
-        if id_is_taken(unit, id)? {
-            return Err(Error::Conflict {
-                text: format!("A project with the id {id} already exists."),
-                field: Some("id".to_owned()),
-            });
-        }
+    if let Some(id) = new.id
+        && id_is_taken(unit, id)?
+    {
+        return Err(Error::Conflict {
+            text: format!("A project with the id {id} already exists."),
+            field: Some("id".to_owned()),
+        });
     }
     unit.prepare_cached(
         "INSERT INTO project (id, organization_id, slug, name, platform, security_token, created_us)
@@ -236,7 +236,7 @@ pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewProject) -> Re
     Ok(id)
 }
 
-/// Changes name and platform; `None` leaves one as it is.
+/// Changes name and platform; `None` leaves one as it is, and a blank platform takes it away.
 pub(crate) fn update(
     unit: &mut Unit<'_>,
     actor: &Actor,
@@ -245,7 +245,7 @@ pub(crate) fn update(
     platform: Option<&str>,
 ) -> Result<()> {
     unit.prepare_cached(
-        "UPDATE project SET name = coalesce(:name, name), platform = coalesce(:platform, platform)
+        "UPDATE project SET name = coalesce(:name, name), platform = nullif(coalesce(:platform, platform), '')
          WHERE id = :id",
     )?
     .execute(named_params! { ":name": name, ":platform": platform, ":id": project.id.0 })?;

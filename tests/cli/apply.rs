@@ -318,6 +318,11 @@ fn a_blank_platform_takes_it_away() {
     apply(&picket, file);
     let blank = file.replace("\"go\"", "\"\"");
     assert_eq!(apply(&picket, &blank), "updated project acme/web\n");
+    let platform: Option<String> = picket
+        .database()
+        .query_row("SELECT platform FROM project", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(platform, None);
     assert_eq!(apply(&picket, &blank), "nothing to do\n");
 }
 

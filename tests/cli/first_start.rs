@@ -76,6 +76,26 @@ fn the_printed_line_stores_an_event() {
 }
 
 #[test]
+fn the_printed_token_reads_the_statistics() {
+    let picket = Binary::new();
+    let mut server = picket.serve(&["--print-credentials"]);
+    server.wait_for("see what was counted:");
+    let curl = server.wait_for("  curl ");
+    let [header, url] = quoted(&curl)[..] else {
+        panic!("{curl}");
+    };
+    let (name, value) = header.split_once(": ").unwrap();
+    let path = url
+        .strip_prefix(&format!("http://{}", server.address()))
+        .unwrap();
+    let answer = Client::new(server.address().parse().unwrap())
+        .with_header(name, value)
+        .get(path);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json().as_array().map(Vec::len), Some(24));
+}
+
+#[test]
 fn an_owner_in_the_team_and_a_project_with_one_key_are_made() {
     let picket = Binary::new();
     picket.serve(&[]).terminate();

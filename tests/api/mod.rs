@@ -1,0 +1,210 @@
+//! The management API, through the front door. The files stand in the tree of the URLs.
+
+mod authentication;
+mod dispatch;
+mod index;
+mod organizations;
+mod projects;
+mod schema;
+
+use serde_json::Value;
+
+use crate::support::Server;
+use crate::support::client::{Answer, Client};
+
+/// Two organizations. In `acme`, `ann` is an owner and in team `core`, `bob` a member and in team `ops`; project
+/// `web` is `core`'s, `shop` is `ops`'s, `bare` nobody's. `beta` is `eve`'s. `zoe` is in neither.
+const WORLD: &str = r#"
+[[organization]]
+slug = "acme"
+name = "Acme"
+
+  [[organization.team]]
+  slug = "core"
+  name = "Core"
+
+  [[organization.team]]
+  slug = "ops"
+
+  [[organization.project]]
+  slug = "web"
+  name = "Web"
+  id = 31
+  platform = "python"
+  teams = ["core"]
+
+    [[organization.project.key]]
+    name = "Default"
+    public = "0123456789abcdef0123456789abcdef"
+    secret = "fedcba9876543210fedcba9876543210"
+
+  [[organization.project]]
+  slug = "shop"
+  id = 32
+  teams = ["ops"]
+  options = { "filters:localhost" = true, "sentry:origins" = ["shop.example.test", "*.shop.test"] }
+
+    [[organization.project.key]]
+    name = "Shop"
+    public = "11111111111111111111111111111111"
+
+  [[organization.project]]
+  slug = "bare"
+  id = 33
+
+    [[organization.project.key]]
+    name = "Bare"
+    public = "22222222222222222222222222222222"
+
+  [[organization.token]]
+  name = "ci"
+  token = "sntrys_00000000000000000000000000000000000000000000000000000000000000c1"
+  scopes = ["org:ci"]
+
+  [[organization.token]]
+  name = "robot"
+  token = "sntrys_00000000000000000000000000000000000000000000000000000000000000c2"
+  scopes = ["org:read", "project:admin"]
+
+[[organization]]
+slug = "beta"
+name = "Beta"
+
+  [[organization.team]]
+  slug = "team-b"
+
+  [[organization.project]]
+  slug = "hidden"
+  id = 41
+  teams = ["team-b"]
+
+    [[organization.project.key]]
+    name = "Hidden"
+    public = "33333333333333333333333333333333"
+
+[[user]]
+email = "ann@example.test"
+name = "Ann"
+password = "correct horse battery staple"
+roles = { acme = "owner" }
+teams = { acme = ["core"] }
+
+  [[user.token]]
+  name = "laptop"
+  token = "sntryu_0000000000000000000000000000000000000000000000000000000000000001"
+  scopes = ["org:admin", "project:admin", "team:admin", "event:admin", "member:admin"]
+
+  [[user.token]]
+  name = "reader"
+  token = "sntryu_00000000000000000000000000000000000000000000000000000000000000a2"
+  scopes = ["org:read", "project:read"]
+
+  [[user.token]]
+  name = "narrow"
+  token = "sntryu_00000000000000000000000000000000000000000000000000000000000000a3"
+  scopes = ["event:read"]
+
+  [[user.token]]
+  name = "brief"
+  token = "sntryu_00000000000000000000000000000000000000000000000000000000000000a4"
+  scopes = ["org:read", "project:read"]
+  expires = 2026-01-02T00:00:10Z
+
+[[user]]
+email = "bob@example.test"
+name = "Bob"
+roles = { acme = "member" }
+teams = { acme = ["ops"] }
+
+  [[user.token]]
+  name = "laptop"
+  token = "sntryu_00000000000000000000000000000000000000000000000000000000000000b1"
+  scopes = ["org:admin", "project:admin", "team:admin", "event:admin", "member:admin"]
+
+[[user]]
+email = "eve@example.test"
+roles = { beta = "owner" }
+
+  [[user.token]]
+  name = "laptop"
+  token = "sntryu_00000000000000000000000000000000000000000000000000000000000000e1"
+  scopes = ["org:admin", "project:admin", "team:admin", "event:admin", "member:admin"]
+
+[[user]]
+email = "zoe@example.test"
+
+  [[user.token]]
+  name = "laptop"
+  token = "sntryu_00000000000000000000000000000000000000000000000000000000000000f1"
+  scopes = ["org:read", "project:read"]
+"#;
+
+const READER: &str = "sntryu_00000000000000000000000000000000000000000000000000000000000000a2";
+const NARROW: &str = "sntryu_00000000000000000000000000000000000000000000000000000000000000a3";
+const BRIEF: &str = "sntryu_00000000000000000000000000000000000000000000000000000000000000a4";
+const BOB: &str = "sntryu_00000000000000000000000000000000000000000000000000000000000000b1";
+const EVE: &str = "sntryu_00000000000000000000000000000000000000000000000000000000000000e1";
+const ZOE: &str = "sntryu_00000000000000000000000000000000000000000000000000000000000000f1";
+const ORG_CI: &str = "sntrys_00000000000000000000000000000000000000000000000000000000000000c1";
+const ORG_ROBOT: &str = "sntrys_00000000000000000000000000000000000000000000000000000000000000c2";
+
+/// The key of project `web`.
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+const NO_PERMISSION: &str = r#"{"detail":"You do not have permission to perform this action."}"#;
+const NOT_FOUND: &str = r#"{"detail":"The requested resource does not exist"}"#;
+
+/// A server with [`WORLD`].
+fn world() -> Server {
+    Server::start(WORLD)
+}
+
+fn ann(server: &Server) -> Client {
+    server.owner()
+}
+
+/// Status and body of an answer that should be one of JSON.
+#[track_caller]
+fn assert_answer(answer: &Answer, status: u16, body: &str) {
+    assert_eq!((answer.status, answer.text()), (status, body));
+    assert_eq!(answer.header("Content-Type"), Some("application/json"));
+}
+
+/// The body of a 200.
+#[track_caller]
+fn ok(answer: &Answer) -> Value {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+/// The values of a field of every object of a list.
+fn each<'a>(list: &'a Value, field: &str) -> Vec<&'a Value> {
+    let list = list.as_array().expect("a list");
+    list.iter().map(|item| &item[field]).collect()
+}
+
+/// One entry of a `Link` field: target, `results` and `cursor`.
+fn link(answer: &Answer, rel: &str) -> (String, bool, String) {
+    let value = answer.header("Link").expect("a Link field");
+    let entry = value
+        .split(", ")
+        .find(|entry| entry.contains(&format!("rel=\"{rel}\"")))
+        .expect("an entry");
+    let attribute = |name: &str| {
+        let start = entry.find(&format!("{name}=\"")).expect("an attribute") + name.len() + 2;
+        entry[start..]
+            .split('"')
+            .next()
+            .expect("a value")
+            .to_owned()
+    };
+    let target = entry[1..].split('>').next().expect("a target").to_owned();
+    (target, attribute("results") == "true", attribute("cursor"))
+}
+
+/// The target of a link without scheme and host.
+fn path_of(server: &Server, url: &str) -> String {
+    url.strip_prefix(&server.url_prefix())
+        .expect("a URL of this server")
+        .to_owned()
+}

@@ -1,0 +1,142 @@
+//! `/api/0/projects/{org}/{project}/` and below (facts/management-api.md 6 to 8).
+
+mod key_stats;
+mod keys;
+mod stats;
+
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn the_detail_has_every_setting() {
+    let server = world();
+    let body = ok(&ann(&server).get("/api/0/projects/acme/web/"));
+    let token = body["securityToken"].as_str().expect("a token");
+    assert!(token.len() == 32 && token.bytes().all(|b| b.is_ascii_hexdigit()));
+    let again = ok(&server.with_token(BOB).get("/api/0/projects/acme/31/"));
+    assert_eq!(again["securityToken"], token);
+    let color = body["color"].as_str().expect("a color");
+    assert!(color.len() == 7 && color.starts_with('#'));
+    let team =
+        json!({"id": body["team"]["id"].as_str().expect("an id"), "name": "Core", "slug": "core"});
+    for (name, value) in [
+        ("id", json!("31")),
+        ("slug", json!("web")),
+        ("name", json!("Web")),
+        ("platform", json!("python")),
+        ("dateCreated", json!("2026-01-02T00:00:00Z")),
+        ("isBookmarked", json!(false)),
+        ("isMember", json!(true)),
+        ("hasAccess", json!(true)),
+        ("features", json!(["rate-limits"])),
+        ("firstEvent", Value::Null),
+        ("isInternal", json!(false)),
+        ("isPublic", json!(false)),
+        ("status", json!("active")),
+        ("team", team.clone()),
+        ("teams", json!([team])),
+        ("latestRelease", Value::Null),
+        ("digestsMinDelay", json!(300)),
+        ("digestsMaxDelay", json!(1800)),
+        ("subjectPrefix", json!("[Sentry] ")),
+        ("subjectTemplate", json!("$shortID - $title")),
+        ("allowedDomains", json!(["*"])),
+        ("resolveAge", json!(0)),
+        ("safeFields", json!([])),
+        ("sensitiveFields", json!([])),
+        ("storeCrashReports", Value::Null),
+        ("securityTokenHeader", Value::Null),
+        ("verifySSL", json!(false)),
+        ("scrubIPAddresses", json!(false)),
+        ("scrapeJavaScript", json!(true)),
+        ("fingerprintingRules", json!("")),
+        ("groupingEnhancements", json!("")),
+        ("secondaryGroupingExpiry", json!(0)),
+        ("platforms", json!([])),
+        ("processingIssues", json!(0)),
+        ("symbolSources", json!("[]")),
+        ("defaultEnvironment", Value::Null),
+        ("autofixAutomationTuning", json!("off")),
+    ] {
+        assert_eq!(body[name], value, "{name}");
+    }
+    assert_eq!(body["organization"]["slug"], "acme");
+    assert_eq!(body["organization"]["features"], json!([]));
+    // What is not done is not claimed.
+    assert_eq!(
+        (&body["dataScrubber"], &body["dataScrubberDefaults"]),
+        (&json!(false), &json!(false))
+    );
+    assert_eq!(
+        body["options"],
+        json!({
+            "filters:blacklisted_ips": "", "filters:releases": "", "filters:error_messages": "",
+            "filters:react-hydration-errors": false, "filters:chunk-load-error": false,
+            "sentry:csp_ignored_sources_defaults": false, "sentry:csp_ignored_sources": "",
+        })
+    );
+    assert_eq!(body.get("stats"), None);
+    assert_eq!(body.get("hasAlertIntegrationInstalled"), None);
+}
+
+#[test]
+fn stored_options_are_shown_and_govern_the_fields() {
+    let server = world();
+    let body = ok(&ann(&server).get("/api/0/projects/acme/shop/"));
+    assert_eq!(
+        body["allowedDomains"],
+        json!(["shop.example.test", "*.shop.test"])
+    );
+    assert_eq!(body["options"]["filters:localhost"], true);
+}
+
+#[test]
+fn a_project_without_team_has_no_such_field() {
+    let server = world();
+    let body = ok(&ann(&server).get("/api/0/projects/acme/bare/"));
+    assert_eq!((body.get("team"), &body["teams"]), (None, &json!([])));
+    assert_eq!(body["platform"], Value::Null);
+}
+
+#[test]
+fn parameters_make_it_shorter_and_longer() {
+    let server = world();
+    let body = ok(&ann(&server).get(
+        "/api/0/projects/acme/web/?collapse=organization&include=stats&expand=hasAlertIntegration",
+    ));
+    let organization = ok(&ann(&server).get("/api/0/organizations/acme/"));
+    assert_eq!(
+        body["organization"],
+        json!({"id": organization["id"], "slug": "acme"})
+    );
+    assert_eq!(body["stats"], json!({"unresolved": 0}));
+    assert_eq!(body["hasAlertIntegrationInstalled"], false);
+}
+
+#[test]
+fn the_first_event_is_remembered() {
+    let server = world();
+    server.advance(60);
+    assert_eq!(server.send_event(r#"{"message":"x"}"#).status, 200);
+    server.advance(60);
+    assert_eq!(server.send_event(r#"{"message":"x"}"#).status, 200);
+    let body = ok(&ann(&server).get("/api/0/projects/acme/web/"));
+    assert_eq!(body["firstEvent"], "2026-01-02T00:01:00Z");
+}
+
+#[test]
+fn access_is_what_the_caller_may_do() {
+    let server = world();
+    let access = |token: &str| {
+        ok(&server.with_token(token).get("/api/0/projects/acme/web/"))["access"].clone()
+    };
+    assert_eq!(access(READER), json!(["org:read", "project:read"]));
+    assert_eq!(
+        access(ORG_ROBOT),
+        json!(["org:read", "project:admin", "project:read", "project:write"])
+    );
+    let bob = access(BOB);
+    let bob = bob.as_array().expect("scopes");
+    assert!(bob.contains(&json!("project:read")) && !bob.contains(&json!("project:write")));
+}
