@@ -2,7 +2,7 @@
 //!
 //! What the file leaves out is left alone, and nothing is ever deleted, so applying a file twice changes
 //! nothing the second time. The way of a file: [`document`] reads it, [`check`] holds it against itself and
-//! against the database, [`write`] makes it so, and the [`Report`] says what changed. The second check and
+//! against the database, [`mod@write`] makes it so, and the [`Report`] says what changed. The second check and
 //! the writing share one transaction; if anything is wrong, all of it is reported and none of it applied.
 
 mod check;

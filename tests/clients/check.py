@@ -315,6 +315,8 @@ def check_file(all_clients, exchanges, database, report):
 
 def main():
     binary, work = Path(sys.argv[1]), Path(sys.argv[2])
+    # Ended from outside, it still ends the server and removes its file.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report = Report()
     all_clients = clients(work)
     with tempfile.TemporaryDirectory() as folder:
