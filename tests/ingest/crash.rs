@@ -13,10 +13,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::support::{Client, KEY, Server, WORLD};
+use crate::support::{Client, KEY, START, Server, WORLD};
 
 /// Tells the program that it is the server; holds the path of the file.
 const SERVE: &str = "PICKET_TEST_CRASH_SERVE";
+/// How many events a minute the server's key takes, with the clock held; without it, any number in real time.
+const LIMIT: &str = "PICKET_TEST_CRASH_LIMIT";
 
 /// Not a test of its own: the server's half of the one below.
 #[test]
@@ -24,11 +26,18 @@ fn serve_until_killed() {
     let Some(file) = std::env::var_os(SERVE) else {
         return;
     };
-    let apply = WORLD.replace(
-        "secret = \"fedcba9876543210fedcba9876543210\"",
-        "rate_limit = { count = 1000000000, window = 86400 }",
-    );
-    let app = Server::start_app(Path::new(&file), &apply, picket::Clock::system());
+    let (limit, clock) = match std::env::var(LIMIT) {
+        Ok(count) => (
+            format!("rate_limit = {{ count = {count}, window = 60 }}"),
+            picket::Clock::manual(START),
+        ),
+        Err(_) => (
+            "rate_limit = { count = 1000000000, window = 86400 }".to_owned(),
+            picket::Clock::system(),
+        ),
+    };
+    let apply = WORLD.replace("secret = \"fedcba9876543210fedcba9876543210\"", &limit);
+    let app = Server::start_app(Path::new(&file), &apply, clock);
     println!("\nlistening on {}", app.local_addr());
     // Whoever started this process kills it, or ends with it.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -45,7 +54,7 @@ fn what_was_acknowledged_survives_kill_9() {
     let file = directory.path().join("picket.db");
     let mut acknowledged = Vec::new();
     for round in 0..rounds {
-        let mut process = ServerProcess::start(&file);
+        let mut process = ServerProcess::start(&file, None);
         // Longer and shorter rounds meet the writer at other points.
         let time = Duration::from_millis(150 + u64::from(round) * 37 % 200);
         acknowledged.extend(load(&mut process, time));
@@ -58,15 +67,38 @@ fn what_was_acknowledged_survives_kill_9() {
     );
 }
 
+#[test]
+fn a_used_up_limit_still_holds_after_kill_9() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("picket.db");
+    let send = |server: &ServerProcess| {
+        let target = format!("/api/31/store/?sentry_key={KEY}");
+        Client::new(server.address).post(&target, b"{}").status
+    };
+    let mut server = ServerProcess::start(&file, Some(100));
+    let taken = (0..70).filter(|_| send(&server) == 200).count();
+    server.kill();
+    let mut server = ServerProcess::start(&file, Some(100));
+    let taken = taken + (0..70).filter(|_| send(&server) == 200).count();
+    assert_eq!(taken, 100);
+    server.kill();
+    let server = ServerProcess::start(&file, Some(100));
+    assert_eq!(send(&server), 429);
+}
+
 struct ServerProcess {
     process: Child,
     address: SocketAddr,
 }
 
 impl ServerProcess {
-    fn start(file: &Path) -> ServerProcess {
+    fn start(file: &Path, limit: Option<u32>) -> ServerProcess {
         let program = std::env::current_exe().expect("a program knows itself");
-        let mut process = Command::new(program)
+        let mut command = Command::new(program);
+        if let Some(limit) = limit {
+            command.env(LIMIT, limit.to_string());
+        }
+        let mut process = command
             .args([
                 "--exact",
                 "ingest::crash::serve_until_killed",

@@ -34,6 +34,15 @@ fn send_at_once(server: &Server, events: usize, clients: usize) -> usize {
     taken.into_inner()
 }
 
+/// The sum of a project statistic over the last day.
+fn stat_total(server: &Server, stat: &str) -> u64 {
+    let target = format!("/api/0/projects/acme/web/stats/?stat={stat}&resolution=1h");
+    let answer = server.owner().get(&target);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let points: Vec<(i64, u64)> = serde_json::from_value(answer.json()).expect("pairs");
+    points.iter().map(|(_, count)| count).sum()
+}
+
 #[test]
 fn of_250_events_at_once_exactly_100_are_stored() {
     let mut server = limited(100);
@@ -47,6 +56,9 @@ fn of_250_events_at_once_exactly_100_are_stored() {
             (1, 2, "key_quota".to_owned(), 150)
         ]
     );
+    for (stat, expected) in [("received", 250), ("rejected", 150), ("generated", 100)] {
+        assert_eq!(stat_total(&server, stat), expected, "{stat}");
+    }
     let refused = server.send_event("{}");
     assert_eq!(refused.status, 429);
     assert_eq!(refused.header("Retry-After"), Some("43"));
