@@ -60,7 +60,7 @@ pub(super) fn answer(failure: Failure, route: &str, request_id: &str) -> Respons
             "The server cannot take this request now; try again later",
         )
         .with_header("Retry-After", retry_after_secs.to_string()),
-        Error::Internal(_) => {
+        Error::Internal(_) | Error::Uncertain => {
             log::error!("{route} failed (request {request_id}): {error}");
             internal(request_id)
         }

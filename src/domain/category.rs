@@ -10,7 +10,11 @@ macro_rules! categories {
         impl Category {
             /// The category of this name.
             pub(crate) fn parse(name: &str) -> Option<Category> {
-                match name { $($text => Some(Category::$name),)* _ => None }
+                match name {
+                    $($text => Some(Category::$name),)*
+                    "user_report_v2" => Some(Category::Feedback),
+                    _ => None,
+                }
             }
         }
     };
@@ -27,19 +31,33 @@ categories! {
     Session = 5 "session"
     Profile = 6 "profile"
     Replay = 7 "replay"
+    TransactionProcessed = 8 "transaction_processed"
     TransactionIndexed = 9 "transaction_indexed"
     Monitor = 10 "monitor"
     ProfileIndexed = 11 "profile_indexed"
     Span = 12 "span"
+    MonitorSeat = 13 "monitor_seat"
     Feedback = 14 "feedback"
     MetricBucket = 15 "metric_bucket"
     SpanIndexed = 16 "span_indexed"
+    ProfileDuration = 17 "profile_duration"
     ProfileChunk = 18 "profile_chunk"
+    MetricSecond = 19 "metric_second"
+    ReplayVideo = 20 "replay_video"
+    Uptime = 21 "uptime"
     AttachmentItem = 22 "attachment_item"
     LogItem = 23 "log_item"
     LogByte = 24 "log_byte"
+    ProfileDurationUi = 25 "profile_duration_ui"
     ProfileChunkUi = 26 "profile_chunk_ui"
+    SeerAutofix = 27 "seer_autofix"
+    SeerScanner = 28 "seer_scanner"
+    PreventUser = 29 "prevent_user"
+    PreventReview = 30 "prevent_review"
+    SizeAnalysis = 31 "size_analysis"
+    InstallableBuild = 32 "installable_build"
     TraceMetric = 33 "trace_metric"
+    SeerUser = 34 "seer_user"
     ProfileBackend = 35 "profile_backend"
     ProfileUi = 36 "profile_ui"
 }

@@ -24,6 +24,8 @@ pub(crate) enum Error {
     Refused(String),
     /// The server cannot take it now (queue full, disk full); worth trying again after so many seconds.
     Unavailable { retry_after_secs: u32 },
+    /// Whether it was kept cannot be said: a fault of the disk hit the commit itself.
+    Uncertain,
     /// A bug or a fault of the machine. The cause is for the log, never for the caller.
     Internal(Cause),
 }
@@ -48,6 +50,9 @@ impl fmt::Display for Error {
             }
             Error::Unavailable { .. } => {
                 f.write_str("the server cannot take it now; try again later")
+            }
+            Error::Uncertain => {
+                f.write_str("a fault hit the very moment of saving; it may be kept or not")
             }
             Error::Internal(cause) => {
                 cause.fmt(f)?;

@@ -40,4 +40,6 @@ pub(crate) struct LedgerEntry {
     pub(crate) reason: Cow<'static, str>,
     /// Items, or bytes for the categories that count bytes.
     pub(crate) quantity: u64,
+    /// How many items were added up in `quantity`.
+    pub(crate) times_seen: u64,
 }

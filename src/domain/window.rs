@@ -11,9 +11,13 @@ use super::time::Timestamp;
 ///
 /// One counter belongs to one window length: a key whose window is changed gets a new one, while a changed
 /// count keeps the counter and what is used. A clock that steps back counts in the newest window seen, so it
-/// never reopens one.
+/// reopens none; but a window further ahead than [`AHEAD_SECS_MAX`] was the clock's mistake and is forgotten,
+/// or one wrong hour of the machine would close a key for years.
 #[derive(Debug, Default)]
 pub(crate) struct KeyWindow(AtomicU64);
+
+/// How far ahead of the clock a window may lie, or one window if that is longer, and still count.
+pub(crate) const AHEAD_SECS_MAX: i64 = 3600;
 
 /// A slot that was taken, to be written with the item or given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,10 +96,12 @@ impl KeyWindow {
 fn current(state: u64, limit: RateLimit, now: Timestamp) -> (u32, u32) {
     let (stored_number, used) = unpack(state);
     let number = window_number(limit, now);
-    if number > stored_number {
-        (number, 0)
-    } else {
+    let length = i64::from(limit.window_secs);
+    let ahead_secs = (i64::from(stored_number) - i64::from(number)) * length;
+    if (0..=AHEAD_SECS_MAX.max(length)).contains(&ahead_secs) {
         (stored_number, used)
+    } else {
+        (number, 0)
     }
 }
 
@@ -162,6 +168,17 @@ mod tests {
         let _ = window.take(LIMIT, at(660));
         let refused = window.take(LIMIT, at(600)).unwrap_err();
         assert_eq!(refused.retry_after_secs, 60);
+    }
+
+    #[test]
+    fn a_window_far_ahead_of_the_clock_is_forgotten() {
+        let window = KeyWindow::default();
+        let years_ahead = at(600 + 10 * 365 * 86_400);
+        let _ = window.take(LIMIT, years_ahead);
+        let _ = window.take(LIMIT, years_ahead);
+        assert!(window.take(LIMIT, at(600)).is_ok());
+        assert!(window.take(LIMIT, at(601)).is_ok());
+        assert!(window.take(LIMIT, at(602)).is_err());
     }
 
     #[test]

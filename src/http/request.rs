@@ -1,8 +1,10 @@
 //! A request as handlers see it: whole, de-chunked, with the peer's address already settled by the gate.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::net::IpAddr;
+use std::os::unix::fs::FileExt;
 
 use crate::domain::time::Timestamp;
 
@@ -94,6 +96,22 @@ impl Body {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// At most the first `bytes` of the body.
+    ///
+    /// # Errors
+    /// Reading back a spooled body failed.
+    pub fn beginning(&self, bytes: usize) -> io::Result<Cow<'_, [u8]>> {
+        match self {
+            Body::Memory(all) => Ok(Cow::Borrowed(&all[..all.len().min(bytes)])),
+            Body::File { file, bytes: len } => {
+                let wanted = usize::try_from(*len).unwrap_or(bytes).min(bytes);
+                let mut beginning = vec![0; wanted];
+                file.read_exact_at(&mut beginning, 0)?;
+                Ok(Cow::Owned(beginning))
+            }
+        }
     }
 
     /// The whole body in memory. Costs nothing for one that already is.

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::envelope::{EnvelopeError, EnvelopeHeader};
+use super::envelope::{self, EnvelopeError, EnvelopeHeader};
 use super::{Authenticated, Refusal, is_project};
 use crate::http::Request;
 
@@ -27,7 +27,7 @@ impl Credentials {
     /// From the `dsn` of an envelope's first line.
     pub(super) fn of_envelope_header(line: &[u8]) -> Result<Credentials, Refusal> {
         let bad = Refusal::EnvelopeAuth;
-        let header = match EnvelopeHeader::parse_prefix(line) {
+        let header = match envelope::parse_header(line) {
             Ok((header, _)) => header,
             Err(EnvelopeError::InvalidHeader(cause)) => return Err(bad(cause)),
             Err(error) => return Err(bad(error.to_string())),

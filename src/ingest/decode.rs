@@ -6,8 +6,8 @@ use std::io::Read;
 use super::Refusal;
 use crate::http::Request;
 
-/// How much of a body without credentials is inflated to find its first line.
-const FIRST_LINE_BYTES_MAX: u64 = 64 << 10;
+/// How much of a body without credentials is looked at to find its first line.
+const BEGINNING_BYTES_MAX: usize = 64 << 10;
 
 /// The decoded body; borrowed when it came as it is.
 ///
@@ -18,36 +18,41 @@ pub(super) fn body<'a>(
     sent: &'a [u8],
     bytes_max: u64,
 ) -> Result<Cow<'a, [u8]>, Refusal> {
-    let encodings = encodings(request)?;
-    let Some((first, rest)) = encodings.split_first() else {
-        return if sent.len() as u64 > bytes_max {
-            Err(Refusal::RequestTooLarge)
-        } else {
-            Ok(Cow::Borrowed(sent))
-        };
-    };
-    let mut decoded = inflate(*first, sent, bytes_max)?;
-    for encoding in rest {
-        decoded = inflate(*encoding, &decoded, bytes_max)?;
+    match encoding(request)? {
+        Some(encoding) => inflate(encoding, sent, bytes_max).map(Cow::Owned),
+        None if sent.len() as u64 > bytes_max => Err(Refusal::RequestTooLarge),
+        None => Ok(Cow::Borrowed(sent)),
     }
-    Ok(Cow::Owned(decoded))
 }
 
-/// What the decoded body begins with, to find the `dsn` of an envelope that brings no other credentials. As
-/// long as the first line, or cut at a bound that no honest header reaches.
-pub(super) fn first_line(request: &Request, sent: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let mut line = Vec::new();
-    let reader: Box<dyn Read> = match encodings(request)?.as_slice() {
-        [] => Box::new(sent),
-        [encoding] => encoding.reader(sent),
-        // No SDK encodes twice; whoever does can use a header.
-        _ => return Err(Refusal::MissingAuth),
+/// What the decoded body begins with, to find the `dsn` of an envelope that brings no other credentials: more
+/// than any honest first line, and no more than a stranger may make us inflate.
+pub(super) fn beginning(request: &Request) -> Result<Vec<u8>, Refusal> {
+    let sent = request
+        .body
+        .beginning(BEGINNING_BYTES_MAX)
+        .map_err(|error| {
+            log::error!("a spooled request body cannot be read back: {error}");
+            Refusal::Internal
+        })?;
+    let mut decoded = Vec::new();
+    let mut reader: Box<dyn Read> = match encoding(request)? {
+        None => Box::new(&*sent),
+        Some(encoding) => encoding.reader(&sent),
     };
-    reader
-        .take(FIRST_LINE_BYTES_MAX)
-        .read_to_end(&mut line)
-        .map_err(|error| Refusal::InvalidCompression(error.to_string()))?;
-    Ok(line)
+    let mut chunk = [0u8; 4096];
+    while decoded.len() < BEGINNING_BYTES_MAX && !decoded.contains(&b'\n') {
+        match reader.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(read) => decoded.extend_from_slice(&chunk[..read]),
+            // What was cut off may be what is missing; the line may be whole all the same.
+            Err(error) if decoded.is_empty() => {
+                return Err(Refusal::InvalidCompression(error.to_string()));
+            }
+            Err(_) => break,
+        }
+    }
+    Ok(decoded)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,25 +64,21 @@ enum Encoding {
     Zstd,
 }
 
-/// What to undo, in this order: the last that was applied comes first.
-fn encodings(request: &Request) -> Result<Vec<Encoding>, Refusal> {
+/// What to undo. No SDK encodes twice, and each layer more would multiply what a small request can cost.
+fn encoding(request: &Request) -> Result<Option<Encoding>, Refusal> {
     let Some(value) = request.headers.get("content-encoding") else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
-    let mut encodings = Vec::new();
-    for name in value.rsplit(',').map(str::trim) {
-        let is = |other: &str| name.eq_ignore_ascii_case(other);
-        encodings.push(match name {
-            // sentry-ruby 5 sends an empty value, sentry-java-android 2 a charset.
-            _ if is("") || is("identity") || is("utf-8") => continue,
-            _ if is("gzip") || is("x-gzip") => Encoding::Gzip,
-            _ if is("deflate") => Encoding::Deflate,
-            _ if is("br") => Encoding::Brotli,
-            _ if is("zstd") => Encoding::Zstd,
-            _ => return Err(Refusal::UnsupportedEncoding),
-        });
-    }
-    Ok(encodings)
+    let is = |name: &str| value.trim().eq_ignore_ascii_case(name);
+    Ok(match value {
+        // sentry-ruby 5 sends an empty value, sentry-java-android 2 a charset.
+        _ if is("") || is("identity") || is("utf-8") => None,
+        _ if is("gzip") || is("x-gzip") => Some(Encoding::Gzip),
+        _ if is("deflate") => Some(Encoding::Deflate),
+        _ if is("br") => Some(Encoding::Brotli),
+        _ if is("zstd") => Some(Encoding::Zstd),
+        _ => return Err(Refusal::UnsupportedEncoding),
+    })
 }
 
 impl Encoding {

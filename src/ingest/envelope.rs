@@ -1,21 +1,14 @@
 //! The envelope's grammar as Relay reads it, with the leniencies that the field needs (facts/ingestion.md
-//! 4.1). Items borrow from the body.
+//! 4.1). Items borrow from the body and are handed on one by one, so that a million of them cost no memory.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::Refusal;
+use super::fields::{self, fields};
 use crate::domain::event_id::EventId;
-
-/// A parsed envelope.
-#[derive(Debug)]
-pub(super) struct Envelope<'a> {
-    pub(super) header: EnvelopeHeader,
-    pub(super) items: Vec<Item<'a>>,
-}
 
 /// What of the first line matters here. A field of a wrong type or with a value that cannot be read is left
 /// out: SDKs send such, and the items are worth more than the header.
@@ -29,17 +22,12 @@ pub(super) struct EnvelopeHeader {
 /// One item.
 #[derive(Debug)]
 pub(super) struct Item<'a> {
-    pub(super) header: ItemHeader<'a>,
-    pub(super) payload: &'a [u8],
-}
-
-/// What of an item's header matters here.
-#[derive(Debug)]
-pub(super) struct ItemHeader<'a> {
+    /// The type's name, known or not.
     pub(super) kind: Cow<'a, str>,
     pub(super) item_count: Option<u64>,
     pub(super) platform: Option<Cow<'a, str>>,
     pub(super) content_type: Option<Cow<'a, str>>,
+    pub(super) payload: &'a [u8],
 }
 
 /// A fault that makes the whole envelope a 400. The text is Relay's, the parser's words follow as a cause.
@@ -75,67 +63,82 @@ impl From<EnvelopeError> for Refusal {
     }
 }
 
-impl<'a> Envelope<'a> {
-    /// # Errors
-    /// An empty body, or one of the grammar's faults.
-    pub(super) fn parse(body: &'a [u8]) -> Result<Envelope<'a>, Refusal> {
-        if body.is_empty() {
-            return Err(Refusal::EmptyBody);
-        }
-        let (header, mut at) = EnvelopeHeader::parse_prefix(body)?;
-        let mut items = Vec::new();
-        while !is_blank(&body[at..]) {
-            let (item, next) = parse_item(body, at)?;
-            items.push(item);
-            at = next;
-        }
-        Ok(Envelope { header, items })
+/// Reads an envelope, gives each item to `take` in order, and returns the header.
+///
+/// # Errors
+/// An empty body, or one of the grammar's faults; items before a fault were given already.
+pub(super) fn parse<'a>(
+    body: &'a [u8],
+    take: &mut dyn FnMut(Item<'a>),
+) -> Result<EnvelopeHeader, Refusal> {
+    if body.is_empty() {
+        return Err(Refusal::EmptyBody);
     }
+    let (header, mut at) = parse_header(body)?;
+    while !is_blank(&body[at..]) {
+        let (item, next) = parse_item(body, at)?;
+        take(item);
+        at = next;
+    }
+    Ok(header)
 }
 
-impl EnvelopeHeader {
-    /// The header that `body` begins with, and where the first item begins.
-    pub(super) fn parse_prefix(body: &[u8]) -> Result<(EnvelopeHeader, usize), EnvelopeError> {
-        #[derive(Deserialize)]
-        struct Wire<'a> {
-            #[serde(borrow)]
-            event_id: Option<&'a RawValue>,
-            #[serde(borrow)]
-            dsn: Option<&'a RawValue>,
-            #[serde(borrow)]
-            origin: Option<&'a RawValue>,
+/// The header that `body` begins with, and where the first item begins.
+pub(super) fn parse_header(body: &[u8]) -> Result<(EnvelopeHeader, usize), EnvelopeError> {
+    fields! {
+        struct Wire {
+            event_id: "event_id",
+            dsn: "dsn",
+            origin: "origin",
         }
-        if is_blank(body) {
-            return Err(EnvelopeError::MissingHeader);
-        }
-        let (wire, end) = parse_json::<Wire<'_>>(body, 0).map_err(EnvelopeError::InvalidHeader)?;
-        let text = |value: Option<&RawValue>| value.and_then(lenient_str).map(Cow::into_owned);
-        let header = EnvelopeHeader {
-            event_id: text(wire.event_id).and_then(|id| EventId::parse(&id)),
-            dsn: text(wire.dsn),
-            origin: text(wire.origin),
-        };
-        Ok((header, after_newline(body, end)?))
     }
+    if is_blank(body) {
+        return Err(EnvelopeError::MissingHeader);
+    }
+    let (wire, end) = parse_json::<Wire<'_>>(body, 0).map_err(EnvelopeError::InvalidHeader)?;
+    let header = EnvelopeHeader {
+        event_id: wire
+            .event_id
+            .and_then(fields::text)
+            .and_then(|id| EventId::parse(&id)),
+        dsn: wire.dsn.and_then(fields::text).map(Cow::into_owned),
+        origin: wire.origin.and_then(fields::text).map(Cow::into_owned),
+    };
+    Ok((header, after_newline(body, end)?))
 }
 
 fn parse_item(body: &[u8], at: usize) -> Result<(Item<'_>, usize), EnvelopeError> {
-    #[derive(Deserialize)]
-    struct Wire<'a> {
-        #[serde(borrow, rename = "type")]
-        kind: Cow<'a, str>,
-        length: Option<u32>,
-        #[serde(borrow)]
-        item_count: Option<&'a RawValue>,
-        #[serde(borrow)]
-        platform: Option<&'a RawValue>,
-        #[serde(borrow)]
-        content_type: Option<&'a RawValue>,
+    fields! {
+        struct Wire {
+            kind: "type",
+            length: "length",
+            item_count: "item_count",
+            platform: "platform",
+            content_type: "content_type",
+        }
     }
+    let invalid = |cause: &str| EnvelopeError::InvalidItemHeader(cause.to_owned());
     let (wire, end) = parse_json::<Wire<'_>>(body, at).map_err(EnvelopeError::InvalidItemHeader)?;
+    let kind = wire
+        .kind
+        .and_then(fields::text)
+        .ok_or_else(|| invalid("missing field `type`"))?;
+    if kind == "integration" {
+        return Err(invalid(
+            "items of type integration are not taken from clients",
+        ));
+    }
+    let length = match wire.length.filter(|raw| raw.get() != "null") {
+        None => None,
+        Some(raw) => Some(
+            fields::number(raw)
+                .and_then(|length| u32::try_from(length).ok())
+                .ok_or_else(|| invalid("invalid value for `length`"))?,
+        ),
+    };
     let start = after_newline(body, end)?;
     let rest = &body[start..];
-    let (payload, next) = match wire.length {
+    let (payload, next) = match length {
         Some(length) => {
             let payload = rest
                 .get(..length as usize)
@@ -147,20 +150,14 @@ fn parse_item(body: &[u8], at: usize) -> Result<(Item<'_>, usize), EnvelopeError
             (&rest[..length], body.len().min(start + length + 1))
         }
     };
-    let header = ItemHeader {
-        kind: wire.kind,
-        item_count: wire
-            .item_count
-            .and_then(|value| serde_json::from_str(value.get()).ok()),
-        platform: wire.platform.and_then(lenient_str),
-        content_type: wire.content_type.and_then(lenient_str),
+    let item = Item {
+        kind,
+        item_count: wire.item_count.and_then(fields::number),
+        platform: wire.platform.and_then(fields::text),
+        content_type: wire.content_type.and_then(fields::text),
+        payload,
     };
-    if header.kind == "integration" {
-        return Err(EnvelopeError::InvalidItemHeader(
-            "items of type integration are not taken from clients".to_owned(),
-        ));
-    }
-    Ok((Item { header, payload }, next))
+    Ok((item, next))
 }
 
 /// One JSON value, after white space (blank lines included), and where it ends.
@@ -186,29 +183,18 @@ fn is_blank(bytes: &[u8]) -> bool {
     bytes.iter().all(u8::is_ascii_whitespace)
 }
 
-/// The text of a JSON string; none for any other value.
-pub(super) fn lenient_str(value: &RawValue) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str::<Text<'_>>(value.get())
-        .ok()
-        .map(|text| text.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parse(body: &str) -> Result<Vec<(String, String)>, Vec<String>> {
-        match Envelope::parse(body.as_bytes()) {
-            Ok(envelope) => Ok(envelope
-                .items
-                .iter()
-                .map(|item| {
-                    let payload = String::from_utf8_lossy(item.payload).into_owned();
-                    (item.header.kind.to_string(), payload)
-                })
-                .collect()),
+        let mut items = Vec::new();
+        let parsed = super::parse(body.as_bytes(), &mut |item| {
+            let payload = String::from_utf8_lossy(item.payload).into_owned();
+            items.push((item.kind.to_string(), payload));
+        });
+        match parsed {
+            Ok(_) => Ok(items),
             Err(Refusal::InvalidEnvelope(causes)) => Err(causes),
             Err(other) => Err(vec![format!("{other:?}")]),
         }
@@ -284,7 +270,7 @@ mod tests {
     #[test]
     fn odd_header_fields_are_left_out() {
         let body = br#"{"event_id":5,"dsn":null,"sent_at":"yesterday","trace":[]}"#;
-        let envelope = Envelope::parse(body).unwrap();
-        assert_eq!(envelope.header, EnvelopeHeader::default());
+        let (header, _) = parse_header(body).unwrap();
+        assert_eq!(header, EnvelopeHeader::default());
     }
 }

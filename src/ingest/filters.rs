@@ -3,12 +3,11 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Refusal;
-use super::envelope::lenient_str;
-use super::payload::EventFields;
+use super::fields::{self, fields};
+use super::payload::{self, EventFields};
 use crate::http::Request;
 use crate::store::snapshot::ProjectState;
 
@@ -25,35 +24,38 @@ pub(super) fn origin(project: &ProjectState, request: &Request) -> Result<(), Re
     }
 }
 
-/// The reason for which an event is filtered; none if it is wanted.
+/// The reason for which an event or a transaction is filtered; none if it is wanted.
 pub(super) fn event(
     project: &ProjectState,
-    fields: &EventFields<'_>,
+    payload: &[u8],
     request: &Request,
 ) -> Option<&'static str> {
-    (project.filter_localhost && is_localhost(fields, request)).then_some("localhost")
+    if !project.filter_localhost {
+        return None;
+    }
+    let fields = payload::parse::<EventFields<'_>>(payload)?;
+    is_localhost(&fields, request).then_some("localhost")
 }
 
-fn is_localhost(fields: &EventFields<'_>, request: &Request) -> bool {
-    #[derive(Deserialize)]
-    struct User<'a> {
-        #[serde(borrow)]
-        ip_address: Option<&'a RawValue>,
+fn is_localhost(event: &EventFields<'_>, request: &Request) -> bool {
+    fields! {
+        struct User {
+            ip_address: "ip_address",
+        }
     }
-    #[derive(Deserialize)]
-    struct PageRequest<'a> {
-        #[serde(borrow)]
-        url: Option<&'a RawValue>,
-        #[serde(borrow)]
-        headers: Option<&'a RawValue>,
+    fields! {
+        struct PageRequest {
+            url: "url",
+            headers: "headers",
+        }
     }
-    let user: Option<User<'_>> = fields
+    let user: Option<User<'_>> = event
         .user
-        .and_then(|raw| serde_json::from_str(raw.get()).ok());
-    let page: Option<PageRequest<'_>> = fields
+        .and_then(|raw| payload::parse(raw.get().as_bytes()));
+    let page: Option<PageRequest<'_>> = event
         .request
-        .and_then(|raw| serde_json::from_str(raw.get()).ok());
-    let address = user.and_then(|user| user.ip_address).and_then(lenient_str);
+        .and_then(|raw| payload::parse(raw.get().as_bytes()));
+    let address = user.and_then(|user| user.ip_address).and_then(fields::text);
     let is_local_user = match address.as_deref() {
         Some("{{auto}}") => is_loopback(&request.peer.to_string()),
         Some(address) => is_loopback(address),
@@ -62,7 +64,7 @@ fn is_localhost(fields: &EventFields<'_>, request: &Request) -> bool {
     let url = page
         .as_ref()
         .and_then(|page| page.url)
-        .and_then(lenient_str);
+        .and_then(fields::text);
     let headers = page
         .and_then(|page| page.headers)
         .map(header_pairs)
@@ -110,7 +112,7 @@ fn header_pairs(raw: &RawValue) -> Vec<(String, Cow<'_, str>)> {
     fn texts(pairs: Pairs<'_>) -> Vec<(String, Cow<'_, str>)> {
         pairs
             .into_iter()
-            .filter_map(|(name, value)| Some((name, lenient_str(value)?)))
+            .filter_map(|(name, value)| Some((name, fields::text(value)?)))
             .collect()
     }
     if let Ok(map) =

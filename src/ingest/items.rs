@@ -3,11 +3,9 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-
-use super::envelope::{Item, ItemHeader};
-use super::{Refusal, payload};
+use super::envelope::Item;
+use super::fields::{self, fields};
+use super::payload;
 use crate::domain::category::Category;
 
 /// An event, and everything that has an event's size.
@@ -80,6 +78,11 @@ impl Kind {
         )
     }
 
+    /// Whether its payload is no JSON, though it is an event's.
+    pub(super) fn is_opaque(self) -> bool {
+        matches!(self, Kind::RawSecurity | Kind::UnrealReport)
+    }
+
     /// Whether it is of no use without the event of its envelope, and shares what becomes of that.
     pub(super) fn needs_event(self) -> bool {
         matches!(
@@ -148,79 +151,130 @@ struct Limit {
     bytes: usize,
 }
 
-/// Checks the items against their groups' limits. Over one, the whole envelope is dropped.
-pub(super) fn check_sizes(items: &[(Kind, &Item<'_>)]) -> Result<(), Refusal> {
-    // There are a dozen groups; a list is the fastest map for them.
-    let mut seen: Vec<(&'static str, usize, usize)> = Vec::new();
-    for (kind, item) in items {
-        let limit = kind.limit();
-        let at = match seen.iter().position(|(group, ..)| *group == limit.group) {
-            Some(at) => at,
-            None => {
-                seen.push((limit.group, 0, 0));
-                seen.len() - 1
-            }
-        };
-        let (_, count, bytes) = &mut seen[at];
-        *count += 1;
-        *bytes = bytes.saturating_add(item.payload.len());
-        if *count > limit.count || *bytes > limit.bytes {
-            return Err(Refusal::TooLarge(limit.group));
-        }
-    }
-    Ok(())
+/// What an envelope's items have used of their groups' limits.
+#[derive(Default)]
+pub(super) struct Sizes {
+    /// A dozen groups at most: a list is the fastest map for them.
+    seen: Vec<(&'static str, usize, usize)>,
 }
 
-/// The categories of an item with their quantities, or why it is invalid and then counted once per category.
+impl Sizes {
+    /// Adds an item. Over its group's limit, the group's name: the whole envelope is dropped then.
+    pub(super) fn add(&mut self, kind: Kind, bytes: usize) -> Result<(), &'static str> {
+        let limit = kind.limit();
+        let at = match self
+            .seen
+            .iter()
+            .position(|(group, ..)| *group == limit.group)
+        {
+            Some(at) => at,
+            None => {
+                self.seen.push((limit.group, 0, 0));
+                self.seen.len() - 1
+            }
+        };
+        let (_, count, sum) = &mut self.seen[at];
+        *count = count.saturating_add(1);
+        *sum = sum.saturating_add(bytes);
+        if *count > limit.count || *sum > limit.bytes {
+            return Err(limit.group);
+        }
+        Ok(())
+    }
+}
+
+/// Quantities by category, added up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Quantities(Vec<Quantity>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Quantity {
+    pub(super) category: Category,
+    pub(super) quantity: u64,
+    /// How many items that is of.
+    pub(super) times_seen: u64,
+}
+
+impl Quantities {
+    pub(super) fn one(category: Category) -> Quantities {
+        Quantities::of_one_item(&[(category, 1)])
+    }
+
+    fn of_one_item(quantities: &[(Category, u64)]) -> Quantities {
+        let of = |(category, quantity): &(Category, u64)| Quantity {
+            category: *category,
+            quantity: *quantity,
+            times_seen: 1,
+        };
+        Quantities(quantities.iter().map(of).collect())
+    }
+
+    pub(super) fn add(&mut self, other: &Quantities) {
+        for new in &other.0 {
+            match self.0.iter_mut().find(|old| old.category == new.category) {
+                Some(old) => {
+                    old.quantity = old.quantity.saturating_add(new.quantity);
+                    old.times_seen = old.times_seen.saturating_add(new.times_seen);
+                }
+                None => self.0.push(*new),
+            }
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Quantity> {
+        self.0.iter()
+    }
+}
+
+/// What an item counts as: accepted, unless it is invalid for a reason of its own.
 pub(super) struct Counted {
-    pub(super) quantities: Vec<(Category, u64)>,
+    pub(super) quantities: Quantities,
     pub(super) invalid: Option<&'static str>,
 }
 
 impl Counted {
-    fn valid(quantities: Vec<(Category, u64)>) -> Counted {
+    fn valid(quantities: &[(Category, u64)]) -> Counted {
         Counted {
-            quantities,
+            quantities: Quantities::of_one_item(quantities),
             invalid: None,
         }
     }
 
-    fn invalid(quantities: Vec<(Category, u64)>, reason: &'static str) -> Counted {
+    fn invalid(quantities: &[(Category, u64)], reason: &'static str) -> Counted {
         Counted {
-            quantities,
             invalid: Some(reason),
+            ..Counted::valid(quantities)
         }
     }
 }
 
-/// What an item counts as. Events are counted where they are read ([`super::plan`]).
+/// What an item counts as.
 pub(super) fn count(kind: Kind, item: &Item<'_>) -> Counted {
     let bytes = item.payload.len() as u64;
-    let one = |category| Counted::valid(vec![(category, 1)]);
+    let one = |category| Counted::valid(&[(category, 1)]);
     match kind {
         Kind::Event | Kind::UnrealReport => one(Category::Error),
         Kind::Security | Kind::RawSecurity => one(Category::Security),
         Kind::Transaction => transaction(item.payload),
-        Kind::Attachment => Counted::valid(vec![
-            (Category::Attachment, bytes),
-            (Category::AttachmentItem, 1),
-        ]),
+        Kind::Attachment => {
+            Counted::valid(&[(Category::Attachment, bytes), (Category::AttachmentItem, 1)])
+        }
         Kind::Session | Kind::Sessions => one(Category::Session),
         Kind::UserReport | Kind::Feedback => one(Category::Feedback),
         Kind::ReplayEvent | Kind::ReplayRecording | Kind::ReplayVideo => one(Category::Replay),
-        Kind::Profile => Counted::valid(vec![
-            (Category::Profile, 1),
-            (Category::ProfileIndexed, 1),
-            (
-                if is_ui_platform(&item.header, item.payload) {
-                    Category::ProfileUi
-                } else {
-                    Category::ProfileBackend
-                },
-                1,
-            ),
-        ]),
-        Kind::ProfileChunk => one(if is_ui_platform(&item.header, item.payload) {
+        Kind::Profile => {
+            let by_platform = if is_ui_platform(item) {
+                Category::ProfileUi
+            } else {
+                Category::ProfileBackend
+            };
+            Counted::valid(&[
+                (Category::Profile, 1),
+                (Category::ProfileIndexed, 1),
+                (by_platform, 1),
+            ])
+        }
+        Kind::ProfileChunk => one(if is_ui_platform(item) {
             Category::ProfileChunkUi
         } else {
             Category::ProfileChunk
@@ -234,92 +288,94 @@ pub(super) fn count(kind: Kind, item: &Item<'_>) -> Counted {
         }),
         Kind::Span => {
             let spans = |count| vec![(Category::Span, count), (Category::SpanIndexed, count)];
-            if is_container(&item.header) {
+            if is_container(item) {
                 container(item, "invalid_span", spans)
             } else {
-                Counted::valid(spans(1))
+                Counted::valid(&spans(1))
             }
         }
         Kind::Statsd | Kind::MetricBuckets => one(Category::MetricBucket),
         // A client report counts what it reports, form data belongs to its event.
-        Kind::ClientReport | Kind::FormData => Counted::valid(Vec::new()),
+        Kind::ClientReport | Kind::FormData => Counted::valid(&[]),
     }
 }
 
 /// What a payload of the store endpoint counts as.
-pub(super) fn of_payload(kind: Kind, payload: &[u8]) -> Counted {
-    let header = ItemHeader {
+pub(super) fn count_payload(kind: Kind, payload: &[u8]) -> Counted {
+    let item = Item {
         kind: Cow::Borrowed(""),
         item_count: None,
         platform: None,
         content_type: None,
+        payload,
     };
-    count(kind, &Item { header, payload })
+    count(kind, &item)
 }
 
 /// A transaction counts itself, and a span for itself and for each of its spans.
 fn transaction(payload: &[u8]) -> Counted {
-    #[derive(Deserialize)]
-    struct Wire {
-        #[serde(default)]
-        spans: Option<Vec<IgnoredAny>>,
+    fields! {
+        struct Wire {
+            spans: "spans",
+        }
     }
-    let quantities = |spans| {
-        vec![
+    let quantities = |spans: u64| {
+        [
             (Category::Transaction, 1),
             (Category::TransactionIndexed, 1),
             (Category::Span, spans),
             (Category::SpanIndexed, spans),
         ]
     };
-    match payload::parse::<Wire>(payload) {
+    match payload::parse::<Wire<'_>>(payload) {
         Some(wire) => {
-            let spans = wire.spans.map_or(0, |spans| spans.len() as u64);
-            Counted::valid(quantities(spans + 1))
+            let spans = wire.spans.and_then(fields::list_len).unwrap_or(0);
+            Counted::valid(&quantities(spans + 1))
         }
-        None => Counted::invalid(quantities(1), "invalid_json"),
+        None => Counted::invalid(&quantities(1), "invalid_json"),
     }
 }
 
-/// A container counts its items: `item_count` must be there and true.
+/// A container counts its items: `item_count` must be there and true. What it says is never counted, only what
+/// is there.
 fn container(
     item: &Item<'_>,
     reason: &'static str,
     quantities: impl Fn(u64) -> Vec<(Category, u64)>,
 ) -> Counted {
-    #[derive(Deserialize)]
-    struct Wire {
-        items: Vec<IgnoredAny>,
+    fields! {
+        struct Wire {
+            items: "items",
+        }
     }
-    let stated = item.header.item_count;
-    let found = serde_json::from_slice::<Wire>(item.payload)
-        .ok()
-        .map(|wire| wire.items.len() as u64);
-    match (stated, found) {
-        (Some(stated), Some(found)) if stated == found => Counted::valid(quantities(found)),
-        _ => Counted::invalid(quantities(found.or(stated).unwrap_or(1).max(1)), reason),
+    let found = payload::parse::<Wire<'_>>(item.payload)
+        .and_then(|wire| wire.items)
+        .and_then(fields::list_len);
+    match found {
+        Some(found) if item.item_count == Some(found) => Counted::valid(&quantities(found)),
+        _ => Counted::invalid(&quantities(found.unwrap_or(1).max(1)), reason),
     }
 }
 
-fn is_container(header: &ItemHeader<'_>) -> bool {
-    header
-        .content_type
+fn is_container(item: &Item<'_>) -> bool {
+    item.content_type
         .as_ref()
         .is_some_and(|t| t.starts_with("application/vnd.sentry.items."))
 }
 
 /// Whether a profile comes from a user's device: the item's header says so, else the profile itself.
-fn is_ui_platform(header: &ItemHeader<'_>, payload: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Wire {
-        platform: Option<String>,
+fn is_ui_platform(item: &Item<'_>) -> bool {
+    fields! {
+        struct Wire {
+            platform: "platform",
+        }
     }
     let is_ui = |platform: &str| matches!(platform, "cocoa" | "android" | "javascript");
-    match &header.platform {
+    match &item.platform {
         Some(platform) => is_ui(platform),
-        None => serde_json::from_slice::<Wire>(payload)
-            .ok()
+        None => payload::parse::<Wire<'_>>(item.payload)
             .and_then(|wire| wire.platform)
+            .and_then(fields::text)
             .is_some_and(|platform| is_ui(&platform)),
     }
 }

@@ -13,6 +13,7 @@ mod client_report;
 mod cors;
 mod decode;
 mod envelope;
+mod fields;
 mod filters;
 mod items;
 mod payload;
@@ -27,11 +28,10 @@ use crate::domain::id::ProjectId;
 use crate::domain::key::PublicKey;
 use crate::domain::time::Timestamp;
 use crate::http::router::{Found, Params, Route, Router};
-use crate::http::{Method, Request, Responder, Response};
+use crate::http::{Body, Method, Request, Responder, Response};
 use crate::store::Store;
 use crate::store::snapshot::{KeyState, ProjectState};
 use auth::Credentials;
-use envelope::Envelope;
 use plan::Plan;
 pub(crate) use refusal::Refusal;
 
@@ -115,56 +115,28 @@ impl Ingest {
         mut request: Request,
         responder: Responder,
     ) {
-        let body = std::mem::replace(&mut request.body, crate::http::Body::empty());
-        let body = match body.into_vec() {
-            Ok(body) => body,
-            Err(error) => {
-                log::error!("a spooled request body cannot be read back: {error}");
-                return responder.respond(Refusal::Internal.answer());
-            }
-        };
-        let authenticated = match self.authenticate(endpoint, params, &request, &body) {
-            Ok(authenticated) => authenticated,
+        let who = match self.authenticate(endpoint, params, &request) {
+            Ok(who) => who,
             Err(refusal) => return responder.respond(refusal.answer()),
         };
-        let parsed_as = endpoint.of(&request);
-        let planned = filters::origin(&authenticated.project, &request)
-            .and_then(|()| self.decode(parsed_as, &request, &body))
-            .and_then(|decoded| match parsed_as {
+        let endpoint = endpoint.of(&request);
+        let planned = filters::origin(&who.project, &request)
+            .and_then(|()| read_back(&mut request))
+            .and_then(|sent| match endpoint {
                 Endpoint::Envelope => {
-                    let envelope = Envelope::parse(&decoded)?;
-                    auth::agree(&envelope.header, &authenticated, &request)?;
-                    plan::envelope(&envelope, &authenticated, &request)
+                    let body = decode::body(&request, &sent, self.body_bytes_max)?;
+                    plan::envelope(&body, &who, &request)
                 }
-                Endpoint::Store => plan::store(&decoded, &authenticated, &request),
+                Endpoint::Store => {
+                    let bytes_max = items::EVENT_BYTES_MAX as u64;
+                    let body = decode::body(&request, &sent, bytes_max)?;
+                    plan::store(&body, &who, &request)
+                }
             })
             .unwrap_or_else(|refusal| {
-                let category = match parsed_as {
-                    Endpoint::Envelope => Category::Default,
-                    Endpoint::Store => Category::Error,
-                };
-                Plan::refused(refusal, category, &authenticated)
+                Plan::refused(endpoint.name_limit(refusal), endpoint.category(), &who)
             });
-        planned.submit(&self.store, authenticated, responder);
-    }
-
-    fn decode<'a>(
-        &self,
-        endpoint: Endpoint,
-        request: &Request,
-        body: &'a [u8],
-    ) -> Result<Cow<'a, [u8]>, Refusal> {
-        match endpoint {
-            Endpoint::Envelope => decode::body(request, body, self.body_bytes_max),
-            Endpoint::Store => {
-                decode::body(request, body, items::EVENT_BYTES_MAX as u64).map_err(|refusal| {
-                    match refusal {
-                        Refusal::RequestTooLarge => Refusal::TooLarge("event"),
-                        other => other,
-                    }
-                })
-            }
-        }
+        planned.submit(&self.store, who, responder);
     }
 
     fn authenticate(
@@ -172,13 +144,11 @@ impl Ingest {
         endpoint: Endpoint,
         params: &Params,
         request: &Request,
-        body: &[u8],
     ) -> Result<Authenticated, Refusal> {
         let credentials = match auth::credentials(request)? {
             Some(credentials) => credentials,
             None if endpoint == Endpoint::Envelope => {
-                let line = decode::first_line(request, body)?;
-                Credentials::of_envelope_header(&line)?
+                Credentials::of_envelope_header(&decode::beginning(request)?)?
             }
             None => return Err(Refusal::MissingAuth),
         };
@@ -204,12 +174,38 @@ impl Ingest {
     }
 }
 
+/// The body as it was sent, out of the request.
+fn read_back(request: &mut Request) -> Result<Vec<u8>, Refusal> {
+    std::mem::replace(&mut request.body, Body::empty())
+        .into_vec()
+        .map_err(|error| {
+            log::error!("a spooled request body cannot be read back: {error}");
+            Refusal::Internal
+        })
+}
+
 impl Endpoint {
     /// A store request may declare its body to be an envelope (facts/ingestion.md 1.3).
     fn of(self, request: &Request) -> Endpoint {
         match request.headers.get("content-type") {
             Some("application/x-sentry-envelope") => Endpoint::Envelope,
             _ => self,
+        }
+    }
+
+    /// What a request counts as that is refused before its items are known (design 1).
+    fn category(self) -> Category {
+        match self {
+            Endpoint::Envelope => Category::Default,
+            Endpoint::Store => Category::Error,
+        }
+    }
+
+    /// A store request is one event, so its limit is the event's.
+    fn name_limit(self, refusal: Refusal) -> Refusal {
+        match (self, refusal) {
+            (Endpoint::Store, Refusal::RequestTooLarge) => Refusal::TooLarge("event"),
+            (_, refusal) => refusal,
         }
     }
 }

@@ -6,68 +6,64 @@ use std::cell::RefCell;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::envelope::lenient_str;
+use super::fields::{self, fields};
 use super::{Refusal, decode, items};
 use crate::domain::event_id::EventId;
 
 /// zstd's fastest level with entropy coding: a 1 KB event shrinks to half in a few microseconds.
 const LEVEL: i32 = 1;
 
-/// What of an event matters before it is stored. Everything else stays unread in the payload.
-#[derive(Debug, Deserialize)]
-pub(super) struct EventFields<'a> {
-    #[serde(borrow)]
-    event_id: Option<&'a RawValue>,
-    #[serde(borrow, rename = "type")]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) user: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) request: Option<&'a RawValue>,
+fields! {
+    /// What of an event matters before it is stored. Everything else stays unread in the payload.
+    struct EventFields {
+        event_id: "event_id",
+        kind: "type",
+        user: "user",
+        request: "request",
+    }
 }
 
-impl EventFields<'_> {
-    /// The payload's own event id, if it can be read.
-    pub(super) fn event_id(&self) -> Option<EventId> {
-        EventId::parse(&lenient_str(self.event_id?)?)
-    }
+/// An event whose JSON can be read.
+#[derive(Debug)]
+pub(super) struct Event<'a> {
+    /// As it came, or with the tokens `NaN`, `Infinity` and `-Infinity` made null, which Python SDKs write
+    /// (facts/ingestion.md 1.3).
+    pub(super) payload: Cow<'a, [u8]>,
+    /// The payload's own.
+    pub(super) id: Option<EventId>,
+    /// There is an event id, and it cannot be read.
+    pub(super) has_bad_id: bool,
+    /// The item type that an event on the store endpoint is of.
+    pub(super) kind: items::Kind,
+}
 
-    /// Whether there is an event id that cannot be read.
-    pub(super) fn has_bad_event_id(&self) -> bool {
-        self.event_id.is_some_and(|raw| raw.get() != "null") && self.event_id().is_none()
-    }
-
-    /// The item type that an event on the store endpoint is of (facts/ingestion.md 1.3).
-    pub(super) fn item_kind(&self) -> items::Kind {
-        match self.kind.and_then(lenient_str).as_deref() {
-            Some("transaction") => items::Kind::Transaction,
-            Some("csp" | "hpkp" | "expectct" | "expectstaple") => items::Kind::Security,
-            _ => items::Kind::Event,
-        }
-    }
+/// Reads an event; none if its payload is no JSON object.
+pub(super) fn event(payload: &[u8]) -> Option<Event<'_>> {
+    let payload = match parse::<EventFields<'_>>(payload) {
+        Some(_) => Cow::Borrowed(payload),
+        None => Cow::Owned(without_bare_words(payload)?),
+    };
+    let fields: EventFields<'_> = parse(&payload)?;
+    let id_text = fields.event_id.and_then(fields::text);
+    let id = id_text.and_then(|text| EventId::parse(&text));
+    let has_id = fields.event_id.is_some_and(|raw| raw.get() != "null");
+    let kind = match fields.kind.and_then(fields::text).as_deref() {
+        Some("transaction") => items::Kind::Transaction,
+        Some("csp" | "hpkp" | "expectct" | "expectstaple") => items::Kind::Security,
+        _ => items::Kind::Event,
+    };
+    Some(Event {
+        id,
+        has_bad_id: has_id && id.is_none(),
+        kind,
+        payload,
+    })
 }
 
 /// Reads the fields of a JSON object; none if the payload is none.
 pub(super) fn parse<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Option<T> {
-    // serde would fill a struct from an array as well.
-    let first = payload.iter().find(|b| !b.is_ascii_whitespace())?;
-    if *first != b'{' {
-        return None;
-    }
     serde_json::from_slice(payload).ok()
-}
-
-/// A payload that is JSON: as it came, or with the tokens `NaN`, `Infinity` and `-Infinity` made null, which
-/// Python SDKs write (facts/ingestion.md 1.3). None if that does not help.
-pub(super) fn readable(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
-    if parse::<EventFields<'_>>(payload).is_some() {
-        return Some(Cow::Borrowed(payload));
-    }
-    let repaired = without_bare_words(payload)?;
-    parse::<EventFields<'_>>(&repaired)?;
-    Some(Cow::Owned(repaired))
 }
 
 /// Replaces the bare words outside of strings; none if there is none.
@@ -119,7 +115,6 @@ pub(super) fn of_store_body(body: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     decode::inflate_zlib(&decoded, items::EVENT_BYTES_MAX as u64)
         .map(Cow::Owned)
         .map_err(|refusal| match refusal {
-            Refusal::RequestTooLarge => Refusal::TooLarge("event"),
             Refusal::InvalidCompression(cause) => Refusal::InvalidJson(cause),
             other => other,
         })
@@ -149,25 +144,25 @@ mod tests {
     #[test]
     fn bare_words_become_null_outside_of_strings() {
         let payload = br#"{"a":NaN,"b":[-Infinity,Infinity],"c":"NaN \" Infinity"}"#;
-        let repaired = readable(payload).unwrap();
+        let repaired = event(payload).unwrap().payload;
         assert_eq!(
             std::str::from_utf8(&repaired).unwrap(),
             r#"{"a":null,"b":[null,null],"c":"NaN \" Infinity"}"#
         );
-        assert!(readable(br#"{"a":Nope}"#).is_none());
-        assert!(readable(b"[1]").is_none());
+        assert!(event(br#"{"a":Nope}"#).is_none());
+        assert!(event(b"[1]").is_none());
     }
 
     #[test]
     fn a_good_payload_is_not_copied() {
-        assert!(matches!(readable(b"{}"), Some(Cow::Borrowed(_))));
+        assert!(matches!(event(b"{}").unwrap().payload, Cow::Borrowed(_)));
     }
 
     #[test]
     fn fields_of_odd_types_are_no_fault() {
-        let fields: EventFields<'_> = parse(br#"{"event_id":5,"type":[],"user":"x"}"#).unwrap();
-        assert!(fields.has_bad_event_id());
-        assert_eq!(fields.item_kind(), items::Kind::Event);
+        let event = event(br#"{"event_id":5,"type":[],"user":"x","user":{}}"#).unwrap();
+        assert!(event.has_bad_id);
+        assert_eq!(event.kind, items::Kind::Event);
     }
 
     #[test]

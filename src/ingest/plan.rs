@@ -7,11 +7,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::envelope::{Envelope, Item};
-use super::items::{self, Kind};
-use super::payload::EventFields;
+use super::envelope::{self, Item};
+use super::items::{self, Counted, Kind, Quantities, Sizes};
+use super::payload::Event;
 use super::refusal::with_rate_limits;
-use super::{Authenticated, Refusal, client_report, cors, filters, payload};
+use super::{Authenticated, Refusal, auth, client_report, cors, filters, payload};
 use crate::domain::Error;
 use crate::domain::category::Category;
 use crate::domain::event_id::EventId;
@@ -28,9 +28,9 @@ pub(super) struct Plan {
     answer: Answer,
     event: Option<PackedEvent>,
     /// The event's own rows and those of the items that need it; invalid when it is a duplicate.
-    with_event: Vec<LedgerEntry>,
+    with_event: Rows,
     /// All other rows.
-    entries: Vec<LedgerEntry>,
+    rows: Rows,
     slot: Option<Slot>,
 }
 
@@ -58,146 +58,220 @@ enum Fate {
     Invalid(&'static str),
 }
 
-impl Authenticated {
-    /// A ledger row of this request.
-    pub(super) fn entry(
-        &self,
-        category: Category,
-        outcome: Outcome,
-        reason: impl Into<Cow<'static, str>>,
-        quantity: u64,
-    ) -> LedgerEntry {
-        LedgerEntry {
-            project: self.project.id,
-            key: Some(self.key.id),
-            at: self.received,
-            category,
-            outcome,
-            reason: reason.into(),
-            quantity,
-        }
-    }
+/// The items of an envelope, by what decides about them.
+#[derive(Default)]
+struct Sorted<'a> {
+    event: Option<(Kind, Item<'a>)>,
+    /// Of no use without the event of this envelope, if it has one.
+    event_bound: Vec<(Kind, Item<'a>)>,
+    others: Vec<(Kind, Item<'a>)>,
+    sizes: Sizes,
+    /// The group that is over its limit. From there on items are only added up, so that any number of them
+    /// costs no memory.
+    too_large: Option<&'static str>,
+    dropped: Quantities,
 }
 
 /// The plan for a store request: one event, whose type the payload tells.
 pub(super) fn store(body: &[u8], who: &Authenticated, request: &Request) -> Result<Plan, Refusal> {
     let json = payload::of_store_body(body)?;
     if json.len() > items::EVENT_BYTES_MAX {
-        return Err(Refusal::TooLarge("event"));
+        return Err(Refusal::RequestTooLarge);
     }
-    let Some(readable) = payload::readable(&json) else {
-        let cause = serde_json::from_slice::<serde::de::IgnoredAny>(&json)
-            .err()
-            .map_or_else(|| "expected an object".to_owned(), |e| e.to_string());
-        return Err(Refusal::InvalidJson(cause));
-    };
-    let fields: EventFields<'_> = payload::parse(&readable).ok_or(Refusal::Internal)?;
-    if fields.has_bad_event_id() {
+    let event = payload::event(&json).ok_or_else(|| {
+        let fault = serde_json::from_slice::<serde::de::IgnoredAny>(&json).err();
+        Refusal::InvalidJson(
+            fault.map_or_else(|| "expected an object".to_owned(), |e| e.to_string()),
+        )
+    })?;
+    if event.has_bad_id {
         return Err(Refusal::InvalidJson("invalid event_id".to_owned()));
     }
-    let id = fields.event_id().unwrap_or_else(EventId::random);
-    let kind = fields.item_kind();
+    let id = event.id.unwrap_or_else(EventId::random);
     let mut plan = Plan::taken(Some(id));
-    if kind.is_error() {
-        let fate = fate_of_event(id, &readable, who, request);
-        plan.settle_event(fate, &items::of_payload(kind, &readable).quantities, who);
+    let counted = items::count_payload(event.kind, &event.payload);
+    if event.kind.is_error() {
+        let fate = who.fate(id, &event, request);
+        plan.settle_event(fate, &counted.quantities, who);
+        plan.refuse_if_limited(true);
     } else {
-        plan.accept(items::of_payload(kind, &readable), who);
+        plan.settle(event.kind, counted, &event.payload, who, request);
     }
-    plan.decide(true);
     Ok(plan)
 }
 
 /// The plan for an envelope.
 pub(super) fn envelope(
-    envelope: &Envelope<'_>,
+    body: &[u8],
     who: &Authenticated,
     request: &Request,
 ) -> Result<Plan, Refusal> {
-    let known: Vec<(Kind, &Item<'_>)> = envelope
-        .items
-        .iter()
-        .filter_map(|item| Some((Kind::parse(&item.header.kind)?, item)))
-        .collect();
-    if let Err(refusal) = items::check_sizes(&known) {
-        return Ok(Plan::dropped(refusal, &known, who));
+    let mut sorted = Sorted::default();
+    let header = envelope::parse(body, &mut |item| sorted.add(item))?;
+    auth::agree(&header, who, request)?;
+    if let Some(group) = sorted.too_large {
+        return Ok(Plan::dropped(
+            Refusal::TooLarge(group),
+            &sorted.dropped,
+            who,
+        ));
     }
-    let event = known.iter().find(|(kind, _)| kind.is_error());
-    let id = envelope.header.event_id.or_else(|| {
-        let of_payload =
-            event.and_then(|(_, item)| payload::parse::<EventFields<'_>>(item.payload)?.event_id());
-        let needed = known.iter().any(|(kind, _)| kind.needs_event_id());
-        of_payload.or_else(|| needed.then(EventId::random))
-    });
-    let mut plan = Plan::taken(id);
-    let mut others = known.len();
-    if let (Some((kind, item)), Some(id)) = (event, id) {
-        let fate = if *kind == Kind::UnrealReport || *kind == Kind::RawSecurity {
-            admit(id, item.payload, who)
-        } else {
-            match used_up(who) {
-                Some(used_up) => Fate::Limited(used_up),
-                None => match payload::readable(item.payload) {
-                    Some(readable) => fate_of_event(id, &readable, who, request),
-                    None => Fate::Invalid("invalid_json"),
-                },
+
+    let needs_id = sorted.iter().any(|(kind, _)| kind.needs_event_id());
+    let id_for = |own: Option<EventId>| header.event_id.or(own).unwrap_or_else(EventId::random);
+    let Some((kind, item)) = &sorted.event else {
+        let mut plan = Plan::taken(header.event_id.or_else(|| needs_id.then(EventId::random)));
+        for (kind, item) in sorted.iter() {
+            plan.settle_item(*kind, item, who, request);
+        }
+        return Ok(plan);
+    };
+    let (id, fate) = match who.used_up() {
+        Some(used_up) => (id_for(None), Fate::Limited(used_up)),
+        None if kind.is_opaque() => {
+            let id = id_for(None);
+            (id, who.admit(id, item.payload))
+        }
+        None => match payload::event(item.payload) {
+            Some(event) => {
+                let id = id_for(event.id);
+                (id, who.fate(id, &event, request))
             }
-        };
-        let mut quantities = items::count(*kind, item).quantities;
-        others -= 1;
-        for (kind, item) in known.iter().filter(|(kind, _)| kind.needs_event()) {
-            quantities.extend(items::count(*kind, item).quantities);
-            others -= 1;
-        }
-        plan.settle_event(fate, &quantities, who);
+            None => (id_for(None), Fate::Invalid("invalid_json")),
+        },
+    };
+    let mut quantities = items::count(*kind, item).quantities;
+    for (kind, item) in &sorted.event_bound {
+        quantities.add(&items::count(*kind, item).quantities);
     }
-    for (kind, item) in &known {
-        let is_settled = kind.is_error() || (event.is_some() && kind.needs_event());
-        if *kind == Kind::ClientReport {
-            plan.entries
-                .extend(client_report::entries(item.payload, who));
-        } else if !is_settled {
-            plan.accept(items::count(*kind, item), who);
-        }
+    let mut plan = Plan::taken(Some(id));
+    plan.settle_event(fate, &quantities, who);
+    for (kind, item) in &sorted.others {
+        plan.settle_item(*kind, item, who, request);
     }
-    plan.decide(others == 0);
+    plan.refuse_if_limited(sorted.others.is_empty());
     Ok(plan)
 }
 
-/// The limit's answer for an event of which only the header was looked at.
-fn used_up(who: &Authenticated) -> Option<UsedUp> {
-    let limit = who.key.limit?;
-    who.key.window.check(limit, who.received).err()
-}
-
-/// Filters an event that can be read, and admits it.
-fn fate_of_event(id: EventId, readable: &[u8], who: &Authenticated, request: &Request) -> Fate {
-    if who.project.filter_localhost
-        && let Some(reason) = payload::parse::<EventFields<'_>>(readable)
-            .and_then(|fields| filters::event(&who.project, &fields, request))
-    {
-        return Fate::Filtered(reason);
-    }
-    admit(id, readable, who)
-}
-
-/// Takes a slot of the key's limit and packs the payload.
-fn admit(id: EventId, payload: &[u8], who: &Authenticated) -> Fate {
-    let slot = match who.key.limit {
-        None => None,
-        Some(limit) => match who.key.window.take(limit, who.received) {
-            Ok(slot) => Some(slot),
-            Err(used_up) => return Fate::Limited(used_up),
-        },
-    };
-    match payload::compress(payload) {
-        Ok(payload) => Fate::Accepted(PackedEvent { id, payload }, slot),
-        Err(error) => {
-            log::error!("an event could not be compressed: {error}");
-            if let Some(slot) = slot {
-                who.key.window.give_back(slot);
+impl<'a> Sorted<'a> {
+    fn add(&mut self, item: Item<'a>) {
+        let Some(kind) = Kind::parse(&item.kind) else {
+            return;
+        };
+        if self.too_large.is_none() {
+            match self.sizes.add(kind, item.payload.len()) {
+                Ok(()) => {
+                    if kind.is_error() {
+                        self.event = Some((kind, item));
+                    } else if kind.needs_event() {
+                        self.event_bound.push((kind, item));
+                    } else {
+                        self.others.push((kind, item));
+                    }
+                    return;
+                }
+                Err(group) => self.drop_all(group),
             }
-            Fate::Invalid("internal")
+        }
+        self.dropped.add(&items::count(kind, &item).quantities);
+    }
+
+    fn drop_all(&mut self, group: &'static str) {
+        self.too_large = Some(group);
+        let mut dropped = Quantities::default();
+        for (kind, item) in self.iter() {
+            dropped.add(&items::count(*kind, item).quantities);
+        }
+        self.dropped = dropped;
+        self.event = None;
+        self.event_bound.clear();
+        self.others.clear();
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &(Kind, Item<'a>)> {
+        self.event
+            .iter()
+            .chain(&self.event_bound)
+            .chain(&self.others)
+    }
+}
+
+impl Authenticated {
+    /// The limit's answer for an event of which only the header was looked at.
+    fn used_up(&self) -> Option<UsedUp> {
+        let limit = self.key.limit?;
+        self.key.window.check(limit, self.received).err()
+    }
+
+    /// Filters an event that can be read, and admits it.
+    fn fate(&self, id: EventId, event: &Event<'_>, request: &Request) -> Fate {
+        match filters::event(&self.project, &event.payload, request) {
+            Some(reason) => Fate::Filtered(reason),
+            None => self.admit(id, &event.payload),
+        }
+    }
+
+    /// Takes a slot of the key's limit and packs the payload.
+    fn admit(&self, id: EventId, payload: &[u8]) -> Fate {
+        let slot = match self.key.limit {
+            None => None,
+            Some(limit) => match self.key.window.take(limit, self.received) {
+                Ok(slot) => Some(slot),
+                Err(used_up) => return Fate::Limited(used_up),
+            },
+        };
+        match payload::compress(payload) {
+            Ok(payload) => Fate::Accepted(PackedEvent { id, payload }, slot),
+            Err(error) => {
+                log::error!("an event could not be compressed: {error}");
+                if let Some(slot) = slot {
+                    self.key.window.give_back(slot);
+                }
+                Fate::Invalid("internal")
+            }
+        }
+    }
+}
+
+/// Ledger rows of one request, each distinct row once.
+#[derive(Default)]
+struct Rows(Vec<LedgerEntry>);
+
+impl Rows {
+    fn add(&mut self, entry: LedgerEntry) {
+        let same = |row: &&mut LedgerEntry| {
+            row.category == entry.category
+                && row.outcome == entry.outcome
+                && row.reason == entry.reason
+                && row.at == entry.at
+        };
+        match self.0.iter_mut().find(same) {
+            Some(row) => {
+                row.quantity = row.quantity.saturating_add(entry.quantity);
+                row.times_seen = row.times_seen.saturating_add(entry.times_seen);
+            }
+            None => self.0.push(entry),
+        }
+    }
+
+    fn add_all(
+        &mut self,
+        quantities: &Quantities,
+        outcome: Outcome,
+        reason: Cow<'static, str>,
+        who: &Authenticated,
+    ) {
+        for quantity in quantities.iter() {
+            self.add(LedgerEntry {
+                project: who.project.id,
+                key: Some(who.key.id),
+                at: who.received,
+                category: quantity.category,
+                outcome,
+                reason: reason.clone(),
+                quantity: quantity.quantity,
+                times_seen: quantity.times_seen,
+            });
         }
     }
 }
@@ -211,47 +285,58 @@ impl Plan {
         Plan {
             answer,
             event: None,
-            with_event: Vec::new(),
-            entries: Vec::new(),
+            with_event: Rows::default(),
+            rows: Rows::default(),
             slot: None,
         }
     }
 
     /// A request of a known project that was refused before its items were known: one item.
     pub(super) fn refused(refusal: Refusal, category: Category, who: &Authenticated) -> Plan {
-        let entry = who.entry(category, Outcome::Invalid, refusal.reason(), 1);
+        Plan::dropped(refusal, &Quantities::one(category), who)
+    }
+
+    /// A request that was refused whole: every item of it is invalid for the one reason.
+    fn dropped(refusal: Refusal, items: &Quantities, who: &Authenticated) -> Plan {
+        let reason = Cow::Owned(refusal.reason());
         let mut plan = Plan::answering(Answer::Refused(refusal));
-        plan.entries.push(entry);
+        plan.rows.add_all(items, Outcome::Invalid, reason, who);
         plan
     }
 
-    /// An envelope that was dropped whole: every item of it is invalid for the one reason.
-    fn dropped(refusal: Refusal, items: &[(Kind, &Item<'_>)], who: &Authenticated) -> Plan {
-        let reason = refusal.reason();
-        let mut plan = Plan::answering(Answer::Refused(refusal));
-        for (kind, item) in items {
-            for (category, quantity) in items::count(*kind, item).quantities {
-                let entry = who.entry(category, Outcome::Invalid, reason.clone(), quantity);
-                plan.entries.push(entry);
+    /// Writes down an item that no limit concerns.
+    fn settle_item(&mut self, kind: Kind, item: &Item<'_>, who: &Authenticated, request: &Request) {
+        if kind == Kind::ClientReport {
+            for entry in client_report::entries(item.payload, who) {
+                self.rows.add(entry);
             }
+        } else {
+            self.settle(kind, items::count(kind, item), item.payload, who, request);
         }
-        plan
     }
 
-    /// Writes down an item that no limit and no filter concerns.
-    fn accept(&mut self, counted: items::Counted, who: &Authenticated) {
-        let (outcome, reason) = match counted.invalid {
-            None => (Outcome::Accepted, ""),
-            Some(reason) => (Outcome::Invalid, reason),
+    fn settle(
+        &mut self,
+        kind: Kind,
+        counted: Counted,
+        payload: &[u8],
+        who: &Authenticated,
+        request: &Request,
+    ) {
+        let filtered = (kind == Kind::Transaction)
+            .then(|| filters::event(&who.project, payload, request))
+            .flatten();
+        let (outcome, reason) = match (counted.invalid, filtered) {
+            (Some(reason), _) => (Outcome::Invalid, reason),
+            (None, Some(reason)) => (Outcome::Filtered, reason),
+            (None, None) => (Outcome::Accepted, ""),
         };
-        for (category, quantity) in counted.quantities {
-            self.entries
-                .push(who.entry(category, outcome, reason, quantity));
-        }
+        self.rows
+            .add_all(&counted.quantities, outcome, reason.into(), who);
     }
 
     /// Writes down what became of the event, for itself and for all that needs it.
-    fn settle_event(&mut self, fate: Fate, quantities: &[(Category, u64)], who: &Authenticated) {
+    fn settle_event(&mut self, fate: Fate, quantities: &Quantities, who: &Authenticated) {
         let (outcome, reason) = match fate {
             Fate::Accepted(event, slot) => {
                 self.event = Some(event);
@@ -267,14 +352,12 @@ impl Plan {
             }
             Fate::Invalid(reason) => (Outcome::Invalid, reason),
         };
-        for (category, quantity) in quantities {
-            self.with_event
-                .push(who.entry(*category, outcome, reason, *quantity));
-        }
+        self.with_event
+            .add_all(quantities, outcome, reason.into(), who);
     }
 
     /// A request of which the limit left nothing is a 429; one of which it left something is taken.
-    fn decide(&mut self, nothing_else: bool) {
+    fn refuse_if_limited(&mut self, nothing_else: bool) {
         if let Answer::Taken {
             limited: Some(used_up),
             ..
@@ -287,11 +370,11 @@ impl Plan {
 
     /// Hands the plan to the writer and answers when it is durable; at once if it leaves nothing behind.
     pub(super) fn submit(self, store: &Store, who: Authenticated, responder: Responder) {
-        if self.with_event.is_empty() && self.entries.is_empty() {
+        if self.with_event.0.is_empty() && self.rows.0.is_empty() {
             return responder.respond(self.answer.response());
         }
         let bytes = self.event.as_ref().map_or(0, |event| event.payload.len())
-            + 128 * (self.with_event.len() + self.entries.len());
+            + size_of::<LedgerEntry>() * (self.with_event.0.len() + self.rows.0.len());
         let plan = Arc::new((self, who));
         let in_writer = Arc::clone(&plan);
         store.writer().submit(
@@ -302,7 +385,10 @@ impl Plan {
             },
             move |kept| {
                 let (plan, who) = &*plan;
-                responder.respond(plan.conclude(who, kept));
+                match plan.conclude(who, kept) {
+                    Some(response) => responder.respond(response),
+                    None => responder.close(),
+                }
             },
         );
     }
@@ -328,16 +414,16 @@ impl Plan {
                 projects::set_first_event(unit, who.project.id, who.received)?;
             }
         }
-        for entry in &self.with_event {
-            let mut entry = entry.clone();
+        for row in &self.with_event.0 {
+            let mut row = row.clone();
             if !is_new {
-                entry.outcome = Outcome::Invalid;
-                entry.reason = Cow::Borrowed("duplicate");
+                row.outcome = Outcome::Invalid;
+                row.reason = Cow::Borrowed("duplicate");
             }
-            unit.count(entry);
+            unit.count(row);
         }
-        for entry in &self.entries {
-            unit.count(entry.clone());
+        for row in &self.rows.0 {
+            unit.count(row.clone());
         }
         if let (Some(slot), Some(limit), true) = (self.slot, who.key.limit, is_new) {
             unit.use_slot(who.key.id, limit.window_secs, slot);
@@ -345,9 +431,10 @@ impl Plan {
         Ok(is_new)
     }
 
-    /// The answer, after the transaction; gives the slot back if it was not used.
-    fn conclude(&self, who: &Authenticated, kept: Result<bool, Error>) -> Response {
-        if !matches!(kept, Ok(true))
+    /// The answer, after the transaction; gives the slot back if it was not used. None if nobody can say what is
+    /// kept: an SDK that heard an error would count the event as lost.
+    fn conclude(&self, who: &Authenticated, kept: Result<bool, Error>) -> Option<Response> {
+        if !matches!(kept, Ok(true) | Err(Error::Uncertain))
             && let Some(slot) = self.slot
         {
             who.key.window.give_back(slot);
@@ -357,15 +444,16 @@ impl Plan {
                 if is_new && self.event.is_some() {
                     who.project.set_has_events();
                 }
-                self.answer.response()
+                Some(self.answer.response())
             }
-            Err(Error::NotFound) => Refusal::UnknownKey.answer(),
+            Err(Error::NotFound) => Some(Refusal::UnknownKey.answer()),
             Err(Error::Unavailable { retry_after_secs }) => {
-                Refusal::Unavailable { retry_after_secs }.answer()
+                Some(Refusal::Unavailable { retry_after_secs }.answer())
             }
+            Err(Error::Uncertain) => None,
             Err(error) => {
                 log::error!("an envelope could not be stored: {error}");
-                Refusal::Internal.answer()
+                Some(Refusal::Internal.answer())
             }
         }
     }

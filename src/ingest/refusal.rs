@@ -81,7 +81,8 @@ impl Refusal {
     }
 
     fn body(&self) -> Value {
-        let with_cause = |detail: &str, cause: &str| json!({ "detail": detail, "causes": [cause] });
+        let with_cause =
+            |detail: &str, cause: &str| json!({ "detail": detail, "causes": [cut(cause)] });
         match self {
             Refusal::MissingAuth => json!({ "detail": "missing authorization information" }),
             Refusal::EnvelopeAuth(cause) => with_cause("bad envelope authentication header", cause),
@@ -106,14 +107,16 @@ impl Refusal {
             Refusal::Origin => json!({ "detail": "event submission rejected with_reason: Cors" }),
             Refusal::EmptyBody => json!({ "detail": "empty request body" }),
             Refusal::InvalidEnvelope(causes) => {
+                let causes: Vec<&str> = causes.iter().map(|cause| cut(cause)).collect();
                 json!({ "detail": "invalid event envelope", "causes": causes })
             }
             Refusal::InvalidJson(cause) => {
+                let cause = cut(cause);
                 json!({ "detail": format!("invalid JSON data: {cause}"), "causes": [cause] })
             }
             Refusal::UnsupportedEncoding => json!({ "detail": "unsupported content encoding" }),
             Refusal::InvalidCompression(cause) => {
-                json!({ "detail": format!("Failed to buffer the request body: {cause}") })
+                json!({ "detail": format!("Failed to buffer the request body: {}", cut(cause)) })
             }
             Refusal::RequestTooLarge => json!({ "detail": "length limit exceeded" }),
             Refusal::TooLarge(name) => json!({
@@ -151,6 +154,12 @@ impl Refusal {
             &json!({ "detail": refusal.text() }),
         ))
     }
+}
+
+/// A parser's words may quote what it read, which may be long.
+fn cut(cause: &str) -> &str {
+    const BYTES_MAX: usize = 200;
+    &cause[..cause.floor_char_boundary(BYTES_MAX)]
 }
 
 /// Tells SDKs which categories a key's used-up limit closes, and for how long (facts/ingestion.md 6.4).

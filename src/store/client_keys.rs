@@ -7,7 +7,7 @@ use super::Place;
 use super::audit::{self, Entry};
 use super::snapshot::Touched;
 use super::writer::Unit;
-use super::{is_unique_violation, ledger};
+use super::{is_unique_violation, key_windows};
 use crate::domain::actor::Actor;
 use crate::domain::id::{KeyId, OrganizationId, ProjectId, TeamId};
 use crate::domain::key::{
@@ -310,7 +310,7 @@ pub(crate) fn update(
     }
     let length = |key: &ClientKey| key.rate_limit.map(|limit| limit.window_secs);
     if length(old) != length(new) {
-        ledger::forget_windows(unit, old.id)?;
+        key_windows::forget(unit, old.id)?;
     }
     unit.touch(Touched::Key(old.public));
     let mut data = json!({ "public_key": old.public.as_str() });
@@ -348,7 +348,7 @@ pub(crate) fn delete(
     if deleted == 0 {
         return Err(Error::NotFound);
     }
-    ledger::forget_windows(unit, key.id)?;
+    key_windows::forget(unit, key.id)?;
     unit.touch(Touched::Key(key.public));
     audit::record(
         unit,

@@ -1,12 +1,11 @@
-//! The ledger: what became of every item, counted at three resolutions at once; and the slots that keys have
-//! used of their rate limits, which are written in the same transactions.
+//! The ledger: what became of every item, counted at three resolutions at once.
 //!
 //! Statistics read nothing but the ledger: any range of a project at any resolution is one range scan.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, named_params};
 
 use crate::domain::category::Category;
 use crate::domain::id::{KeyId, ProjectId};
@@ -15,6 +14,10 @@ use crate::domain::time::Timestamp;
 
 /// The resolutions, in seconds, finest first.
 pub(crate) const RESOLUTIONS_SECS: [i64; 3] = [10, 3600, 86_400];
+
+/// Where a count stops growing: the largest integer that every JSON client reads exactly. No honest sender
+/// comes near it, and sums over many rows stay within SQLite's integers.
+const QUANTITY_MAX: i64 = 1 << 53;
 
 /// The counts of one transaction, summed so that each distinct row is written once.
 #[derive(Default)]
@@ -50,8 +53,8 @@ impl LedgerSums {
                 reason: entry.reason,
             })
             .or_default();
-        counts.quantity += entry.quantity;
-        counts.times_seen += 1;
+        counts.quantity = counts.quantity.saturating_add(entry.quantity);
+        counts.times_seen = counts.times_seen.saturating_add(entry.times_seen);
     }
 
     pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
@@ -62,8 +65,8 @@ impl LedgerSums {
             "INSERT INTO ledger (resolution, project_id, bucket_us, key_id, category, outcome, reason,
                                  quantity, times_seen)
              VALUES (:resolution, :project, :bucket, :key, :category, :outcome, :reason, :quantity, :times_seen)
-             ON CONFLICT DO UPDATE SET quantity = quantity + excluded.quantity,
-                                       times_seen = times_seen + excluded.times_seen",
+             ON CONFLICT DO UPDATE SET quantity = min(quantity + excluded.quantity, :max),
+                                       times_seen = min(times_seen + excluded.times_seen, :max)",
         )?;
         for (row, counts) in &self.0 {
             for resolution in RESOLUTIONS_SECS {
@@ -75,13 +78,18 @@ impl LedgerSums {
                     ":category": row.category.number(),
                     ":outcome": row.outcome.number(),
                     ":reason": row.reason.as_ref(),
-                    ":quantity": i64::try_from(counts.quantity).unwrap_or(i64::MAX),
-                    ":times_seen": i64::try_from(counts.times_seen).unwrap_or(i64::MAX),
+                    ":quantity": bounded(counts.quantity),
+                    ":times_seen": bounded(counts.times_seen),
+                    ":max": QUANTITY_MAX,
                 })?;
             }
         }
         Ok(())
     }
+}
+
+fn bounded(count: u64) -> i64 {
+    i64::try_from(count).map_or(QUANTITY_MAX, |count| count.min(QUANTITY_MAX))
 }
 
 /// What to sum. Empty lists mean all.
@@ -152,72 +160,4 @@ pub(crate) fn series(
             ))
         })?
         .collect()
-}
-
-/// Adds to what a key has used of a window. A newer window replaces an older one; an older one than the file
-/// holds adds nothing.
-pub(super) fn use_slots(
-    connection: &Connection,
-    key: KeyId,
-    window_secs: u32,
-    window_number: u32,
-    used: u32,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO key_window (key_id, window_secs, window_number, used)
-             VALUES (:key, :window_secs, :window_number, :used)
-             ON CONFLICT DO UPDATE SET
-                 used = CASE WHEN window_number = excluded.window_number THEN used + excluded.used
-                             ELSE excluded.used END,
-                 window_number = excluded.window_number
-             WHERE excluded.window_number >= window_number",
-        )?
-        .execute(named_params! {
-            ":key": key.0,
-            ":window_secs": window_secs,
-            ":window_number": window_number,
-            ":used": used,
-        })
-        .map(drop)
-}
-
-/// The newest window of a key and what it used.
-pub(super) fn find_window(
-    connection: &Connection,
-    key: KeyId,
-    window_secs: u32,
-) -> rusqlite::Result<Option<(u32, u32)>> {
-    connection
-        .prepare_cached(
-            "SELECT window_number, used FROM key_window WHERE key_id = :key AND window_secs = :window_secs",
-        )?
-        .query_row(
-            named_params! { ":key": key.0, ":window_secs": window_secs },
-            |row| Ok((row.get("window_number")?, row.get("used")?)),
-        )
-        .optional()
-}
-
-/// The newest window of every key, by key and window length.
-pub(super) fn list_windows(
-    connection: &Connection,
-) -> rusqlite::Result<HashMap<(KeyId, u32), (u32, u32)>> {
-    connection
-        .prepare_cached("SELECT key_id, window_secs, window_number, used FROM key_window")?
-        .query_map([], |row| {
-            Ok((
-                (KeyId(row.get("key_id")?), row.get("window_secs")?),
-                (row.get("window_number")?, row.get("used")?),
-            ))
-        })?
-        .collect()
-}
-
-/// Forgets what a key has used, of windows of every length.
-pub(super) fn forget_windows(connection: &Connection, key: KeyId) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("DELETE FROM key_window WHERE key_id = :key")?
-        .execute([key.0])
-        .map(drop)
 }

@@ -12,6 +12,7 @@ pub(crate) mod audit;
 pub(crate) mod client_keys;
 pub(crate) mod connection;
 pub(crate) mod events;
+mod key_windows;
 pub(crate) mod ledger;
 pub(crate) mod members;
 pub(crate) mod organizations;
@@ -77,8 +78,9 @@ impl Store {
         lock: Option<ServerLock>,
     ) -> Result<Store, OpenError> {
         let writing = connection::open_for_writing(path, durability)?;
-        let snapshot = Arc::new(Snapshot::load(&writing).map_err(OpenError::unreadable)?);
-        let writer = Writer::start(path, durability, writing, Arc::clone(&snapshot))
+        let (snapshot, seen) = Snapshot::load(&writing).map_err(OpenError::unreadable)?;
+        let snapshot = Arc::new(snapshot);
+        let writer = Writer::start(path, durability, writing, Arc::clone(&snapshot), seen)
             .map_err(OpenError::unreadable)?;
         Ok(Store {
             writer,
@@ -121,7 +123,8 @@ impl Store {
             .map_err(|_| Error::internal("the writer ended before it answered"))?
     }
 
-    /// Finishes what is queued, checkpoints and closes. Returns when the file is whole by itself.
+    /// Finishes what is queued, checkpoints and closes. The file is whole by itself then, unless somebody else
+    /// still reads it.
     pub(crate) fn close(&self) {
         self.writer.stop();
         self.readers.close();
@@ -135,7 +138,9 @@ impl From<rusqlite::Error> for Error {
             Some(
                 rusqlite::ErrorCode::DiskFull
                 | rusqlite::ErrorCode::DatabaseBusy
-                | rusqlite::ErrorCode::DatabaseLocked,
+                | rusqlite::ErrorCode::DatabaseLocked
+                | rusqlite::ErrorCode::SystemIoFailure
+                | rusqlite::ErrorCode::OutOfMemory,
             ) => {
                 log::warn!("the database cannot take a change now: {error}");
                 Error::Unavailable {

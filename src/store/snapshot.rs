@@ -5,14 +5,15 @@
 //! of that batch leaves, so a change holds for the very next request after its answer. A commit of another
 //! process makes it read everything anew.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rusqlite::Connection;
 
-use super::{client_keys, ledger, projects};
+use super::key_windows::StoredWindow;
+use super::{client_keys, key_windows, projects};
 use crate::domain::id::{KeyId, ProjectId};
 use crate::domain::key::{ClientKey, PublicKey, RateLimit};
 use crate::domain::origin::AllowedDomains;
@@ -26,7 +27,12 @@ pub(crate) struct ProjectState {
     /// The inbound filter `filters:localhost`.
     pub(crate) filter_localhost: bool,
     has_events: AtomicBool,
+    /// Reasons of client reports that were let into the ledger since this state was made.
+    client_reasons: Mutex<HashSet<Box<str>>>,
 }
+
+/// How many distinct reasons the client reports of a project may bring into the ledger. SDKs know some twenty.
+const CLIENT_REASONS_MAX: usize = 100;
 
 impl ProjectState {
     /// Whether the project's first event is on disk.
@@ -36,6 +42,19 @@ impl ProjectState {
 
     pub(crate) fn set_has_events(&self) {
         self.has_events.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a client report's reason may stand in the ledger under its own name. Bounded, because anybody who
+    /// knows a DSN can invent reasons, and each makes rows.
+    pub(crate) fn admits_client_reason(&self, reason: &str) -> bool {
+        let mut known = self
+            .client_reasons
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.contains(reason) {
+            return true;
+        }
+        known.len() < CLIENT_REASONS_MAX && known.insert(reason.into())
     }
 }
 
@@ -60,6 +79,18 @@ pub(crate) enum Touched {
     Key(PublicKey),
 }
 
+/// `PRAGMA data_version` of one connection: another number when another connection has committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DataVersion(i64);
+
+impl DataVersion {
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<DataVersion> {
+        connection
+            .prepare_cached("PRAGMA data_version")?
+            .query_row([], |row| row.get(0).map(DataVersion))
+    }
+}
+
 /// Keys and projects by what requests name them by.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -72,13 +103,13 @@ impl Snapshot {
     ///
     /// # Errors
     /// The file could not be read.
-    pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Snapshot> {
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<(Snapshot, DataVersion)> {
         let snapshot = Snapshot {
             projects: Shards::new(),
             keys: Shards::new(),
         };
-        snapshot.reload(connection)?;
-        Ok(snapshot)
+        let version = snapshot.reload(connection)?;
+        Ok((snapshot, version))
     }
 
     pub(crate) fn key(&self, public: &PublicKey) -> Option<Arc<KeyState>> {
@@ -89,11 +120,17 @@ impl Snapshot {
         self.projects.get(&id)
     }
 
-    /// Reads everything anew and lets go of what is no longer there. The rate limits' counters live on.
-    pub(super) fn reload(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let projects = projects::list_states(connection)?;
-        let keys = client_keys::list_all(connection)?;
-        let windows = ledger::list_windows(connection)?;
+    /// Reads everything anew and lets go of what is no longer there. The rate limits' counters live on. The
+    /// version is of before the reading, so that a commit in between shows as a newer one.
+    pub(super) fn reload(&self, connection: &Connection) -> rusqlite::Result<DataVersion> {
+        let version = DataVersion::read(connection)?;
+        let (projects, keys, windows) = together(connection, |connection| {
+            Ok((
+                projects::list_states(connection)?,
+                client_keys::list_all(connection)?,
+                key_windows::list(connection)?,
+            ))
+        })?;
         self.projects
             .replace_all(projects.into_iter().map(|state| (state.id, state)));
         let states: Vec<_> = keys
@@ -107,7 +144,7 @@ impl Snapshot {
             })
             .collect();
         self.keys.replace_all(states);
-        Ok(())
+        Ok(version)
     }
 
     /// Reads one thing anew.
@@ -124,7 +161,7 @@ impl Snapshot {
             Touched::Key(public) => match client_keys::find_by_public(connection, *public)? {
                 Some(key) => {
                     let stored = match key.rate_limit {
-                        Some(limit) => ledger::find_window(connection, key.id, limit.window_secs)?,
+                        Some(limit) => key_windows::find(connection, key.id, limit.window_secs)?,
                         None => None,
                     };
                     self.keys.insert(*public, self.key_state(&key, stored));
@@ -135,8 +172,8 @@ impl Snapshot {
         Ok(())
     }
 
-    /// `stored` is the newest window in the file: its number and what it used.
-    fn key_state(&self, key: &ClientKey, stored: Option<(u32, u32)>) -> KeyState {
+    /// `stored` is the key's newest window in the file.
+    fn key_state(&self, key: &ClientKey, stored: Option<StoredWindow>) -> KeyState {
         let length = key.rate_limit.map(|limit| limit.window_secs);
         let going_on = self
             .key(&key.public)
@@ -149,8 +186,7 @@ impl Snapshot {
             active: key.active,
             limit: key.rate_limit,
             window: going_on.unwrap_or_else(|| {
-                let (number, used) = stored.unwrap_or_default();
-                Arc::new(KeyWindow::resume(number, used))
+                Arc::new(stored.map_or_else(KeyWindow::default, StoredWindow::resume))
             }),
         }
     }
@@ -168,8 +204,23 @@ impl ProjectState {
             allowed_domains,
             filter_localhost,
             has_events: AtomicBool::new(has_events),
+            client_reasons: Mutex::default(),
         }
     }
+}
+
+/// Reads in one transaction: the caller's, or one of its own.
+fn together<T>(
+    connection: &Connection,
+    read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    if !connection.is_autocommit() {
+        return read(connection);
+    }
+    let transaction = connection.unchecked_transaction()?;
+    let all = read(&transaction)?;
+    transaction.finish()?;
+    Ok(all)
 }
 
 const SHARDS: usize = 16;

@@ -7,13 +7,15 @@
 //! waiting.
 //!
 //! **What is durable.** `done(Ok)` runs only after the COMMIT of the job's transaction (with
-//! `synchronous=FULL`: synced). `done(Err)` means that nothing of the job is in the file.
+//! `synchronous=FULL`: synced). `done(Err)` means that nothing of the job is in the file, except for
+//! `Uncertain`: a fault of the disk hit the COMMIT itself.
 //!
 //! **Failures.** Each job runs in a savepoint; an error or a panic rolls back that job alone. If SQLite ended
 //! the whole transaction (disk full, I/O error, out of memory), every job of the batch fails. If the sums of
 //! a batch cannot be written although its jobs ran, the jobs run again one by one, so a job's `run` may be
 //! called more than once. A COMMIT that failed is never tried again on the same connection, because the
-//! second try can succeed without being durable: the file is opened anew, and if that fails the process ends.
+//! second try can succeed without being durable: the file is opened anew. If that fails, or is needed twice
+//! without a commit in between, the process ends.
 //!
 //! **Bounds.** The queue holds [`QUEUE_JOBS_MAX`] jobs and [`QUEUE_BYTES_MAX`] bytes; beyond that, and when
 //! nothing was committed for [`STALLED_AFTER`], a job is refused at once.
@@ -32,8 +34,9 @@ use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
 use super::connection::{self, Durability};
-use super::ledger::{self, LedgerSums};
-use super::snapshot::{Snapshot, Touched};
+use super::key_windows;
+use super::ledger::LedgerSums;
+use super::snapshot::{DataVersion, Snapshot, Touched};
 use crate::domain::id::KeyId;
 use crate::domain::key::PublicKey;
 use crate::domain::outcome::LedgerEntry;
@@ -46,7 +49,7 @@ const QUEUE_BYTES_MAX: usize = 64 << 20;
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// How often an idle writer looks for commits of other processes.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
-/// The write-ahead log is copied into the file when it has grown to this many pages.
+/// The write-ahead log is copied into the file when it has grown by this many pages.
 const CHECKPOINT_PAGES: i32 = 1000;
 /// The exit code after a fault that only a fresh process can get over.
 const EXIT_BROKEN: i32 = 70;
@@ -155,15 +158,16 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the writing thread and its responder.
+    /// Starts the writing thread and its responder. `seen` is the version of the file that the snapshot holds.
     ///
     /// # Errors
     /// A thread could not be started.
-    pub(crate) fn start(
+    pub(super) fn start(
         path: &Path,
         durability: Durability,
         connection: Connection,
         snapshot: Arc<Snapshot>,
+        seen: DataVersion,
     ) -> std::io::Result<Writer> {
         let queue = Arc::new(Queue::default());
         let (finished, to_answer) = mpsc::channel();
@@ -176,9 +180,11 @@ impl Writer {
         let mut state = WriterThread {
             path: path.to_owned(),
             durability,
-            data_version: data_version(&connection).unwrap_or(0),
             connection,
             snapshot,
+            seen,
+            reopened: false,
+            checkpoint_pages: CHECKPOINT_PAGES,
             queue: Arc::clone(&queue),
             finished,
         };
@@ -367,8 +373,12 @@ struct WriterThread {
     snapshot: Arc<Snapshot>,
     queue: Arc<Queue>,
     finished: mpsc::Sender<Jobs>,
-    /// `PRAGMA data_version` of this connection: moves when another one commits.
-    data_version: i64,
+    /// The version of the file that the snapshot holds.
+    seen: DataVersion,
+    /// The file was opened anew after a fault, and nothing was committed since.
+    reopened: bool,
+    /// The write-ahead log's length at which it is copied next.
+    checkpoint_pages: i32,
 }
 
 thread_local! {
@@ -394,8 +404,11 @@ impl WriterThread {
 
     fn batch(&mut self, mut jobs: Jobs) {
         match self.commit_together(&mut jobs) {
-            Ok(()) => self.hand_out(jobs),
-            Err(BatchFault::Sums(error)) if jobs.len() > 1 => {
+            Ok(()) => {
+                self.reopened = false;
+                self.hand_out(jobs);
+            }
+            Err(BatchFault::Sums(error)) if jobs.len() > 1 && !is_fault_of_machine(&error) => {
                 log::error!(
                     "a batch could not be written, its changes run again one by one: {error}"
                 );
@@ -405,7 +418,7 @@ impl WriterThread {
             }
             Err(fault) => self.fail_all(jobs, fault),
         }
-        if WAL_PAGES.get() >= CHECKPOINT_PAGES {
+        if WAL_PAGES.get() >= self.checkpoint_pages {
             self.checkpoint("PASSIVE");
         }
     }
@@ -468,12 +481,23 @@ impl WriterThread {
 
     fn fail_all(&mut self, mut jobs: Jobs, fault: BatchFault) {
         log::error!("{} changes were refused: {fault}", jobs.len());
-        if fault.needs_reopening() {
+        let (reopen, uncertain) = match &fault {
+            BatchFault::Begin(error) | BatchFault::Sums(error) => {
+                (is_fault_of_machine(error), false)
+            }
+            BatchFault::Ended => (true, false),
+            BatchFault::Commit(error) => (is_fault_of_machine(error), is_fault_of_machine(error)),
+        };
+        if reopen {
             self.reopen();
         }
         for job in &mut jobs {
-            job.fail(Error::Unavailable {
-                retry_after_secs: 5,
+            job.fail(if uncertain {
+                Error::Uncertain
+            } else {
+                Error::Unavailable {
+                    retry_after_secs: 5,
+                }
             });
         }
         self.hand_out(jobs);
@@ -498,10 +522,9 @@ impl WriterThread {
 
     /// Reads the snapshot anew if another process has committed since the last look.
     fn see_other_commits(&mut self) {
-        let result = data_version(&self.connection).and_then(|version| {
-            if version != self.data_version {
-                self.snapshot.reload(&self.connection)?;
-                self.data_version = version;
+        let result = DataVersion::read(&self.connection).and_then(|version| {
+            if version != self.seen {
+                self.seen = self.snapshot.reload(&self.connection)?;
             }
             Ok(())
         });
@@ -510,19 +533,38 @@ impl WriterThread {
         }
     }
 
-    fn checkpoint_when_idle(&self) {
+    fn checkpoint_when_idle(&mut self) {
         if WAL_PAGES.get() > 0 {
             self.checkpoint("TRUNCATE");
         }
     }
 
-    fn checkpoint(&self, mode: &str) {
-        WAL_PAGES.set(0);
-        let result =
-            self.connection
-                .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
-        if let Err(error) = result {
-            log::warn!("the write-ahead log cannot be copied into the file now: {error}");
+    /// Copies the write-ahead log into the file. Never waits for a reader: what it keeps back is copied another
+    /// time, after as many pages again.
+    fn checkpoint(&mut self, mode: &str) {
+        let result = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
+            let sql = format!("PRAGMA wal_checkpoint({mode})");
+            self.connection.query_row(&sql, [], |row| {
+                let (busy, pages, copied): (bool, i32, i32) =
+                    (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok(!busy && pages == copied)
+            })
+        });
+        let all_copied = match result {
+            Ok(all_copied) => all_copied,
+            Err(error) => {
+                log::warn!("the write-ahead log cannot be copied into the file now: {error}");
+                false
+            }
+        };
+        if all_copied {
+            WAL_PAGES.set(0);
+            self.checkpoint_pages = CHECKPOINT_PAGES;
+        } else {
+            self.checkpoint_pages = WAL_PAGES.get().saturating_add(CHECKPOINT_PAGES);
+        }
+        if let Err(error) = self.connection.busy_timeout(connection::BUSY_TIMEOUT) {
+            log::error!("the writer cannot wait for other processes: {error}");
         }
     }
 
@@ -537,17 +579,25 @@ impl WriterThread {
     }
 
     fn reopen(&mut self) {
+        if self.reopened {
+            log::error!(
+                "the database failed again right after it was opened anew; the process ends"
+            );
+            std::process::exit(EXIT_BROKEN);
+        }
+        self.reopened = true;
         let reopened = connection::open_for_writing(&self.path, self.durability)
             .map_err(|error| error.to_string())
             .and_then(|connection| {
-                self.snapshot
+                let seen = self
+                    .snapshot
                     .reload(&connection)
                     .map_err(|error| error.to_string())?;
-                Ok(connection)
+                Ok((connection, seen))
             });
         match reopened {
-            Ok(connection) => {
-                self.data_version = data_version(&connection).unwrap_or(0);
+            Ok((connection, seen)) => {
+                self.seen = seen;
                 self.connection = connection;
                 self.watch_wal();
             }
@@ -585,7 +635,7 @@ impl Sums {
     fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
         self.ledger.write(connection)?;
         for ((key, window_secs, window_number), used) in &self.slots {
-            ledger::use_slots(connection, *key, *window_secs, *window_number, *used)?;
+            key_windows::add(connection, *key, *window_secs, *window_number, *used)?;
         }
         Ok(())
     }
@@ -596,27 +646,23 @@ enum BatchFault {
     Begin(rusqlite::Error),
     /// A job ended the whole transaction.
     Ended,
-    /// The jobs ran, and what they gained could not be written.
+    /// A savepoint, or what the jobs gained together, could not be written.
     Sums(rusqlite::Error),
     Commit(rusqlite::Error),
 }
 
-impl BatchFault {
-    /// After an I/O error nothing of the connection's state can be trusted.
-    fn needs_reopening(&self) -> bool {
-        let error = match self {
-            BatchFault::Begin(error) | BatchFault::Sums(error) | BatchFault::Commit(error) => error,
-            BatchFault::Ended => return true,
-        };
-        !matches!(
-            error.sqlite_error_code(),
-            Some(
-                rusqlite::ErrorCode::DatabaseBusy
-                    | rusqlite::ErrorCode::DatabaseLocked
-                    | rusqlite::ErrorCode::DiskFull
-            )
+/// Whether nothing of the connection's state can be trusted after this error: disk and memory faults and
+/// damage, but not a full disk or a busy moment, and not a broken rule of ours.
+fn is_fault_of_machine(error: &rusqlite::Error) -> bool {
+    !matches!(
+        error.sqlite_error_code(),
+        Some(
+            rusqlite::ErrorCode::DatabaseBusy
+                | rusqlite::ErrorCode::DatabaseLocked
+                | rusqlite::ErrorCode::DiskFull
+                | rusqlite::ErrorCode::ConstraintViolation
         )
-    }
+    )
 }
 
 impl std::fmt::Display for BatchFault {
@@ -625,17 +671,11 @@ impl std::fmt::Display for BatchFault {
             BatchFault::Begin(error) => write!(f, "no transaction could begin: {error}"),
             BatchFault::Ended => f.write_str("the transaction was ended by a fault"),
             BatchFault::Sums(error) => {
-                write!(f, "what they add up to could not be written: {error}")
+                write!(f, "the batch could not be written: {error}")
             }
             BatchFault::Commit(error) => write!(f, "the commit failed: {error}"),
         }
     }
-}
-
-fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection
-        .prepare_cached("PRAGMA data_version")?
-        .query_row([], |row| row.get(0))
 }
 
 /// A panic outside any job leaves state that nobody may go on with; a supervisor starts the server anew.

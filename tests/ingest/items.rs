@@ -94,6 +94,52 @@ fn a_container_whose_count_is_wrong_is_invalid() {
 }
 
 #[test]
+fn what_a_container_claims_is_never_counted() {
+    let server = Server::start(WORLD);
+    let claim = "{}\n{\"type\":\"log\",\"item_count\":18446744073709551615}\nx\n";
+    for _ in 0..3 {
+        assert_eq!(send(&server, claim).status, 200);
+    }
+    assert_eq!(
+        server.ledger(),
+        [
+            (23, 3, "invalid_log".to_owned(), 3),
+            (24, 3, "invalid_log".to_owned(), 3)
+        ]
+    );
+    let list = "{}\n{\"type\":\"log\",\"item_count\":1}\n[[{}]]\n";
+    assert_eq!(send(&server, list).status, 200);
+    assert_eq!(server.ledger()[0].3, 4);
+}
+
+#[test]
+fn a_key_that_comes_twice_rejects_nothing() {
+    let server = Server::start(WORLD);
+    let body = format!(
+        "{{\"event_id\":\"{ID}\",\"event_id\":\"{ID}\"}}\n{{\"type\":\"event\",\"type\":\"event\"}}\n\
+         {{\"user\":{{}},\"user\":{{\"id\":1}}}}"
+    );
+    assert_eq!(send(&server, &body).status, 200);
+    assert_eq!(server.ledger(), accepted(&[(1, 1)]));
+}
+
+#[test]
+fn the_reasons_of_client_reports_are_bounded() {
+    let server = Server::start(WORLD);
+    for report in 0..3 {
+        let entries: Vec<_> = (0..100)
+            .map(|n| json!({ "reason": format!("r{report}-{n}"), "category": "error", "quantity": 1 }))
+            .collect();
+        let report = json!({ "discarded_events": entries });
+        let body = format!("{{}}\n{{\"type\":\"client_report\"}}\n{report}");
+        assert_eq!(send(&server, &body).status, 200);
+    }
+    let rows = server.ledger();
+    assert_eq!(rows.len(), 101);
+    assert!(rows.contains(&(1, 5, "other".to_owned(), 200)));
+}
+
+#[test]
 fn a_client_report_becomes_what_the_sdk_dropped() {
     let server = Server::start(WORLD);
     let report = json!({
