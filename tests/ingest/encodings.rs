@@ -85,6 +85,28 @@ fn every_encoding_is_undone() {
 }
 
 #[test]
+fn the_dsn_of_a_header_is_found_in_compressed_and_in_long_bodies() {
+    let server = Server::start(WORLD);
+    // Long enough to be spooled on its way.
+    let filler = "x".repeat(3 << 20);
+    let body = format!(
+        "{{\"event_id\":\"{ID}\",\"dsn\":\"http://{KEY}@any.test/31\"}}\n{{\"type\":\"attachment\"}}\n{filler}"
+    );
+    let client = server.client();
+    assert_eq!(
+        client.post("/api/31/envelope/", body.as_bytes()).status,
+        200
+    );
+    let encoded = client.with_header("Content-Encoding", "gzip");
+    assert_eq!(
+        encoded
+            .post("/api/31/envelope/", &gzip(body.as_bytes()))
+            .status,
+        200
+    );
+}
+
+#[test]
 fn a_chunked_body_is_put_together() {
     let server = Server::start(WORLD);
     let body = envelope(ID);
@@ -132,9 +154,12 @@ fn a_broken_or_unknown_encoding_is_refused_and_counted() {
         assert_eq!(answer.status, 400, "{encoding}");
     }
     assert_eq!(send(&server, Some("rot13"), b"x").status, 415);
+    // Each layer more would multiply what a small request costs.
+    let twice = gzip(&gzip(&envelope(ID)));
+    assert_eq!(send(&server, Some("gzip, gzip"), &twice).status, 415);
     assert_eq!(
         server.ledger(),
-        [(0, 3, "invalid_compression".to_owned(), 5)]
+        [(0, 3, "invalid_compression".to_owned(), 6)]
     );
 }
 

@@ -284,8 +284,18 @@ fn the_localhost_filter_drops_what_its_option_says() {
     let local = r#"{"request":{"url":"http://localhost:3000/"}}"#;
     assert_eq!(server.send_event(local).status, 200);
     assert_eq!(server.send_event("{}").status, 200);
+    let transaction = format!("{{}}\n{{\"type\":\"transaction\"}}\n{local}");
+    assert_eq!(send(&server, &transaction).status, 200);
+    let filtered = |category| (category, 1, "localhost".to_owned(), 1);
     assert_eq!(
         server.ledger(),
-        [(1, 0, String::new(), 1), (1, 1, "localhost".to_owned(), 1)]
+        [
+            (1, 0, String::new(), 1),
+            filtered(1),
+            filtered(2),
+            filtered(9),
+            filtered(12),
+            filtered(16)
+        ]
     );
 }

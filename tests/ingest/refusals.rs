@@ -157,6 +157,44 @@ fn a_hundred_thousand_items_are_refused_quickly_or_skipped() {
 }
 
 #[test]
+fn every_item_of_a_dropped_envelope_is_counted() {
+    let server = Server::start(WORLD);
+    let sessions = format!("{{}}\n{}", "{\"type\":\"session\"}\n{}\n".repeat(5000));
+    let attachments = "{\"type\":\"attachment\",\"length\":3}\nabc\n".repeat(10);
+    let answer = server
+        .client()
+        .post(&target(), (sessions + &attachments).as_bytes());
+    assert_eq!(answer.status, 413);
+    let too_large = |category, quantity| (category, 3, "too_large:session".to_owned(), quantity);
+    assert_eq!(
+        server.ledger(),
+        [too_large(4, 30), too_large(5, 5000), too_large(22, 10)]
+    );
+}
+
+#[test]
+fn a_refusal_quotes_little_of_what_was_sent() {
+    let server = Server::start(WORLD);
+    let long = "a".repeat(1 << 20);
+    for body in [
+        format!("{{}}\n{{\"type\":\"x\",\"length\":\"{long}\"}}\n"),
+        format!("\"{long}\"\n"),
+        format!("{{}}\n{{\"type\":[\"{long}\"]}}\n"),
+    ] {
+        let answer = server.client().post(&target(), body.as_bytes());
+        assert_eq!(answer.status, 400);
+        assert!(answer.body.len() < 1000, "{} bytes", answer.body.len());
+        let anonymous = server.client().post("/api/31/envelope/", body.as_bytes());
+        assert_eq!(anonymous.status, 401);
+        assert!(
+            anonymous.body.len() < 1000,
+            "{} bytes",
+            anonymous.body.len()
+        );
+    }
+}
+
+#[test]
 fn a_faulty_store_body_is_a_400_and_counted() {
     let server = Server::start(WORLD);
     for body in ["{broken", "[1]", "", "{\"event_id\":\"short\"}", "!!"] {
