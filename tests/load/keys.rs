@@ -16,7 +16,7 @@ const TIMES: usize = 300;
 const FIRST: &str = "/api/0/organizations/acme/project-keys/?per_page=100";
 
 pub(crate) fn measure(keys: usize) {
-    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let directory = super::disk::directory();
     let file = directory.path().join("picket.db");
     let mut settings = Settings::new(([127, 0, 0, 1], 0).into(), &file);
     settings.apply = Some(ApplyFile {

@@ -5,8 +5,11 @@
 //! Every server runs in a process of its own, so that its CPU time and memory can be told from the client's.
 //! The machine's speed drifts, so the variants take turns in short rounds and the ratios are taken within a
 //! round; what is printed is the median over the rounds. Nothing here asserts a time.
+//!
+//! The databases lie in the build's own temporary folder, or in the folder that `LOAD_DIR` names.
 
 mod client;
+mod disk;
 mod keys;
 mod process;
 mod servers;
@@ -38,6 +41,10 @@ fn measure() {
     } else {
         (ROUNDS, ROUND)
     };
+    println!(
+        "A sync of this disk takes {:.0} µs.\n",
+        disk::sync_time().as_secs_f64() * 1e6
+    );
     ingestion(rounds, round);
     keys::measure(if quick { 20_000 } else { 100_000 });
 }

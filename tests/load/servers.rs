@@ -57,7 +57,7 @@ pub(crate) fn serve(name: &str) {
         .into_iter()
         .find(|variant| variant.name() == name)
         .expect("the name of a variant");
-    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let directory = super::disk::directory();
     match variant {
         Variant::Empty => serve_plainly(Arc::new(EmptyHandler), directory.path()),
         Variant::Naive => serve_plainly(
