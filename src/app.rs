@@ -1,7 +1,7 @@
 //! Joins settings, store, clock and the fronts, and starts the server.
 //!
-//! The order of a start: the file (lock, migrations), the public address, what the apply file or the first
-//! start brings, then the transport. The order of a stop: the transport (nobody is accepted, what is in
+//! The order of a start: the file (lock, migrations), the public address, the transport, then what the apply
+//! file or the first start brings. The order of a stop: the transport (nobody is accepted, what is in
 //! flight finishes), then the store (what is queued is committed, the write-ahead log is emptied).
 
 use std::fmt;
@@ -129,19 +129,6 @@ impl App {
             None => UrlPrefix::of_address(address),
         };
 
-        // An apply file makes what it says and nothing else, so it takes the place of a first start.
-        let (applied, first_start) = match &settings.apply {
-            Some(file) => {
-                let report = apply_file(&store, file, &url_prefix, clock.now())?;
-                (Some(report), None)
-            }
-            None => {
-                let made = first_start::run(&store, &url_prefix, clock.now())
-                    .map_err(|error| failed(&error))?;
-                (None, made)
-            }
-        };
-
         let body_bytes_max = settings.body_bytes_max;
         let spool_dir = settings
             .data
@@ -159,7 +146,7 @@ impl App {
         let server = Server::start(
             listener,
             transport,
-            clock,
+            clock.clone(),
             Arc::new(move |_: &Method, path: &str| classify(path, body_bytes_max)),
             Arc::new(IngestService(Ingest::new(
                 Arc::clone(&store),
@@ -169,7 +156,21 @@ impl App {
                 api: Api::new(Arc::clone(&store), url_prefix.clone()),
             }),
         )
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| StartError::plain(format!("the transport cannot start: {error}")))?;
+        // What comes into being now may have secrets that are shown once, so whatever else can fail comes before.
+        // An apply file makes what it says and nothing else, so it takes the place of a first start.
+        let (applied, first_start) = match &settings.apply {
+            Some(file) => {
+                let report = apply_file(&store, file, &url_prefix, clock.now())?;
+                (Some(report), None)
+            }
+            None => {
+                let made = first_start::run(&store, &url_prefix, clock.now())
+                    .map_err(|error| failed(&error))?;
+                (None, made)
+            }
+        };
+
         Ok(App {
             server,
             store,

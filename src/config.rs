@@ -300,13 +300,12 @@ pub(crate) fn load(sources: &Sources<'_>) -> Result<Config, String> {
         read_file(Path::new(&file), &mut config)?;
     }
     for setting in SETTINGS {
-        if let Some(text) = from_environment(sources, setting.name)? {
-            (setting.set)(&mut config, &text)
-                .map_err(|wrong| format!("{}: {wrong}", setting.variable()))?;
-        }
         if let Some((_, text)) = flag(setting.name) {
             (setting.set)(&mut config, text)
                 .map_err(|wrong| format!("--{}: {wrong}", setting.name))?;
+        } else if let Some(text) = from_environment(sources, setting.name)? {
+            (setting.set)(&mut config, &text)
+                .map_err(|wrong| format!("{}: {wrong}", setting.variable()))?;
         }
     }
     Ok(config)

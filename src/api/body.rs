@@ -84,6 +84,9 @@ impl Fields {
     pub(super) fn text(&mut self, name: &str, chars_max: usize, null: Null) -> Given<String> {
         self.read_with(name, null, |value| {
             let text = to_text(value)?;
+            if text.contains('\0') {
+                return Err("Null characters are not allowed.".to_owned());
+            }
             if text.chars().count() > chars_max {
                 return Err(format!(
                     "Ensure this field has no more than {chars_max} characters."
@@ -149,8 +152,11 @@ impl Fields {
             return Given::Null;
         }
         self.read_with(name, null, |value| {
+            // Words as Sentry's own language writes them.
             let text = match value {
                 Value::String(text) => text.clone(),
+                Value::Bool(true) => "True".to_owned(),
+                Value::Bool(false) => "False".to_owned(),
                 other => other.to_string(),
             };
             if choices.contains(&text.as_str()) {

@@ -1,7 +1,8 @@
 //! Cuts lists into pages and writes their `Link` fields (facts/management-api.md 1.9).
 //!
 //! Three kinds, by what the first number of a cursor means: a row's id, a page's length, or a date. Clients
-//! only echo cursors back, but read `results`, so that one must be right.
+//! only echo cursors back, but read `results`: right for the way onwards; the way back is taken to have the rows
+//! that a client came from.
 
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::time::Timestamp;

@@ -259,6 +259,7 @@ impl Reader<'_> {
     /// The allowed domains: a list, or one text with a pattern on each line. Blank ones are dropped, as the
     /// API drops them.
     fn origins(&mut self, path: &str, value: &Spanned<DeValue<'_>>) -> Vec<String> {
+        let faults_before = self.faults.len();
         let found = match value.get_ref() {
             DeValue::String(lines) => {
                 let line = self.line(value.span().start);
@@ -279,6 +280,10 @@ impl Reader<'_> {
             } else if !trimmed.is_empty() {
                 patterns.push(trimmed.to_owned());
             }
+        }
+        if patterns.is_empty() && self.faults.len() == faults_before {
+            let text = "Empty value will block all requests, use * to accept from all domains";
+            self.faults.add(self.line(value.span().start), path, text);
         }
         patterns
     }

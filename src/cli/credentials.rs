@@ -2,7 +2,7 @@
 
 use std::fs::{OpenOptions, Permissions};
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -24,14 +24,22 @@ pub(super) fn file_beside(data: &Path) -> PathBuf {
 /// be had nowhere else.
 ///
 /// # Errors
-/// The file cannot be written, or a link stands in its place.
+/// The file cannot be written, or something else stands in its place: a link, a pipe, a file of another user.
 pub(super) fn append(file: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        // A pipe that nobody reads must not hold up the start.
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
         .open(file)?;
+    let found = file.metadata()?;
+    let is_ours = found.uid() == rustix::process::geteuid().as_raw();
+    if !found.is_file() || !is_ours || found.nlink() != 1 {
+        return Err(io::Error::other(
+            "it is not a plain file of this user's alone",
+        ));
+    }
     // The mode above counts for a new file only.
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())?;

@@ -32,9 +32,9 @@ pub(super) const COMMAND: Command = Command {
     run,
 };
 
-/// What is in flight has so long to finish after the first signal; the rest of ten seconds is for the
-/// database.
-const STOP_WITHIN: Duration = Duration::from_secs(8);
+/// What is in flight has so long to finish after the first signal. The rest of ten seconds is for the database,
+/// which may wait five for another process.
+const STOP_WITHIN: Duration = Duration::from_secs(4);
 
 fn run(invocation: &Invocation) -> Result<(), Failure> {
     // Before anything else, so that a signal during the start is obeyed too.
@@ -95,7 +95,13 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
 fn announce(invocation: &Invocation, app: &App) -> Result<(), Failure> {
     let config = &invocation.config;
     let print_secrets = credentials::may_print(config.print_credentials);
-    let file = keep_secrets(config, app, print_secrets)?;
+    // Without a place for the tokens the rest is worth saying all the same.
+    let file = keep_secrets(config, app, print_secrets).unwrap_or_else(|failure| {
+        if let Failure::Failed(text) = failure {
+            log::error!("{text}");
+        }
+        None
+    });
     if invocation.json() {
         return print_json(&to_json(config, app, print_secrets, file.as_deref()));
     }

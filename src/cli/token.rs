@@ -224,6 +224,9 @@ fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
     if moment <= now {
         return Err(wrong("does not lie ahead"));
     }
+    if moment > Timestamp::LAST {
+        return Err(wrong("lies after the year 9999"));
+    }
     Ok(moment)
 }
 

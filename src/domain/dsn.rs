@@ -30,8 +30,10 @@ impl UrlPrefix {
             ));
         }
         let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '@' | '"' | '<' | '>' | '\\');
-        if authority.is_empty() || !authority.chars().all(plain) {
-            return Err(format!("the URL prefix {text:?} has no valid host"));
+        if !authority.chars().all(plain) || !has_host_and_port(authority) {
+            return Err(format!(
+                "the URL prefix {text:?} has no valid host and port"
+            ));
         }
         Ok(UrlPrefix(text.strip_suffix('/').unwrap_or(text).to_owned()))
     }
@@ -135,6 +137,22 @@ fn host_of(authority: &str) -> &str {
     }
 }
 
+/// Whether an authority is a host, or an IPv6 address in brackets, with or without a port.
+fn has_host_and_port(authority: &str) -> bool {
+    let (host, rest) = match authority.strip_prefix('[') {
+        Some(bracketed) => match bracketed.split_once(']') {
+            Some((host, rest)) if host.parse::<std::net::Ipv6Addr>().is_ok() => (host, rest),
+            _ => return false,
+        },
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let port_is_good = match rest.strip_prefix(':') {
+        Some(port) => port.parse::<u16>().is_ok_and(|port| port > 0),
+        None => rest.is_empty(),
+    };
+    !host.is_empty() && !host.contains(['[', ']']) && port_is_good
+}
+
 impl fmt::Display for UrlPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -153,7 +171,13 @@ mod tests {
                 .as_str(),
             "https://errors.example.test"
         );
+        assert!(UrlPrefix::parse("http://[::1]:9000").is_ok());
         for wrong in [
+            "http://:9000",
+            "http://h:99999",
+            "http://h:",
+            "http://[::1",
+            "http://[h]",
             "errors.example.test",
             "http://",
             "http://h/sentry",

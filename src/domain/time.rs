@@ -18,6 +18,9 @@ pub struct Timestamp(i64);
 const LAST_US: i64 = 253_402_300_799_999_999;
 
 impl Timestamp {
+    /// The last moment that can be written as a date.
+    pub(crate) const LAST: Timestamp = Timestamp(LAST_US);
+
     pub const fn from_us(us: i64) -> Timestamp {
         Timestamp(us)
     }

@@ -366,9 +366,10 @@ impl Session<'_> {
     fn read_head(&mut self) -> Result<Option<usize>, Refusal> {
         let mut scanner = Scanner::default();
         let mut deadline = None;
+        let mut has_begun = false;
         loop {
             // An empty line before a request is nothing (RFC 9112, 2.2).
-            while deadline.is_none() && self.incoming.buffered().starts_with(b"\r\n") {
+            while !has_begun && self.incoming.buffered().starts_with(b"\r\n") {
                 self.incoming.consume(2);
             }
             let buffered = self.incoming.buffered();
@@ -379,9 +380,9 @@ impl Session<'_> {
                 }
             } else {
                 let bytes_max = self.shared.settings.head_bytes_max;
-                if buffered != b"\r"
-                    && let Some(head_bytes) = scanner.scan(buffered, bytes_max)?
-                {
+                // Half an empty line, so far.
+                has_begun |= buffered != b"\r";
+                if has_begun && let Some(head_bytes) = scanner.scan(buffered, bytes_max)? {
                     return Ok(Some(head_bytes));
                 }
                 let now = Instant::now();

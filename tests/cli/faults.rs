@@ -233,6 +233,12 @@ fn projects() {
             ],
         ),
         (
+            &project("options = { \"sentry:origins\" = [\" \"] }"),
+            &[
+                "5: organization.project.options.sentry:origins: Empty value will block all requests, use * to accept from all domains",
+            ],
+        ),
+        (
             &project("options = { \"sentry:origins\" = true }"),
             &[
                 "5: organization.project.options.sentry:origins: this must be an array of strings, not of type boolean",

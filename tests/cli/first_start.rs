@@ -48,6 +48,39 @@ fn credentials_are_printed_where_that_is_asked_for_and_only_once() {
 }
 
 #[test]
+fn a_start_that_fails_makes_nothing_that_would_be_lost() {
+    let mut picket = Binary::new();
+    picket.set("TMPDIR", "/nonexistent");
+    let failed = picket.run(&["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(failed.code, Some(1));
+    assert!(
+        failed.stderr.contains("the transport cannot start"),
+        "{}",
+        failed.stderr
+    );
+    assert_eq!(count(&picket, "SELECT count(*) FROM user"), 0);
+    picket.set("TMPDIR", "/tmp");
+    let mut server = picket.serve(&["--print-credentials"]);
+    server.wait_for("  sntryu_");
+}
+
+#[test]
+fn a_pipe_in_the_place_of_the_credentials_file_holds_nothing_up() {
+    let picket = Binary::new();
+    rustix::fs::mkfifoat(
+        rustix::fs::CWD,
+        picket.path("picket.db.credentials"),
+        0o600.into(),
+    )
+    .unwrap();
+    let mut server = picket.serve(&[]);
+    server.wait_for("DSN: ");
+    let output = server.terminate();
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert!(output.stderr.contains("credentials"), "{}", output.stderr);
+}
+
+#[test]
 fn the_printed_line_stores_an_event() {
     let picket = Binary::new();
     let mut server = picket.serve(&["--print-credentials"]);

@@ -29,6 +29,17 @@ fn a_request_reaches_the_handler_with_its_fields() {
 }
 
 #[test]
+fn an_empty_line_before_a_request_is_nothing_even_in_two_halves() {
+    let server = start(settings());
+    let mut client = Client::connect(server.local_addr());
+    for part in ["\r\n\r", "\nGET /echo HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        client.send(part);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(client.answer().status, 200);
+}
+
+#[test]
 fn a_connection_serves_many_requests_in_order() {
     let server = start(settings());
     let mut client = Client::connect(server.local_addr());

@@ -288,6 +288,13 @@ fn wrong_fields_are_refused_in_the_frameworks_words() {
             json!({"useCase": ["\"x\" is not a valid choice."]}),
         ),
         (
+            json!({"useCase": true, "name": "a\u{0}b"}),
+            json!({
+                "useCase": ["\"True\" is not a valid choice."],
+                "name": ["Null characters are not allowed."],
+            }),
+        ),
+        (
             json!([]),
             json!({"non_field_errors": ["Invalid data. Expected a dictionary, but got list."]}),
         ),
