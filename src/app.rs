@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::api::{self, Api};
 use crate::apply;
 use crate::domain::dsn::UrlPrefix;
+use crate::domain::durability::Durability;
 use crate::domain::time::{Clock, Timestamp};
 use crate::first_start::{self, FirstStart};
 use crate::http::{
@@ -21,7 +22,6 @@ use crate::http::{
 };
 use crate::ingest::{self, Ingest};
 use crate::store::Store;
-use crate::store::connection::Durability;
 
 /// What a start needs to know.
 #[derive(Clone, Debug)]

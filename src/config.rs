@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::domain::dsn::UrlPrefix;
-use crate::store::connection::Durability;
+use crate::domain::durability::Durability;
 
 /// What all commands are told, checked.
 #[derive(Clone, Debug)]

@@ -14,5 +14,5 @@ mod store;
 pub use app::{App, ApplyFile, Settings, StartError};
 pub use cli::run;
 pub use domain::dsn::UrlPrefix;
+pub use domain::durability::Durability;
 pub use domain::time::{Clock, Timestamp};
-pub use store::connection::Durability;

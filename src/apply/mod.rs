@@ -170,7 +170,7 @@ fn stored_hash(connection: &Connection, user: &document::User) -> Result<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::connection::Durability;
+    use crate::domain::durability::Durability;
 
     const EXAMPLE: &str = r#"
 [[organization]]

@@ -13,9 +13,9 @@ use signal_hook::{flag, low_level::pipe};
 use super::{Command, Failure, Invocation, JSON, credentials, print, print_json};
 use crate::app::{App, ApplyFile, Settings};
 use crate::config::{self, Config};
+use crate::domain::durability::Durability;
 use crate::domain::token::TokenText;
 use crate::first_start::FirstStart;
-use crate::store::connection::Durability;
 
 pub(super) const COMMAND: Command = Command {
     name: "serve",

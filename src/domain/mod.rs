@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod actor;
 pub(crate) mod category;
 pub(crate) mod dsn;
+pub(crate) mod durability;
 pub(crate) mod email;
 pub(crate) mod error;
 pub(crate) mod event_id;

@@ -7,7 +7,7 @@ use super::Place;
 use super::audit::{self, Entry};
 use super::snapshot::Touched;
 use super::writer::Unit;
-use super::{is_unique_violation, key_windows};
+use super::{conflict, key_windows};
 use crate::domain::actor::Actor;
 use crate::domain::id::{KeyId, OrganizationId, ProjectId, TeamId};
 use crate::domain::key::{
@@ -248,13 +248,7 @@ pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewClientKey) -> 
         ":logs_and_metrics": loader.has_logs_and_metrics,
         ":created": actor.at.us(),
     })
-    .map_err(|error| {
-        if is_unique_violation(&error) {
-            Error::Conflict("A client key with this public key already exists.".to_owned())
-        } else {
-            error.into()
-        }
-    })?;
+    .map_err(|error| conflict(error, || "A client key with this public key already exists.".to_owned()))?;
     let id = KeyId(unit.last_insert_rowid());
     unit.touch(Touched::Key(public));
     audit::record(
@@ -365,8 +359,9 @@ pub(crate) fn delete(
 
 #[cfg(test)]
 mod tests {
-    use super::super::connection::{self, Durability};
+    use super::super::connection;
     use super::*;
+    use crate::domain::durability::Durability;
 
     /// Nothing is sorted and nothing else is walked, so the last page costs what the first does.
     #[test]

@@ -17,6 +17,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{FlockOperation, flock};
 
+use crate::domain::durability::Durability;
+
 mod migrations {
     refinery::embed_migrations!("migrations");
 }
@@ -28,15 +30,6 @@ const PAGE_BYTES: u32 = 4096;
 
 /// How long one process waits for the other's short transaction.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What a power cut may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// Nothing that was acknowledged.
-    Full,
-    /// The last moments before it; fewer waits for the disk.
-    Normal,
-}
 
 /// Why the file cannot be used, as one sentence for the terminal.
 #[derive(Debug)]

@@ -29,8 +29,9 @@ use std::sync::Arc;
 
 pub(crate) use rusqlite::Connection;
 
+use crate::domain::durability::Durability;
 use crate::domain::{Error, Result};
-use connection::{Durability, OpenError, ServerLock};
+use connection::{OpenError, ServerLock};
 use readers::{Reader, Readers};
 use snapshot::Snapshot;
 use writer::{Unit, Writer};
@@ -152,10 +153,15 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
-/// Whether an insert or update broke a UNIQUE or PRIMARY KEY constraint.
-fn is_unique_violation(error: &rusqlite::Error) -> bool {
+/// The error of an insert: a conflict in these words if a row with the same unique value was there.
+fn conflict(error: rusqlite::Error, text: impl FnOnce() -> String) -> Error {
     use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
-    error.sqlite_error().is_some_and(|e| {
+    let is_unique_violation = error.sqlite_error().is_some_and(|e| {
         [SQLITE_CONSTRAINT_UNIQUE, SQLITE_CONSTRAINT_PRIMARYKEY].contains(&e.extended_code)
-    })
+    });
+    if is_unique_violation {
+        Error::Conflict(text())
+    } else {
+        error.into()
+    }
 }

@@ -4,14 +4,14 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::json;
 
 use super::audit::{self, Entry};
-use super::is_unique_violation;
+use super::conflict;
 use super::writer::Unit;
+use crate::domain::Result;
 use crate::domain::actor::Actor;
 use crate::domain::id::{OrganizationId, UserId};
 use crate::domain::scope::OrganizationRole;
 use crate::domain::slug::{IdOrSlug, Slug};
 use crate::domain::time::Timestamp;
-use crate::domain::{Error, Result};
 
 /// An organization as it is stored.
 #[derive(Clone, Debug)]
@@ -207,13 +207,7 @@ pub(crate) fn create(
         ":name": name,
         ":created": actor.at.us(),
     })
-    .map_err(|error| {
-        if is_unique_violation(&error) {
-            Error::Conflict(format!("The slug \"{slug}\" is already in use."))
-        } else {
-            error.into()
-        }
-    })?;
+    .map_err(|error| conflict(error, || format!("The slug \"{slug}\" is already in use.")))?;
     let id = OrganizationId(unit.last_insert_rowid());
     audit::record(
         unit,

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::{Value, json};
 
 use super::audit::{self, Entry};
-use super::is_unique_violation;
+use super::conflict;
 use super::snapshot::{ProjectState, Touched};
 use super::writer::Unit;
 use crate::domain::actor::Actor;
@@ -210,13 +210,7 @@ pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewProject) -> Re
         ":security_token": random_hex_32(),
         ":created": actor.at.us(),
     })
-    .map_err(|error| {
-        if is_unique_violation(&error) {
-            Error::Conflict("A project with this slug already exists.".to_owned())
-        } else {
-            error.into()
-        }
-    })?;
+    .map_err(|error| conflict(error, || "A project with this slug already exists.".to_owned()))?;
     let id = ProjectId(unit.last_insert_rowid());
     unit.touch(Touched::Project(id));
     audit::record(

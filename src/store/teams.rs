@@ -6,14 +6,14 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::json;
 
 use super::audit::{self, Entry};
-use super::is_unique_violation;
+use super::conflict;
 use super::writer::Unit;
+use crate::domain::Result;
 use crate::domain::actor::Actor;
 use crate::domain::id::{MemberId, OrganizationId, ProjectId, TeamId};
 use crate::domain::scope::TeamRole;
 use crate::domain::slug::{IdOrSlug, Slug};
 use crate::domain::time::Timestamp;
-use crate::domain::{Error, Result};
 
 /// A team as it is stored.
 #[derive(Clone, Debug)]
@@ -113,13 +113,7 @@ pub(crate) fn create(
         ":name": name,
         ":created": actor.at.us(),
     })
-    .map_err(|error| {
-        if is_unique_violation(&error) {
-            Error::Conflict("A team with this slug already exists.".to_owned())
-        } else {
-            error.into()
-        }
-    })?;
+    .map_err(|error| conflict(error, || "A team with this slug already exists.".to_owned()))?;
     let id = TeamId(unit.last_insert_rowid());
     audit::record(
         unit,

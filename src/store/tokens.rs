@@ -4,14 +4,14 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::json;
 
 use super::audit::{self, Entry};
-use super::is_unique_violation;
+use super::conflict;
 use super::writer::Unit;
+use crate::domain::Result;
 use crate::domain::actor::Actor;
 use crate::domain::id::{OrganizationId, TokenId, UserId};
 use crate::domain::scope::ScopeSet;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{Token, TokenHash, TokenOwner, TokenText};
-use crate::domain::{Error, Result};
 
 /// A token about to be made.
 pub(crate) struct NewToken {
@@ -118,13 +118,7 @@ pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewToken) -> Resu
         ":created": actor.at.us(),
         ":expires": new.expires.map(Timestamp::us),
     })
-    .map_err(|error| {
-        if is_unique_violation(&error) {
-            Error::Conflict("This token exists already.".to_owned())
-        } else {
-            error.into()
-        }
-    })?;
+    .map_err(|error| conflict(error, || "This token exists already.".to_owned()))?;
     let id = TokenId(unit.last_insert_rowid());
     record(
         unit,

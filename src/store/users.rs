@@ -4,12 +4,12 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::json;
 
 use super::audit::{self, Entry};
-use super::is_unique_violation;
+use super::conflict;
 use super::writer::Unit;
+use crate::domain::Result;
 use crate::domain::actor::Actor;
 use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
-use crate::domain::{Error, Result};
 
 /// A user as it is stored.
 #[derive(Clone, Debug)]
@@ -85,13 +85,7 @@ pub(crate) fn create(
         ":hash": password_hash,
         ":created": actor.at.us(),
     })
-    .map_err(|error| {
-        if is_unique_violation(&error) {
-            Error::Conflict(format!("A user with the email {email} already exists."))
-        } else {
-            error.into()
-        }
-    })?;
+    .map_err(|error| conflict(error, || format!("A user with the email {email} already exists.")))?;
     let id = UserId(unit.last_insert_rowid());
     audit::record(
         unit,

@@ -33,10 +33,11 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
-use super::connection::{self, Durability};
+use super::connection;
 use super::key_windows;
 use super::ledger::LedgerSums;
 use super::snapshot::{DataVersion, Snapshot, Touched};
+use crate::domain::durability::Durability;
 use crate::domain::id::KeyId;
 use crate::domain::key::PublicKey;
 use crate::domain::outcome::LedgerEntry;
