@@ -1,4 +1,23 @@
 //! Picket: a Sentry-compatible server in one binary with one SQLite file.
+//!
+//! The map, in reading order. A module names those of its last column and nothing else of ours; what two fronts
+//! both need moves down, never sideways. `grep -rhoE 'crate::[a-z_]+' src/api | sort | uniq -c` prints the arrows.
+//!
+//! | module | what it is for | may name |
+//! |---|---|---|
+//! | `domain` | the nouns and rules, the errors, the clock; no input, no output | none of ours |
+//! | `store` | the SQLite file: opening, group commits, what ingestion needs in memory, a file of queries per resource; only here is `rusqlite` named | `domain` |
+//! | [`http`] | transport: the gate, the lanes, the workers, requests and answers, route tables; only here is `tiny_http` named; knows no resource | `domain` |
+//! | `ingest` | the front for SDKs: from a request to one job for the writer | `domain`, `store`, `http` |
+//! | `api` | the front for management clients, `/api/0/` | `domain`, `store`, `http` |
+//! | `apply` | creates and updates what a TOML file describes | `domain`, `store` |
+//! | `first_start` | what a new file begins with | `domain`, `store` |
+//! | `config` | every setting in one table: flag, variable, line of a file | `domain` |
+//! | `app` | joins settings, store, clock and fronts, and starts the server | all of the above |
+//! | `cli` | commands, messages, exit codes | `app`, `apply`, `config`, `domain`, `first_start`, `store` |
+//!
+//! The library exists for `main` and for the tests, which start a server in their own process and turn its clock;
+//! the load program puts handlers of its own behind [`http`].
 
 mod api;
 mod app;
