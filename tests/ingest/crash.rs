@@ -86,13 +86,14 @@ fn a_used_up_limit_still_holds_after_kill_9() {
     assert_eq!(send(&server), 429);
 }
 
-struct ServerProcess {
+/// A server in a process of its own.
+pub(super) struct ServerProcess {
     process: Child,
     address: SocketAddr,
 }
 
 impl ServerProcess {
-    fn start(file: &Path, limit: Option<u32>) -> ServerProcess {
+    pub(super) fn start(file: &Path, limit: Option<u32>) -> ServerProcess {
         let program = std::env::current_exe().expect("a program knows itself");
         let mut command = Command::new(program);
         if let Some(limit) = limit {
@@ -116,6 +117,22 @@ impl ServerProcess {
             .find_map(|line| line.strip_prefix("listening on ")?.parse().ok())
             .expect("the server says where it listens");
         ServerProcess { process, address }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The most memory that the process ever had resident, bytes.
+    pub(super) fn memory_peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))
+            .expect("the server runs");
+        let kib: u64 = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .and_then(|text| text.trim().trim_end_matches(" kB").parse().ok())
+            .expect("a size");
+        kib * 1024
     }
 
     fn kill(&mut self) {

@@ -2,6 +2,7 @@ mod auth;
 mod corpora;
 mod crash;
 mod encodings;
+mod hostile;
 mod items;
 mod limits;
 mod refusals;
