@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::api::{self, Api};
 use crate::apply;
@@ -200,11 +200,8 @@ impl App {
 
     /// Stops in order; true when everything in flight was finished within the time.
     pub fn stop(self, within: Duration) -> bool {
-        let deadline = Instant::now() + within;
         // What the writer commits is answered over the transport, so that goes first.
-        let finished = self
-            .server
-            .stop(deadline.saturating_duration_since(Instant::now()));
+        let finished = self.server.stop(within);
         self.store.close();
         finished
     }

@@ -6,8 +6,8 @@
 //! | module | what it is for | may name |
 //! |---|---|---|
 //! | `domain` | the nouns and rules, the errors, the clock; no input, no output | none of ours |
-//! | `store` | the SQLite file: opening, group commits, what ingestion needs in memory, a file of queries per resource; only here is `rusqlite` named | `domain` |
-//! | [`http`] | transport: the gate, the lanes, the workers, requests and answers, route tables; only here is `tiny_http` named; knows no resource | `domain` |
+//! | `store` | the SQLite file: opening, group commits, what ingestion needs in memory, a file of queries per resource; alone names SQLite's driver | `domain` |
+//! | [`http`] | transport: the gate, the lanes, the workers, requests and answers, route tables; alone names the HTTP server that it wraps; knows no resource | `domain` |
 //! | `ingest` | the front for SDKs: from a request to one job for the writer | `domain`, `store`, `http` |
 //! | `api` | the front for management clients, `/api/0/` | `domain`, `store`, `http` |
 //! | `apply` | creates and updates what a TOML file describes | `domain`, `store` |

@@ -313,29 +313,29 @@ impl Api {
         let response = if request.method == Method::Options {
             Response::empty(200).with_header("Access-Control-Max-Age", "3600")
         } else {
-            let route = self.route_name(&request);
+            let found = self.routes.find(&request.method, &request.path);
+            // For the log: the path itself may hold a key.
+            let pattern = match &found {
+                Found::Route(route, _) => route.path,
+                Found::OtherMethods(_) | Found::Nothing => "an unknown path",
+            };
+            let method = request.method.clone();
             let id = request.id.clone();
-            self.answer(request)
-                .unwrap_or_else(|failure| error::answer(failure, &route, &id))
+            self.answer(request, found).unwrap_or_else(|failure| {
+                error::answer(failure, &format!("{} {pattern}", method.as_str()), &id)
+            })
         };
         self.with_cors(response, &methods, origin)
     }
 
-    /// Method and pattern, for the log: the path itself may hold a key.
-    fn route_name(&self, request: &Request) -> String {
-        let pattern = match self.routes.find(&request.method, &request.path) {
-            Found::Route(route, _) => route.path,
-            Found::OtherMethods(_) | Found::Nothing => "an unknown path",
-        };
-        format!("{} {pattern}", request.method.as_str())
-    }
-
-    fn answer(&self, request: Request) -> Result<Response> {
-        let found = self.routes.find(&request.method, &request.path);
-        let (target, params) = match &found {
+    fn answer(&self, request: Request, found: Found<'_, Target>) -> Result<Response> {
+        let (target, permission, params) = match found {
             Found::Nothing => return Ok(catch_all(&request)),
-            Found::Route(route, params) => (Some(route.target), params.clone()),
-            Found::OtherMethods(_) => (None, Params::default()),
+            Found::Route(route, params) => (Some(route.target), route.target.permission, params),
+            Found::OtherMethods(methods) => {
+                let permission = self.permission_of(&request.path, methods.first().copied());
+                (None, permission, Params::default())
+            }
         };
         if let Some(origin) = page_origin(&request)
             && !self.prefix.covers_origin(origin)
@@ -348,10 +348,6 @@ impl Api {
         let connection = self.store.read()?;
         let credentials = Credentials::read(&request.headers);
         let caller = auth::authenticate(&connection, &credentials, request.received)?;
-        let permission = match target {
-            Some(target) => target.permission,
-            None => self.permission_of(&request.path),
-        };
         let wanted = permission.wanted(&request.method);
         match (permission, &caller) {
             (Permission::Open, _) => {}
@@ -392,9 +388,9 @@ impl Api {
         }
     }
 
-    /// The permission of a path that has lines for other methods only; all its lines have the same.
-    fn permission_of(&self, path: &str) -> Permission {
-        let method = self.routes.methods(path).first().copied();
+    /// The permission of a path that has lines for other methods only, `method` among them; all its lines have the
+    /// same.
+    fn permission_of(&self, path: &str, method: Option<&str>) -> Permission {
         match self
             .routes
             .find(&Method::parse(method.unwrap_or("GET")), path)

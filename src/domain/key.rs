@@ -73,6 +73,11 @@ impl RateLimit {
         let window_secs = u32::try_from(window_secs?).ok().filter(|n| *n > 0)?;
         Some(RateLimit { count, window_secs })
     }
+
+    /// The count as a database holds it.
+    pub(crate) fn stored_count(self) -> i64 {
+        i64::try_from(self.count).unwrap_or(i64::MAX)
+    }
 }
 
 /// What the JavaScript loader of a key switches on (facts/management-api.md 7.2).
@@ -120,6 +125,13 @@ pub(crate) struct ClientKey {
     pub(crate) browser_sdk_version: String,
     pub(crate) loader_options: LoaderOptions,
     pub(crate) created: Timestamp,
+}
+
+impl ClientKey {
+    /// The length of its limit's window, if it has a limit.
+    pub(crate) fn window_secs(&self) -> Option<u32> {
+        self.rate_limit.map(|limit| limit.window_secs)
+    }
 }
 
 /// A two-word name for a key that was given none: an adjective and an animal (facts/management-api.md 7.2).

@@ -31,7 +31,7 @@ use memchr::memmem;
 use rustix::buffer::spare_capacity;
 
 use super::metrics::Counters;
-use super::{Refusal, Response, lock, wire};
+use super::{Refusal, Response, lock, lock_for_reading, lock_for_writing, wire};
 
 /// The names of the private fields. The gate strips all of their like from what clients send.
 pub(super) mod field {
@@ -340,10 +340,7 @@ impl Shared {
         let slot = Arc::new(Slot(Mutex::new(Some(Content::Verify))));
         let key = loop {
             let key: u64 = rand::random();
-            let mut slots = self
-                .slots
-                .write()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut slots = lock_for_writing(&self.slots);
             if let std::collections::hash_map::Entry::Vacant(entry) = slots.entry(key) {
                 entry.insert(Arc::clone(&slot));
                 break key;
@@ -372,10 +369,7 @@ impl Shared {
     }
 
     fn remove_slot(&self, key: u64) {
-        self.slots
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .remove(&key);
+        lock_for_writing(&self.slots).remove(&key);
     }
 
     /// A worker's life.
@@ -409,10 +403,7 @@ impl Shared {
             .find(|header| header.field.as_str().as_str() == field::LANE)?;
         let key = u64::from_str_radix(key.value.as_str(), 16).ok()?;
         let slot = {
-            let slots = self
-                .slots
-                .read()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let slots = lock_for_reading(&self.slots);
             Arc::clone(slots.get(&key)?)
         };
         lock(&slot.0).take()

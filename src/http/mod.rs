@@ -33,3 +33,17 @@ fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+/// As [`lock`], for one of many readers.
+fn lock_for_reading<T>(guarded: &std::sync::RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    guarded
+        .read()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// As [`lock`], for the one writer.
+fn lock_for_writing<T>(guarded: &std::sync::RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    guarded
+        .write()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

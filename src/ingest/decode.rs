@@ -31,10 +31,7 @@ pub(super) fn beginning(request: &Request) -> Result<Vec<u8>, Refusal> {
     let sent = request
         .body
         .beginning(BEGINNING_BYTES_MAX)
-        .map_err(|error| {
-            log::error!("a spooled request body cannot be read back: {error}");
-            Refusal::Internal
-        })?;
+        .map_err(|error| Refusal::unreadable(&error))?;
     let mut decoded = Vec::new();
     let mut reader: Box<dyn Read> = match encoding(request)? {
         None => Box::new(&*sent),

@@ -45,7 +45,7 @@ enum Endpoint {
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Permission {
-    /// Whoever has the key of an active project key (facts/ingestion.md 2).
+    /// Whoever has an active key of the project (facts/ingestion.md 2).
     ClientKey,
 }
 
@@ -178,10 +178,7 @@ impl Ingest {
 fn read_back(request: &mut Request) -> Result<Vec<u8>, Refusal> {
     std::mem::replace(&mut request.body, Body::empty())
         .into_vec()
-        .map_err(|error| {
-            log::error!("a spooled request body cannot be read back: {error}");
-            Refusal::Internal
-        })
+        .map_err(|error| Refusal::unreadable(&error))
 }
 
 impl Endpoint {

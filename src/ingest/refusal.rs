@@ -41,6 +41,12 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// For a spooled body that is lost: our fault, and logged as such.
+    pub(super) fn unreadable(error: &std::io::Error) -> Refusal {
+        log::error!("a spooled request body cannot be read back: {error}");
+        Refusal::Internal
+    }
+
     fn status(&self) -> u16 {
         match self {
             Refusal::MissingAuth

@@ -238,7 +238,7 @@ pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewClientKey) -> 
         ":public": public.as_str(),
         ":secret": secret,
         ":label": new.label,
-        ":count": new.rate_limit.map(|limit| i64::try_from(limit.count).unwrap_or(i64::MAX)),
+        ":count": new.rate_limit.map(RateLimit::stored_count),
         ":window": new.rate_limit.map(|limit| limit.window_secs),
         ":version": BROWSER_SDK_VERSION,
         ":replay": loader.has_replay,
@@ -289,8 +289,8 @@ pub(crate) fn update(
             ":secret": new.secret,
             ":label": new.label,
             ":active": new.active,
-            ":count": new.rate_limit.map(|limit| i64::try_from(limit.count).unwrap_or(i64::MAX)),
-            ":window": new.rate_limit.map(|limit| limit.window_secs),
+            ":count": new.rate_limit.map(RateLimit::stored_count),
+            ":window": new.window_secs(),
             ":version": new.browser_sdk_version,
             ":replay": new.loader_options.has_replay,
             ":performance": new.loader_options.has_performance,
@@ -302,18 +302,16 @@ pub(crate) fn update(
     if changed == 0 {
         return Err(Error::NotFound);
     }
-    let length = |key: &ClientKey| key.rate_limit.map(|limit| limit.window_secs);
-    if length(old) != length(new) {
+    if old.window_secs() != new.window_secs() {
         key_windows::forget(unit, old.id)?;
     }
     unit.touch(Touched::Key(old.public));
     let mut data = json!({ "public_key": old.public.as_str() });
-    let numbers = |key: &ClientKey| key.rate_limit.map(|l| (l.count, l.window_secs));
-    if numbers(old) != numbers(new) {
+    if old.rate_limit != new.rate_limit {
         data["prev_rate_limit_count"] = json!(old.rate_limit.map(|l| l.count));
         data["rate_limit_count"] = json!(new.rate_limit.map(|l| l.count));
-        data["prev_rate_limit_window"] = json!(old.rate_limit.map(|l| l.window_secs));
-        data["rate_limit_window"] = json!(new.rate_limit.map(|l| l.window_secs));
+        data["prev_rate_limit_window"] = json!(old.window_secs());
+        data["rate_limit_window"] = json!(new.window_secs());
     }
     audit::record(
         unit,

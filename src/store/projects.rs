@@ -239,15 +239,11 @@ pub(crate) fn update(
          WHERE id = :id",
     )?
     .execute(named_params! { ":name": name, ":platform": platform, ":id": project.id.0 })?;
-    audit::record(
+    record_edit(
         unit,
         actor,
-        Entry {
-            organization: Some(project.organization),
-            event: "project.edit",
-            target: project.id.0,
-            data: json!({ "name": name, "platform": platform }),
-        },
+        project,
+        json!({ "name": name, "platform": platform }),
     )?;
     Ok(())
 }
@@ -316,18 +312,23 @@ pub(crate) fn set_option(
         })?;
     if changed > 0 {
         unit.touch(Touched::Project(project.id));
-        audit::record(
-            unit,
-            actor,
-            Entry {
-                organization: Some(project.organization),
-                event: "project.edit",
-                target: project.id.0,
-                data: json!({ name: value }),
-            },
-        )?;
+        record_edit(unit, actor, project, json!({ name: value }))?;
     }
     Ok(changed > 0)
+}
+
+fn record_edit(unit: &Unit<'_>, actor: &Actor, project: &Project, data: Value) -> Result<()> {
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(project.organization),
+            event: "project.edit",
+            target: project.id.0,
+            data,
+        },
+    )?;
+    Ok(())
 }
 
 /// Writes down when the first event came, once.

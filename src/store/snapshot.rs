@@ -174,7 +174,7 @@ impl Snapshot {
 
     /// `stored` is the key's newest window in the file.
     fn key_state(&self, key: &ClientKey, stored: Option<StoredWindow>) -> KeyState {
-        let length = key.rate_limit.map(|limit| limit.window_secs);
+        let length = key.window_secs();
         let going_on = self
             .key(&key.public)
             .filter(|old| old.id == key.id && old.limit.map(|l| l.window_secs) == length)
