@@ -40,25 +40,34 @@ pub(super) struct Event<'a> {
 
 /// Reads an event; none if its payload is no JSON object.
 pub(super) fn event(payload: &[u8]) -> Option<Event<'_>> {
-    let payload = match parse::<EventFields<'_>>(payload) {
-        Some(_) => Cow::Borrowed(payload),
-        None => Cow::Owned(without_bare_words(payload)?),
-    };
-    let fields: EventFields<'_> = parse(&payload)?;
-    let id_text = fields.event_id.and_then(fields::text);
-    let id = id_text.and_then(|text| EventId::parse(&text));
-    let has_id = fields.event_id.is_some_and(|raw| raw.get() != "null");
-    let kind = match fields.kind.and_then(fields::text).as_deref() {
-        Some("transaction") => items::Kind::Transaction,
-        Some("csp" | "hpkp" | "expectct" | "expectstaple") => items::Kind::Security,
-        _ => items::Kind::Event,
-    };
+    if let Some(fields) = parse(payload) {
+        return Some(Event::of(&fields, Cow::Borrowed(payload)));
+    }
+    let repaired = without_bare_words(payload)?;
+    let event = Event::of(&parse(&repaired)?, Cow::default());
     Some(Event {
-        id,
-        has_bad_id: has_id && id.is_none(),
-        kind,
-        payload,
+        payload: Cow::Owned(repaired),
+        ..event
     })
+}
+
+impl<'a> Event<'a> {
+    fn of(fields: &EventFields<'_>, payload: Cow<'a, [u8]>) -> Event<'a> {
+        let id_text = fields.event_id.and_then(fields::text);
+        let id = id_text.and_then(|text| EventId::parse(&text));
+        let has_id = fields.event_id.is_some_and(|raw| raw.get() != "null");
+        let kind = match fields.kind.and_then(fields::text).as_deref() {
+            Some("transaction") => items::Kind::Transaction,
+            Some("csp" | "hpkp" | "expectct" | "expectstaple") => items::Kind::Security,
+            _ => items::Kind::Event,
+        };
+        Event {
+            id,
+            has_bad_id: has_id && id.is_none(),
+            kind,
+            payload,
+        }
+    }
 }
 
 /// Reads the fields of a JSON object; none if the payload is none.
