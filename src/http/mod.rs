@@ -7,7 +7,7 @@
 //! - [`server`] runs the workers behind the lanes and stops them in order;
 //! - [`request`] and [`response`] are what a handler sees and gives; `wire` writes an answer as bytes;
 //! - [`router`] finds a line of a route table; [`credentials`] reads who says to be asking; [`page`] reads and
-//!   writes the values of pagination.
+//!   writes the values of pagination; `spool` makes files for what is too large for memory.
 //!
 //! Only this module names `tiny_http`.
 
@@ -20,12 +20,14 @@ pub mod request;
 pub mod response;
 pub mod router;
 pub mod server;
+mod spool;
 mod wire;
 
 pub use metrics::Metrics;
 pub use request::{Body, Headers, Method, Request};
 pub use response::Response;
 pub use server::{AddressRange, Class, LaneSet, Refusal, Responder, Server, Service, Settings};
+pub(crate) use spool::nameless_file;
 
 /// Locks, also after a panic of another holder: what the transport guards is whole between any two statements.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

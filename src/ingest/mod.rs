@@ -16,9 +16,15 @@ mod envelope;
 mod fields;
 mod filters;
 mod items;
+mod json;
+mod meta;
+mod normalise;
+mod parcel;
 mod payload;
 mod plan;
 mod refusal;
+mod scrub;
+mod source;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -5,17 +5,15 @@
 //! and one in all, beyond which they are refused. Bytes count as they come, not as they are announced, so that
 //! announcing costs others nothing.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use memchr::memchr;
-use rustix::fs::{Mode, OFlags};
 
-use super::super::Refusal;
+use super::super::{Refusal, nameless_file};
 use super::budget::{Budget, Held};
 use super::head::Framing;
 use super::socket::{Incoming, Read};
@@ -327,31 +325,6 @@ pub(super) fn busy() -> Refusal {
 fn spool_failed(error: io::Error) -> Refusal {
     log::warn!("a request body could not be spooled: {error}");
     busy()
-}
-
-/// A file that is gone when it is closed, however the process ends.
-fn nameless_file(directory: &Path) -> io::Result<File> {
-    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    match rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR) {
-        Ok(file) => Ok(file.into()),
-        // Some file systems have none; then a name exists for a moment.
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {
-            named_for_a_moment(directory)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn named_for_a_moment(directory: &Path) -> io::Result<File> {
-    let path = directory.join(format!(".spool-{:032x}", rand::random::<u128>()));
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)?;
-    std::fs::remove_file(&path)?;
-    Ok(file)
 }
 
 #[cfg(test)]

@@ -1,0 +1,284 @@
+//! Options of projects and organizations that govern ingestion: their names, their values, and what they add up
+//! to. What is not listed here has no effect and is refused wherever options are set.
+//!
+//! The names are Sentry's own (facts/ingestion.md 8 and 9.1, facts/management-api.md 6 and 9), with one of ours:
+//! [`DEFAULT_RATE_LIMIT`].
+
+use serde_json::{Value, json};
+
+use super::key::RateLimit;
+use super::origin::AllowedDomains;
+
+pub(crate) const ORIGINS: &str = "sentry:origins";
+pub(crate) const FILTER_LOCALHOST: &str = "filters:localhost";
+pub(crate) const FILTER_BROWSER_EXTENSIONS: &str = "filters:browser-extensions";
+pub(crate) const FILTER_LEGACY_BROWSERS: &str = "filters:legacy-browsers";
+pub(crate) const FILTER_WEB_CRAWLERS: &str = "filters:web-crawlers";
+pub(crate) const FILTER_TRANSACTIONS: &str = "filters:filtered-transaction";
+pub(crate) const FILTER_REACT_HYDRATION: &str = "filters:react-hydration-errors";
+pub(crate) const FILTER_CHUNK_LOAD: &str = "filters:chunk-load-error";
+pub(crate) const FILTER_CUSTOM_ERRORS: &str = "filters:custom-error";
+pub(crate) const BLOCKED_ADDRESSES: &str = "sentry:blacklisted_ips";
+pub(crate) const BLOCKED_RELEASES: &str = "sentry:releases";
+pub(crate) const BLOCKED_ERROR_MESSAGES: &str = "sentry:error_messages";
+pub(crate) const BLOCKED_LOG_MESSAGES: &str = "sentry:log_messages";
+pub(crate) const BLOCKED_METRIC_NAMES: &str = "sentry:trace_metric_names";
+pub(crate) const SCRUB_DATA: &str = "sentry:scrub_data";
+pub(crate) const SCRUB_DEFAULTS: &str = "sentry:scrub_defaults";
+pub(crate) const SCRUB_ADDRESSES: &str = "sentry:scrub_ip_address";
+pub(crate) const SENSITIVE_FIELDS: &str = "sentry:sensitive_fields";
+pub(crate) const SAFE_FIELDS: &str = "sentry:safe_fields";
+pub(crate) const REQUIRE_SCRUB_DATA: &str = "sentry:require_scrub_data";
+pub(crate) const REQUIRE_SCRUB_DEFAULTS: &str = "sentry:require_scrub_defaults";
+pub(crate) const REQUIRE_SCRUB_ADDRESSES: &str = "sentry:require_scrub_ip_address";
+/// Ours: the rate limit of an organization's keys that have none of their own; `{"count": 100, "window": 60}`.
+pub(crate) const DEFAULT_RATE_LIMIT: &str = "picket:default_rate_limit";
+
+/// What an option's value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `true` or `false`.
+    Switch,
+    /// A list of texts; a text with one entry per line means the same. Stored as the latter.
+    Lines,
+    /// `true`, `false`, or a list of names out of [`LEGACY_BROWSERS`].
+    LegacyBrowsers,
+    /// `{"count": …, "window": …}`: at most `count` in `window` seconds.
+    RateLimit,
+}
+
+pub(crate) const PROJECT_OPTIONS: &[(&str, Kind)] = &[
+    (ORIGINS, Kind::Lines),
+    (FILTER_LOCALHOST, Kind::Switch),
+    (FILTER_BROWSER_EXTENSIONS, Kind::Switch),
+    (FILTER_LEGACY_BROWSERS, Kind::LegacyBrowsers),
+    (FILTER_WEB_CRAWLERS, Kind::Switch),
+    (FILTER_TRANSACTIONS, Kind::Switch),
+    (FILTER_REACT_HYDRATION, Kind::Switch),
+    (FILTER_CHUNK_LOAD, Kind::Switch),
+    (FILTER_CUSTOM_ERRORS, Kind::Lines),
+    (BLOCKED_ADDRESSES, Kind::Lines),
+    (BLOCKED_RELEASES, Kind::Lines),
+    (BLOCKED_ERROR_MESSAGES, Kind::Lines),
+    (BLOCKED_LOG_MESSAGES, Kind::Lines),
+    (BLOCKED_METRIC_NAMES, Kind::Lines),
+    (SCRUB_DATA, Kind::Switch),
+    (SCRUB_DEFAULTS, Kind::Switch),
+    (SCRUB_ADDRESSES, Kind::Switch),
+    (SENSITIVE_FIELDS, Kind::Lines),
+    (SAFE_FIELDS, Kind::Lines),
+];
+
+pub(crate) const ORGANIZATION_OPTIONS: &[(&str, Kind)] = &[
+    (REQUIRE_SCRUB_DATA, Kind::Switch),
+    (REQUIRE_SCRUB_DEFAULTS, Kind::Switch),
+    (REQUIRE_SCRUB_ADDRESSES, Kind::Switch),
+    (SENSITIVE_FIELDS, Kind::Lines),
+    (SAFE_FIELDS, Kind::Lines),
+    (DEFAULT_RATE_LIMIT, Kind::RateLimit),
+];
+
+/// The sub filters of the legacy browser filter: today's names, then those of older servers.
+pub(crate) const LEGACY_BROWSERS: [&str; 17] = [
+    "ie",
+    "edge",
+    "safari",
+    "firefox",
+    "chrome",
+    "opera",
+    "android",
+    "opera_mini",
+    "ie_pre_9",
+    "ie9",
+    "ie10",
+    "ie11",
+    "safari_pre_6",
+    "opera_pre_15",
+    "opera_mini_pre_8",
+    "android_pre_4",
+    "edge_pre_79",
+];
+
+impl Kind {
+    /// The value as it is stored.
+    ///
+    /// # Errors
+    /// One sentence about what is wrong with it.
+    pub(crate) fn check(self, value: &Value) -> Result<Value, String> {
+        match self {
+            Kind::Switch => match value {
+                Value::Bool(_) => Ok(value.clone()),
+                _ => Err("must be true or false".to_owned()),
+            },
+            Kind::Lines => match lines(value) {
+                Some(lines) => Ok(Value::String(lines.join("\n"))),
+                None => Err("must be a list of strings".to_owned()),
+            },
+            Kind::LegacyBrowsers => match value {
+                Value::Bool(_) => Ok(value.clone()),
+                Value::Array(names) => {
+                    let mut known = Vec::new();
+                    for name in names {
+                        match name.as_str() {
+                            Some(name) if LEGACY_BROWSERS.contains(&name) => known.push(name),
+                            _ => return Err(format!("{name} is not a valid choice.")),
+                        }
+                    }
+                    known.sort_unstable();
+                    known.dedup();
+                    Ok(json!(known))
+                }
+                _ => Err("must be true, false or a list of browsers".to_owned()),
+            },
+            Kind::RateLimit => match rate_limit(value) {
+                Some(_) => Ok(value.clone()),
+                None => Err(
+                    "must be a table with count and window, whole numbers above zero, the window at most 86400"
+                        .to_owned(),
+                ),
+            },
+        }
+    }
+}
+
+/// Everything that decides what becomes of a project's items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IngestSettings {
+    pub(crate) allowed_domains: AllowedDomains,
+    pub(crate) filters: InboundFilters,
+    pub(crate) scrubbing: Scrubbing,
+}
+
+/// The inbound filters of a project (facts/ingestion.md 8), as they were set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InboundFilters {
+    pub(crate) localhost: bool,
+    pub(crate) browser_extensions: bool,
+    /// Names out of [`LEGACY_BROWSERS`]; empty: off.
+    pub(crate) legacy_browsers: Vec<String>,
+    /// The filter was switched on as a whole, with the versions of the name `default`.
+    pub(crate) legacy_browsers_default: bool,
+    pub(crate) web_crawlers: bool,
+    /// Transactions that are health checks.
+    pub(crate) health_checks: bool,
+    pub(crate) react_hydration: bool,
+    pub(crate) chunk_load: bool,
+    /// Globs of exceptions, `type: value`.
+    pub(crate) custom_errors: Vec<String>,
+    /// Addresses and CIDR ranges of clients.
+    pub(crate) addresses: Vec<String>,
+    /// Globs.
+    pub(crate) releases: Vec<String>,
+    /// Globs.
+    pub(crate) error_messages: Vec<String>,
+    /// Globs of log bodies.
+    pub(crate) log_messages: Vec<String>,
+    /// Globs of metric names.
+    pub(crate) metric_names: Vec<String>,
+}
+
+/// What is taken out of items before they are stored (facts/ingestion.md 9.1), of a project and its organization
+/// together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Scrubbing {
+    /// The master switch for `defaults` and `sensitive_fields`.
+    pub(crate) data: bool,
+    pub(crate) defaults: bool,
+    pub(crate) addresses: bool,
+    /// Parts of keys or values, without case.
+    pub(crate) sensitive_fields: Vec<String>,
+    /// Keys or selectors that are left alone.
+    pub(crate) safe_fields: Vec<String>,
+}
+
+/// The stored options of one project or organization.
+pub(crate) type Options = std::collections::HashMap<String, Value>;
+
+impl IngestSettings {
+    /// What the options of a project and of its organization add up to. Unset options have Sentry's defaults.
+    pub(crate) fn of(project: &Options, organization: &Options) -> IngestSettings {
+        let switch = |options: &Options, name: &str, default: bool| {
+            options
+                .get(name)
+                .and_then(Value::as_bool)
+                .unwrap_or(default)
+        };
+        let on = |name: &str, default: bool| switch(project, name, default);
+        let list_of = |options: &Options, name: &str| -> Vec<String> {
+            options.get(name).and_then(lines).unwrap_or_default()
+        };
+        let list = |name: &str| list_of(project, name);
+        let both = |name: &str| {
+            let mut all = list_of(organization, name);
+            all.extend(list(name));
+            all
+        };
+        let legacy = project.get(FILTER_LEGACY_BROWSERS);
+        IngestSettings {
+            allowed_domains: match project.get(ORIGINS) {
+                Some(Value::String(lines)) => AllowedDomains::parse(lines),
+                _ => AllowedDomains::Any,
+            },
+            filters: InboundFilters {
+                localhost: on(FILTER_LOCALHOST, false),
+                browser_extensions: on(FILTER_BROWSER_EXTENSIONS, false),
+                legacy_browsers: match legacy {
+                    Some(Value::Array(names)) => names
+                        .iter()
+                        .filter_map(|name| Some(name.as_str()?.to_owned()))
+                        .collect(),
+                    _ => Vec::new(),
+                },
+                legacy_browsers_default: legacy == Some(&Value::Bool(true)),
+                web_crawlers: on(FILTER_WEB_CRAWLERS, false),
+                health_checks: on(FILTER_TRANSACTIONS, true),
+                react_hydration: on(FILTER_REACT_HYDRATION, true),
+                chunk_load: on(FILTER_CHUNK_LOAD, true),
+                custom_errors: list(FILTER_CUSTOM_ERRORS),
+                addresses: list(BLOCKED_ADDRESSES),
+                releases: list(BLOCKED_RELEASES),
+                error_messages: list(BLOCKED_ERROR_MESSAGES),
+                log_messages: list(BLOCKED_LOG_MESSAGES),
+                metric_names: list(BLOCKED_METRIC_NAMES),
+            },
+            scrubbing: Scrubbing {
+                data: on(SCRUB_DATA, true) || switch(organization, REQUIRE_SCRUB_DATA, false),
+                defaults: on(SCRUB_DEFAULTS, true)
+                    || switch(organization, REQUIRE_SCRUB_DEFAULTS, false),
+                addresses: on(SCRUB_ADDRESSES, false)
+                    || switch(organization, REQUIRE_SCRUB_ADDRESSES, false),
+                sensitive_fields: both(SENSITIVE_FIELDS),
+                safe_fields: both(SAFE_FIELDS),
+            },
+        }
+    }
+}
+
+/// The limit of an organization's keys that have none of their own.
+pub(crate) fn default_rate_limit(organization: &Options) -> Option<RateLimit> {
+    organization.get(DEFAULT_RATE_LIMIT).and_then(rate_limit)
+}
+
+fn rate_limit(value: &Value) -> Option<RateLimit> {
+    let number = |name: &str| value.get(name)?.as_i64();
+    let limit = RateLimit::from_parts(number("count"), number("window"))?;
+    (i64::from(limit.window_secs) <= RateLimit::WINDOW_SECS_MAX).then_some(limit)
+}
+
+/// The entries of a list, trimmed, without blank ones; none for a value of another kind.
+fn lines(value: &Value) -> Option<Vec<String>> {
+    let texts: Vec<&str> = match value {
+        Value::String(text) => text.lines().collect(),
+        Value::Array(values) => values.iter().map(Value::as_str).collect::<Option<_>>()?,
+        _ => return None,
+    };
+    Some(
+        texts
+            .into_iter()
+            .flat_map(str::lines)
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    )
+}
