@@ -140,18 +140,23 @@ impl App {
             per_address_max: settings.connections_per_address_max,
             ingest_workers: settings.ingest_workers,
             general_workers: settings.api_workers,
-            spool_dir,
+            spool_dir: spool_dir.clone(),
             ..HttpSettings::default()
         };
+        let ingest = Ingest::start(
+            Arc::clone(&store),
+            ingest::Settings {
+                body_bytes_max,
+                spool_dir,
+            },
+        )
+        .map_err(|error| failed(&error))?;
         let server = Server::start(
             listener,
             transport,
             clock.clone(),
             Arc::new(move |_: &Method, path: &str| classify(path, body_bytes_max)),
-            Arc::new(IngestService(Ingest::new(
-                Arc::clone(&store),
-                body_bytes_max,
-            ))),
+            Arc::new(IngestService(ingest)),
             Arc::new(GeneralService {
                 api: Api::new(Arc::clone(&store), url_prefix.clone()),
             }),

@@ -44,6 +44,21 @@ impl EventId {
     }
 }
 
+impl EventId {
+    /// The id with dashes: 36 characters, as the endpoints for crash dumps answer it.
+    pub(crate) fn dashed(&self) -> String {
+        let plain = self.to_string();
+        [
+            &plain[..8],
+            &plain[8..12],
+            &plain[12..16],
+            &plain[16..20],
+            &plain[20..],
+        ]
+        .join("-")
+    }
+}
+
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for byte in self.0 {

@@ -49,6 +49,19 @@ impl Response {
         }
     }
 
+    /// A body of any other type.
+    pub fn bytes(
+        status: u16,
+        content_type: &'static str,
+        body: impl Into<Cow<'static, [u8]>>,
+    ) -> Response {
+        Response {
+            status,
+            headers: vec![("Content-Type", Cow::Borrowed(content_type))],
+            body: body.into(),
+        }
+    }
+
     pub fn with_header(
         mut self,
         name: &'static str,

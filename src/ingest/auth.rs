@@ -28,7 +28,7 @@ impl Credentials {
     pub(super) fn of_envelope_header(line: &[u8]) -> Result<Credentials, Refusal> {
         let bad = Refusal::EnvelopeAuth;
         let header = match envelope::parse_header(line) {
-            Ok((header, _)) => header,
+            Ok(header) => header,
             Err(EnvelopeError::InvalidHeader(cause)) => return Err(bad(cause)),
             Err(error) => return Err(bad(error.to_string())),
         };

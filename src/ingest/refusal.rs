@@ -47,6 +47,19 @@ impl Refusal {
         Refusal::Internal
     }
 
+    /// For a body that found no room on the disk.
+    pub(super) fn unwritable(error: &std::io::Error) -> Refusal {
+        log::warn!("a request body could not be spooled: {error}");
+        Refusal::Unavailable {
+            retry_after_secs: 5,
+        }
+    }
+
+    /// Whether the fault is not the client's.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self, Refusal::Internal | Refusal::Unavailable { .. })
+    }
+
     fn status(&self) -> u16 {
         match self {
             Refusal::MissingAuth

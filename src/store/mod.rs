@@ -8,14 +8,17 @@
 //! [`Store`] joins them. Opening one takes the lock of a server; [`Store::open_beside`] is for commands that
 //! work on the file whether or not a server runs.
 
+pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod client_keys;
 pub(crate) mod connection;
 pub(crate) mod events;
+pub(crate) mod items;
 mod key_windows;
 pub(crate) mod ledger;
 pub(crate) mod members;
 pub(crate) mod organizations;
+pub(crate) mod payloads;
 pub(crate) mod projects;
 pub(crate) mod readers;
 pub(crate) mod snapshot;
@@ -61,7 +64,13 @@ impl Store {
     /// One plain sentence for whatever keeps the file from being used; it is untouched then.
     pub(crate) fn open(path: &Path, durability: Durability) -> Result<Store, OpenError> {
         let lock = ServerLock::take(path)?;
-        Store::open_with(path, durability, Some(lock))
+        let store = Store::open_with(path, durability, Some(lock))?;
+        // One a transaction, so that a command beside this server never waits long.
+        while store
+            .write(|unit| Ok(payloads::delete_unfinished(unit)?))
+            .map_err(OpenError::unreadable)?
+        {}
+        Ok(store)
     }
 
     /// Opens or creates the file for a command, beside a server that may be running.

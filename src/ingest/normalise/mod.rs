@@ -19,3 +19,7 @@ pub(super) struct Surroundings {
     /// The client's address.
     pub(super) peer: IpAddr,
 }
+
+pub(super) fn event(_: &mut Map<'_>, _: &Surroundings, _: &mut Meta) -> Result<(), &'static str> {
+    Ok(())
+}
