@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::fields::{self, fields};
 use super::items::Kind;
+use super::json::Node;
 use super::{Refusal, decode, items};
 use crate::domain::event_id::EventId;
 
@@ -33,23 +33,18 @@ pub(super) fn readable(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
 /// # Errors
 /// No JSON object, or an event id that cannot be read (facts/ingestion.md 1.3).
 pub(super) fn of_store_event(json: &[u8]) -> Result<(Kind, Option<EventId>), Refusal> {
-    fields! {
-        struct Wire {
-            event_id: "event_id",
-            kind: "type",
-        }
-    }
     let repaired = readable(json);
-    let wire: Wire<'_> = serde_json::from_slice(repaired.as_deref().unwrap_or(json))
-        .map_err(|error| Refusal::InvalidJson(error.to_string()))?;
-    let id_text = wire.event_id.filter(|raw| raw.get() != "null");
-    let id = id_text
-        .and_then(fields::text)
-        .and_then(|text| EventId::parse(&text));
-    if id_text.is_some() && id.is_none() {
+    let event = match serde_json::from_slice(repaired.as_deref().unwrap_or(json)) {
+        Ok(Node::Map(event)) => event,
+        Ok(_) => return Err(Refusal::InvalidJson("expected an object".to_owned())),
+        Err(error) => return Err(Refusal::InvalidJson(error.to_string())),
+    };
+    let id = event.str("event_id").and_then(EventId::parse);
+    let has_id = event.get("event_id").is_some_and(|id| !id.is_null());
+    if has_id && id.is_none() {
         return Err(Refusal::InvalidJson("invalid event_id".to_owned()));
     }
-    let kind = match wire.kind.and_then(fields::text).as_deref() {
+    let kind = match event.str("type") {
         Some("transaction") => Kind::Transaction,
         Some("csp" | "hpkp" | "expectct" | "expectstaple") => Kind::Security,
         _ => Kind::Event,

@@ -135,7 +135,7 @@ impl ServerProcess {
         kib * 1024
     }
 
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.process.kill().expect("it still runs");
         self.process.wait().expect("it ends");
     }

@@ -7,3 +7,4 @@ mod items;
 mod limits;
 mod refusals;
 mod rust_sdk;
+mod uploads;
