@@ -363,16 +363,21 @@ impl<'r, 's> Intake<'r, 's> {
         let Some(found) = found else {
             return Ok(Processed::invalid(items::count(item), reason));
         };
-        let kept_bytes = bytes.len() as u64 - found.filtered_bytes;
+        let bytes = bytes.len() as u64;
+        let filtered_bytes = if found.kept > 0 {
+            found.filtered_bytes
+        } else {
+            bytes
+        };
         let mut processed = if found.kept > 0 {
-            let quantities = items::entries(item.kind, found.kept, kept_bytes);
+            let quantities = items::entries(item.kind, found.kept, bytes - filtered_bytes);
             let payload = Payload::owned(found.payload);
             self.keep(item, None, found.kept, quantities, &payload)?
         } else {
             Processed::default()
         };
         if found.filtered > 0 {
-            let quantities = items::entries(item.kind, found.filtered, found.filtered_bytes);
+            let quantities = items::entries(item.kind, found.filtered, filtered_bytes);
             let filtered = (quantities, Outcome::Filtered, found.filtered_reason);
             processed.refused.push(filtered);
         }

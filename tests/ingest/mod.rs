@@ -1,4 +1,5 @@
 mod auth;
+mod conservation;
 mod corpora;
 mod crash;
 mod encodings;
