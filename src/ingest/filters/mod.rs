@@ -1,6 +1,8 @@
 //! What a project does not want: pages of other domains, and with `filters:localhost` the events of somebody's
 //! own machine (facts/ingestion.md 3 and 8).
 
+mod globs;
+
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
