@@ -1,7 +1,18 @@
-//! What a project does not want: pages of other domains, and with `filters:localhost` the events of somebody's
-//! own machine (facts/ingestion.md 3 and 8).
+//! What a project does not want: pages of other domains (facts/ingestion.md 3), and by its inbound filters events,
+//! log entries and metrics of all sorts (8).
+//!
+//! They look at normalised events, change nothing, and count nothing: what becomes of an unwanted item is the
+//! plan's. A filter is a question about one event; each has its file. Almost all of them are lists of [`globs`].
 
+mod addresses;
+mod browser_extensions;
+mod crawlers;
+mod csp;
+mod errors;
 mod globs;
+mod health_checks;
+mod localhost;
+mod subject;
 
 use std::borrow::Cow;
 
@@ -12,6 +23,7 @@ use super::fields::{self, fields};
 use super::payload::{self, EventFields};
 use crate::http::Request;
 use crate::store::snapshot::ProjectState;
+use localhost::{is_local_authority, is_local_url, is_loopback};
 
 /// Whether a request comes from a page that may send to the project.
 pub(super) fn origin(project: &ProjectState, request: &Request) -> Result<(), Refusal> {
@@ -81,31 +93,9 @@ fn is_localhost(event: &EventFields<'_>, request: &Request) -> bool {
         || url.as_deref().is_some_and(is_local_url)
         || header("x-forwarded-for").is_some_and(is_loopback)
         || (url.is_none()
-            && ["host", "x-forwarded-host"].iter().any(|name| {
-                header(name).is_some_and(|host| is_local_host(host.split(':').next().unwrap_or("")))
-            }))
-}
-
-fn is_loopback(address: &str) -> bool {
-    matches!(address.trim(), "127.0.0.1" | "::1")
-}
-
-fn is_local_url(url: &str) -> bool {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return false;
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    scheme.eq_ignore_ascii_case("file") || is_local_host(host.split(':').next().unwrap_or(""))
-}
-
-/// `localhost`, `127.0.0.1`, and what lies below them.
-fn is_local_host(host: &str) -> bool {
-    let host = host.to_ascii_lowercase();
-    ["localhost", "127.0.0.1"].iter().any(|local| {
-        host.strip_suffix(local)
-            .is_some_and(|below| below.is_empty() || below.ends_with('.'))
-    })
+            && ["host", "x-forwarded-host"]
+                .iter()
+                .any(|name| header(name).is_some_and(is_local_authority)))
 }
 
 /// Headers come as a map or as a list of pairs; what has another shape is left out.
