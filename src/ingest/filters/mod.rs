@@ -11,6 +11,7 @@ mod csp;
 mod errors;
 mod globs;
 mod health_checks;
+mod legacy_browsers;
 mod localhost;
 mod subject;
 
@@ -120,9 +121,30 @@ fn header_pairs(raw: &RawValue) -> Vec<(String, Cow<'_, str>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::option::InboundFilters;
     use crate::domain::time::Timestamp;
     use crate::http::{Body, Headers, Method};
     use crate::ingest::payload;
+
+    /// Settings that filter nothing but what is always filtered.
+    pub(super) fn off() -> InboundFilters {
+        InboundFilters {
+            localhost: false,
+            browser_extensions: false,
+            legacy_browsers: Vec::new(),
+            legacy_browsers_default: false,
+            web_crawlers: false,
+            health_checks: false,
+            react_hydration: false,
+            chunk_load: false,
+            custom_errors: Vec::new(),
+            addresses: Vec::new(),
+            releases: Vec::new(),
+            error_messages: Vec::new(),
+            log_messages: Vec::new(),
+            metric_names: Vec::new(),
+        }
+    }
 
     fn is_local(event: &str) -> bool {
         let request = Request {
