@@ -1,11 +1,13 @@
 //! What a project does not want: pages of other domains (facts/ingestion.md 3), and by its inbound filters events,
 //! log entries and metrics of all sorts (8).
 //!
-//! They look at normalised events, change nothing, and count nothing: what becomes of an unwanted item is the
-//! plan's. A filter is a question about one event; each has its file. Almost all of them are lists of [`globs`].
+//! [`Filters`] holds the settings of a project, compiled. It looks at normalised events, changes nothing, and counts
+//! nothing: what becomes of an unwanted item is the plan's. A filter is a question about one event; each has its
+//! file. Almost all of them are lists of [`globs`].
 
 mod addresses;
 mod browser_extensions;
+mod compiled;
 mod crawlers;
 mod csp;
 mod errors;
@@ -24,6 +26,7 @@ use super::fields::{self, fields};
 use super::payload::{self, EventFields};
 use crate::http::Request;
 use crate::store::snapshot::ProjectState;
+pub(super) use compiled::Filters;
 use localhost::{is_local_authority, is_local_url, is_loopback};
 
 /// Whether a request comes from a page that may send to the project.
