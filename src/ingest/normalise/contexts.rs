@@ -1,5 +1,7 @@
 //! What surrounded an event: `contexts`, and the free `extra` and `modules` (facts/ingestion.md 5.2).
 
+use std::borrow::Cow;
+
 use super::super::json::{Map, Node};
 use super::super::meta::{Meta, Path};
 use super::{trim, value};
@@ -55,8 +57,8 @@ fn feedback(node: &mut Node<'_>, path: &Path<'_>, meta: &mut Meta) {
     // The message first: it must not be what does not fit any more.
     if let Some(message) = feedback.remove("message") {
         let rest = feedback.take_entries();
-        *feedback.entry("message") = message;
-        *feedback = feedback.take_entries().into_iter().chain(rest).collect();
+        let message = (Cow::Borrowed("message"), message);
+        *feedback = std::iter::once(message).chain(rest).collect();
     }
     value::drop_nulls(feedback);
     trim::bound(node, FEEDBACK_BYTES_MAX, path, meta);

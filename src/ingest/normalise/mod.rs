@@ -194,7 +194,7 @@ fn fields(event: &mut Map<'_>, around: &Surroundings, meta: &mut Meta) {
             "measurements" => {
                 node.take();
             }
-            "spans" if around.kind == Kind::Transaction => transaction::spans(node),
+            "spans" if around.kind == Kind::Transaction => transaction::spans(node, path, meta),
             key if time::is_moment(key) => time::field(node, path, meta),
             _ => {}
         }

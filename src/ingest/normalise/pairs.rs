@@ -32,7 +32,7 @@ pub(super) fn field<'a>(
     };
     trim::keep_first(list, COUNT_MAX, path, meta);
     let count = list.len();
-    list.retain_mut(|item| item.as_list_mut().is_some_and(|pair| check(pair)));
+    list.retain_mut(|item| item.as_list_mut().is_some_and(check));
     if list.len() < count {
         meta.error(path, "invalid_data", Some("expected pairs"), None);
     }

@@ -38,6 +38,9 @@ pub(super) fn field(node: &mut Node<'_>, peer: IpAddr, path: &Path<'_>, meta: &m
     take_cookie_header(request, path, meta);
     parse_data(request);
     if let Some(data) = request.get_mut("data") {
+        if is_blank(data) {
+            data.take();
+        }
         trim::bound(data, DATA_BYTES_MAX, &path.key("data"), meta);
     }
     value::drop_nulls(request);
@@ -213,8 +216,8 @@ fn parse_data(request: &mut Map<'_>) {
         return;
     };
     let parsed = match content_type(request) {
-        Some(JSON) => json(text).map(|data| (JSON, data)),
-        Some(FORM) => Some((FORM, form(text.clone()))),
+        Some(kind) if is_json(kind) => json(text).map(|data| (JSON, data)),
+        Some(kind) if kind.eq_ignore_ascii_case(FORM) => Some((FORM, form(text.clone()))),
         Some(_) => None,
         None => json(text)
             .map(|data| (JSON, data))
@@ -234,6 +237,11 @@ fn content_type<'r>(request: &'r Map<'_>) -> Option<&'r str> {
         .find(|pair| pair.first().and_then(Node::as_str) == Some("Content-Type"))?;
     let value = header.get(1)?.as_str()?;
     Some(value.split(';').next().unwrap_or(value).trim())
+}
+
+/// Plain JSON, or one of the types that are made of it.
+fn is_json(kind: &str) -> bool {
+    kind.eq_ignore_ascii_case(JSON) || kind.ends_with("+json")
 }
 
 /// An object or a list; a number or a text says more as it was sent.
@@ -354,6 +362,10 @@ mod tests {
                 r#"{"data":{"a":"1","b":" "},"inferred_content_type":"application/x-www-form-urlencoded"}"#,
             ),
             (r#"{"data":"x = 1"}"#, r#"{"data":"x = 1"}"#),
+            (
+                r#"{"data":"[1]","headers":[["Content-Type","application/vnd.api+json"]]}"#,
+                r#"{"data":[1],"headers":[["Content-Type","application/vnd.api+json"]],"inferred_content_type":"application/json"}"#,
+            ),
             (r#"{"data":"{bad"}"#, r#"{"data":"{bad"}"#),
             (r#"{"data":{"a":1}}"#, r#"{"data":{"a":1}}"#),
             (
@@ -385,7 +397,7 @@ mod tests {
             "{}",
             "5",
             r#""x""#,
-            r#"{"url":"","headers":[],"cookies":"","query_string":{},"data":null}"#,
+            r#"{"url":"","headers":[],"cookies":"","query_string":{},"data":""}"#,
             r#"{"url":[],"headers":5,"cookies":true,"query_string":1.5,"env":"x"}"#,
         ] {
             assert_eq!(normalised(sent), "null", "{sent}");

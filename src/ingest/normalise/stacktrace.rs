@@ -110,9 +110,12 @@ fn frame(frame: &mut Map<'_>, path: &Path<'_>, meta: &mut Meta) {
                 has_file = true;
                 value::text(node, value::UNLIMITED, &path, meta);
             }
-            "function" | "raw_function" | "module" | "package" | "context_line" | "platform" => {
+            "function" | "raw_function" | "module" | "package" | "platform" => {
                 value::text(node, value::UNLIMITED, &path, meta);
             }
+            // A blank line is a line.
+            "context_line" if node.as_str() == Some("") => {}
+            "context_line" => value::text(node, value::UNLIMITED, &path, meta),
             "lineno" | "colno" => value::count(node, NUMBERS_BELOW, &path, meta),
             "in_app" | "stack_start" => value::boolean(node, &path, meta),
             "pre_context" | "post_context" => lines(node, &path, meta),
@@ -228,9 +231,9 @@ mod tests {
     fn a_frame_keeps_what_it_can() {
         assert_eq!(
             one_frame(
-                r#"{"lineno":"5","colno":-1,"in_app":"x","function":null,"vars":["a",1],"odd":2,"pre_context":["x",null]}"#
+                r#"{"lineno":"5","colno":-1,"in_app":"x","function":null,"context_line":"","vars":["a",1],"odd":2,"pre_context":["x",null]}"#
             ),
-            r#"{"lineno":5,"vars":{"0":"a","1":1},"odd":2,"pre_context":["x",""]}"#
+            r#"{"lineno":5,"context_line":"","vars":{"0":"a","1":1},"odd":2,"pre_context":["x",""]}"#
                 .replace("]}", "")
         );
     }

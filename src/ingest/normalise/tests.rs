@@ -252,10 +252,10 @@ fn the_servers_word_counts_for_ids_and_times() {
 #[test]
 fn hostile_events_are_normalised_in_bounded_time() {
     let started = std::time::Instant::now();
-    let numbers = vec!["0"; 500_000].join(",");
-    let objects = vec!["{}"; 330_000].join(",");
-    let pairs = vec![r#"["a","b"]"#; 100_000].join(",");
-    let keys: Vec<String> = (0..80_000).map(|n| format!(r#""k{n}":{n}"#)).collect();
+    let numbers = vec!["0"; 200_000].join(",");
+    let objects = vec!["{}"; 150_000].join(",");
+    let pairs = vec![r#"["a","b"]"#; 50_000].join(",");
+    let keys: Vec<String> = (0..50_000).map(|n| format!(r#""k{n}":{n}"#)).collect();
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
     for field in [
         "tags",

@@ -1,7 +1,8 @@
 //! What a transaction cannot be without (facts/ingestion.md 5.8).
 
 use super::super::json::{Map, Node};
-use super::time;
+use super::super::meta::{Meta, Path};
+use super::{time, value};
 
 const INVALID: &str = "invalid_transaction";
 
@@ -21,13 +22,9 @@ pub(super) fn check(event: &Map<'_>) -> Result<(), &'static str> {
 }
 
 /// Brings the times of spans into their form.
-pub(super) fn spans(node: &mut Node<'_>) {
-    for span in node
-        .as_list_mut()
-        .into_iter()
-        .flatten()
-        .filter_map(Node::as_map_mut)
-    {
+pub(super) fn spans(node: &mut Node<'_>, path: &Path<'_>, meta: &mut Meta) {
+    let spans = value::list(node, path, meta).into_iter().flatten();
+    for span in spans.filter_map(Node::as_map_mut) {
         for key in ["start_timestamp", "timestamp"] {
             if let Some(node) = span.get_mut(key) {
                 time::rewrite(node);

@@ -16,7 +16,7 @@ pub(super) fn refuse(node: &mut Node<'_>, reason: &str, path: &Path<'_>, meta: &
     meta.error(path, "invalid_data", Some(reason), Some(&original));
 }
 
-/// A text of at most `chars_max` characters; numbers and booleans are written as texts. Blank becomes null.
+/// A text of at most `chars_max` characters; numbers and booleans are written as texts. An empty one becomes null.
 pub(super) fn text(node: &mut Node<'_>, chars_max: usize, path: &Path<'_>, meta: &mut Meta) {
     stringify(node);
     match node {
