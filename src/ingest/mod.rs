@@ -25,6 +25,7 @@ mod plan;
 mod refusal;
 mod scrub;
 mod source;
+mod uploads;
 
 use std::borrow::Cow;
 use std::sync::Arc;
