@@ -4,18 +4,42 @@
 //! However many files a form has and however large they are, what of them stays in memory is bounded: all files
 //! of a form share one spool.
 
-pub(super) mod multipart;
+pub(super) mod attachments;
+mod attributes;
+mod container;
+pub(super) mod crash;
+pub(super) mod minidump;
+mod multipart;
+pub(super) mod playstation;
 
 use std::io;
 
 use super::Refusal;
-use super::source::{Payload, SpoolDir};
+use super::items::Kind;
+use super::parcel::{Item, ItemHeader};
+use super::source::Payload;
+use multipart::{File, Form};
+
+/// What an upload may grow to beyond the size of its body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Of a dump that came compressed.
+    pub(super) attachment_bytes_max: u64,
+}
 
 /// Why an upload is refused; always with 400, the fault being the sender's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// No form, or a broken one; the parser's words.
     Multipart(String),
+    MissingMinidump,
+    InvalidMinidump,
+    /// A compressed dump that cannot be unfolded.
+    InvalidContainer,
+    MissingProsperodump,
+    InvalidProsperodump,
+    /// The path names no event.
+    EventId,
 }
 
 impl Fault {
@@ -23,12 +47,19 @@ impl Fault {
     pub(super) fn detail(&self) -> &'static str {
         match self {
             Fault::Multipart(_) => "invalid multipart data",
+            Fault::MissingMinidump => "missing minidump",
+            Fault::InvalidMinidump => "invalid minidump",
+            Fault::InvalidContainer => "invalid compression container",
+            Fault::MissingProsperodump => "missing prosperodump",
+            Fault::InvalidProsperodump => "invalid prosperodump",
+            Fault::EventId => "bad event id path parameter",
         }
     }
 
     pub(super) fn cause(&self) -> Option<&str> {
         match self {
             Fault::Multipart(cause) => Some(cause),
+            _ => None,
         }
     }
 
@@ -36,6 +67,12 @@ impl Fault {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Fault::Multipart(_) => "invalid_multipart",
+            Fault::MissingMinidump => "missing_minidump_upload",
+            Fault::InvalidMinidump => "invalid_minidump",
+            Fault::InvalidContainer => "invalid_compression",
+            Fault::MissingProsperodump => "missing_prosperodump_upload",
+            Fault::InvalidProsperodump => "invalid_prosperodump",
+            Fault::EventId => "invalid_event_id",
         }
     }
 }
@@ -43,6 +80,30 @@ impl Fault {
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Refusal {
         Refusal::Upload(fault)
+    }
+}
+
+impl Form {
+    /// Takes the first file of a field out of the form.
+    fn take(&mut self, name: &str) -> Option<File> {
+        let at = self.files.iter().position(|file| file.name == name)?;
+        Some(self.files.remove(at))
+    }
+}
+
+/// A file as an attachment; without a type of its own it is a plain one.
+fn attachment(file: File, attachment_type: Option<&'static str>) -> Item<'static> {
+    Item {
+        kind: Kind::Attachment,
+        header: ItemHeader {
+            filename: Some(file.filename)
+                .filter(|name| !name.is_empty())
+                .map(Into::into),
+            content_type: file.content_type.map(Into::into),
+            attachment_type: attachment_type.map(Into::into),
+            ..ItemHeader::default()
+        },
+        payload: file.content,
     }
 }
 
@@ -65,6 +126,10 @@ fn beginning(payload: &Payload<'_>, len: u64) -> Result<Vec<u8>, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use super::super::source::SpoolDir;
+    use super::container::Container;
     use super::*;
     use crate::domain::time::Timestamp;
     use crate::http::{Body, Headers, Method, Request};
@@ -118,6 +183,85 @@ mod tests {
         }
         body.extend_from_slice(b"--edge--\r\n");
         body
+    }
+
+    /// The header of a minidump that was written at a time, and nothing else.
+    pub(super) fn minidump_of(secs: u32) -> Vec<u8> {
+        let mut dump = b"MDMP\x93\xa7".to_vec();
+        dump.resize(20, 0);
+        dump.extend_from_slice(&secs.to_le_bytes());
+        dump.extend_from_slice(&[0; 8]);
+        dump
+    }
+
+    pub(super) fn minidump() -> Vec<u8> {
+        minidump_of(u32::try_from(RECEIVED.secs()).unwrap())
+    }
+
+    pub(super) fn packed(container: Container, content: &[u8]) -> Vec<u8> {
+        let packed = Vec::new();
+        match container {
+            Container::Gzip => {
+                let mut encoder =
+                    flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+                encoder.write_all(content).unwrap();
+                encoder.finish().unwrap()
+            }
+            Container::Xz => {
+                let options = lzma_rust2::XzOptions::with_preset(1);
+                let mut encoder = lzma_rust2::XzWriter::new(packed, options).unwrap();
+                encoder.write_all(content).unwrap();
+                encoder.finish().unwrap()
+            }
+            Container::Bzip2 => {
+                let mut encoder = bzip2::write::BzEncoder::new(packed, bzip2::Compression::fast());
+                encoder.write_all(content).unwrap();
+                encoder.finish().unwrap()
+            }
+            Container::Zstd => {
+                let mut encoder = zstd::stream::write::Encoder::new(packed, 1).unwrap();
+                encoder.include_checksum(true).unwrap();
+                encoder.write_all(content).unwrap();
+                encoder.finish().unwrap()
+            }
+        }
+    }
+
+    #[test]
+    fn each_fault_has_its_answer_and_its_reason() {
+        for (fault, body, reason) in [
+            (
+                Fault::Multipart("why".to_owned()),
+                r#"{"detail":"invalid multipart data","causes":["why"]}"#,
+                "invalid_multipart",
+            ),
+            (
+                Fault::MissingMinidump,
+                r#"{"detail":"missing minidump"}"#,
+                "missing_minidump_upload",
+            ),
+            (
+                Fault::InvalidMinidump,
+                r#"{"detail":"invalid minidump"}"#,
+                "invalid_minidump",
+            ),
+            (
+                Fault::InvalidContainer,
+                r#"{"detail":"invalid compression container"}"#,
+                "invalid_compression",
+            ),
+            (
+                Fault::EventId,
+                r#"{"detail":"bad event id path parameter"}"#,
+                "invalid_event_id",
+            ),
+        ] {
+            let refusal = Refusal::from(fault);
+            let answer = refusal.answer();
+            let text = String::from_utf8_lossy(&answer.body);
+            assert_eq!((answer.status, &*text), (400, body));
+            assert_eq!(refusal.reason(), reason);
+        }
     }
 
     #[test]

@@ -218,18 +218,13 @@ impl Parts<'_> {
             name: file.name,
             filename: file.filename,
             content_type: file.content_type,
-            content: share(&contents, file.place),
+            content: keep(&contents.slice(file.place.start, file.place.end - file.place.start)),
         });
         Form {
             files: files.collect(),
             fields: self.fields,
         }
     }
-}
-
-/// A range of what was spooled, that lives on its own.
-fn share(contents: &Payload<'static>, place: Range<u64>) -> Payload<'static> {
-    keep(&contents.slice(place.start, place.end - place.start))
 }
 
 /// The same bytes, borrowing nothing: a range of the same file, or a copy of what is small.
