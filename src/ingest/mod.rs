@@ -19,6 +19,7 @@ mod items;
 mod json;
 mod meta;
 mod normalise;
+mod pages;
 mod parcel;
 mod payload;
 mod plan;
