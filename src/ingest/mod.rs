@@ -26,6 +26,7 @@ mod large;
 mod meta;
 mod normalise;
 mod pack;
+mod pages;
 mod parcel;
 mod payload;
 mod plan;
@@ -36,6 +37,7 @@ mod rules;
 mod scrub;
 mod sort;
 mod source;
+mod uploads;
 
 use std::borrow::Cow;
 use std::fs::File;

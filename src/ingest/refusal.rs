@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::cors;
+use super::uploads::Fault;
 use crate::domain::window::UsedUp;
 use crate::http::{Refusal as TransportRefusal, Response};
 
@@ -32,6 +33,8 @@ pub(crate) enum Refusal {
     RequestTooLarge,
     /// The items of a type, alone or together; the name that SDKs know.
     TooLarge(&'static str),
+    /// A crash dump or a form of files.
+    Upload(Fault),
     RateLimited(UsedUp),
     /// Nothing was kept; worth trying again.
     Unavailable {
@@ -74,7 +77,8 @@ impl Refusal {
             | Refusal::EmptyBody
             | Refusal::InvalidEnvelope(_)
             | Refusal::InvalidJson(_)
-            | Refusal::InvalidCompression(_) => 400,
+            | Refusal::InvalidCompression(_)
+            | Refusal::Upload(_) => 400,
             Refusal::RequestTooLarge | Refusal::TooLarge(_) => 413,
             Refusal::UnsupportedEncoding => 415,
             Refusal::RateLimited(_) => 429,
@@ -95,6 +99,7 @@ impl Refusal {
             }
             Refusal::RequestTooLarge => "request_too_large".to_owned(),
             Refusal::TooLarge(name) => format!("too_large:{name}"),
+            Refusal::Upload(fault) => fault.reason().to_owned(),
             _ => "internal".to_owned(),
         }
     }
@@ -144,6 +149,10 @@ impl Refusal {
                      (https://develop.sentry.dev/sdk/envelopes/#size-limits)"
                 ),
             }),
+            Refusal::Upload(fault) => match fault.cause() {
+                Some(cause) => with_cause(fault.detail(), cause),
+                None => json!({ "detail": fault.detail() }),
+            },
             Refusal::RateLimited(_) => json!({
                 "detail": "Sentry dropped data due to a quota or internal rate limit being reached. \
                            This will not affect your application. See \

@@ -17,7 +17,7 @@ use super::key_windows::StoredWindow;
 use super::projects::StatesOf;
 use super::{client_keys, key_windows, projects};
 use crate::domain::id::{KeyId, OrganizationId, ProjectId};
-use crate::domain::key::{ClientKey, PublicKey, RateLimit};
+use crate::domain::key::{ClientKey, LoaderOptions, PublicKey, RateLimit};
 use crate::domain::option::IngestSettings;
 use crate::domain::window::KeyWindow;
 
@@ -84,6 +84,9 @@ pub(crate) struct KeyState {
     pub(crate) limit: Option<RateLimit>,
     /// Shared with the state before it, as long as the window's length stays.
     pub(crate) window: Arc<KeyWindow>,
+    /// What the JavaScript loader of the key loads and switches on.
+    pub(crate) browser_sdk_version: String,
+    pub(crate) loader_options: LoaderOptions,
 }
 
 /// What a job changed that the snapshot holds.
@@ -226,6 +229,8 @@ impl Snapshot {
             window: going_on.unwrap_or_else(|| {
                 Arc::new(stored.map_or_else(KeyWindow::default, StoredWindow::resume))
             }),
+            browser_sdk_version: key.browser_sdk_version.clone(),
+            loader_options: key.loader_options,
         }
     }
 }
