@@ -12,6 +12,7 @@ pub(super) mod cron;
 pub(super) mod heroku;
 pub(super) mod nel;
 pub(super) mod security;
+pub(super) mod unreal;
 pub(super) mod vercel;
 
 use std::borrow::Cow;
