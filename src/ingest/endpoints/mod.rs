@@ -11,6 +11,7 @@
 pub(super) mod cron;
 pub(super) mod heroku;
 pub(super) mod nel;
+pub(super) mod otlp;
 pub(super) mod security;
 pub(super) mod unreal;
 pub(super) mod vercel;
