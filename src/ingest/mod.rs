@@ -16,6 +16,7 @@ mod client_report;
 mod container;
 mod cors;
 mod decode;
+mod endpoints;
 mod envelope;
 mod fields;
 mod filters;

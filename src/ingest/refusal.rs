@@ -27,6 +27,10 @@ pub(crate) enum Refusal {
     /// The causes, outermost first.
     InvalidEnvelope(Vec<String>),
     InvalidJson(String),
+    /// The body is of a media type that its endpoint does not take.
+    UnsupportedContentType,
+    /// The body is not what its media type or its endpoint says.
+    InvalidBody(InvalidBody, String),
     UnsupportedEncoding,
     InvalidCompression(String),
     /// The body as a whole, decoded.
@@ -41,6 +45,40 @@ pub(crate) enum Refusal {
         retry_after_secs: u32,
     },
     Internal,
+}
+
+/// What a body was taken for that could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InvalidBody {
+    CheckIn,
+    Logplex,
+    Protobuf,
+    /// An Unreal crash's container.
+    UnrealReport,
+    /// The files in an Unreal crash's container.
+    UnrealFiles,
+}
+
+impl InvalidBody {
+    fn reason(self) -> &'static str {
+        match self {
+            InvalidBody::CheckIn => "invalid_check_in",
+            InvalidBody::Logplex => "invalid_body",
+            InvalidBody::Protobuf => "invalid_proto",
+            InvalidBody::UnrealReport => "invalid_unreal_report",
+            InvalidBody::UnrealFiles => "process_unreal",
+        }
+    }
+
+    fn detail(self) -> &'static str {
+        match self {
+            InvalidBody::CheckIn => "invalid check-in",
+            InvalidBody::Logplex => "invalid logplex frames",
+            InvalidBody::Protobuf => "invalid protobuf data",
+            InvalidBody::UnrealReport => "invalid unreal crash report",
+            InvalidBody::UnrealFiles => "failed to process unreal report",
+        }
+    }
 }
 
 impl Refusal {
@@ -79,8 +117,10 @@ impl Refusal {
             | Refusal::InvalidJson(_)
             | Refusal::InvalidCompression(_)
             | Refusal::Upload(_) => 400,
+            | Refusal::InvalidBody(..)
+            | Refusal::InvalidCompression(_) => 400,
             Refusal::RequestTooLarge | Refusal::TooLarge(_) => 413,
-            Refusal::UnsupportedEncoding => 415,
+            Refusal::UnsupportedContentType | Refusal::UnsupportedEncoding => 415,
             Refusal::RateLimited(_) => 429,
             Refusal::Internal => 500,
             Refusal::Unavailable { .. } => 503,
@@ -94,6 +134,8 @@ impl Refusal {
             Refusal::EmptyBody => "no_data".to_owned(),
             Refusal::InvalidEnvelope(_) => "invalid_envelope".to_owned(),
             Refusal::InvalidJson(_) => "invalid_json".to_owned(),
+            Refusal::UnsupportedContentType => "content_type".to_owned(),
+            Refusal::InvalidBody(what, _) => what.reason().to_owned(),
             Refusal::UnsupportedEncoding | Refusal::InvalidCompression(_) => {
                 "invalid_compression".to_owned()
             }
@@ -138,6 +180,8 @@ impl Refusal {
                 let cause = cut(cause);
                 json!({ "detail": format!("invalid JSON data: {cause}"), "causes": [cause] })
             }
+            Refusal::InvalidBody(what, cause) => with_cause(what.detail(), cause),
+            Refusal::UnsupportedContentType => Value::Null,
             Refusal::UnsupportedEncoding => json!({ "detail": "unsupported content encoding" }),
             Refusal::InvalidCompression(cause) => {
                 json!({ "detail": format!("Failed to buffer the request body: {}", cut(cause)) })
@@ -164,6 +208,10 @@ impl Refusal {
     }
 
     pub(crate) fn answer(&self) -> Response {
+        // Relay's one refusal without a body (facts/ingestion.md 1.6).
+        if let Refusal::UnsupportedContentType = self {
+            return cors::expose(Response::empty(self.status()));
+        }
         let response = cors::expose(Response::json(self.status(), &self.body()));
         match self {
             Refusal::RateLimited(used_up) => with_rate_limits(response, *used_up)
