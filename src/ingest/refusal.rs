@@ -117,8 +117,7 @@ impl Refusal {
             | Refusal::InvalidJson(_)
             | Refusal::InvalidCompression(_)
             | Refusal::Upload(_) => 400,
-            | Refusal::InvalidBody(..)
-            | Refusal::InvalidCompression(_) => 400,
+            Refusal::InvalidBody(..) | Refusal::InvalidCompression(_) => 400,
             Refusal::RequestTooLarge | Refusal::TooLarge(_) => 413,
             Refusal::UnsupportedContentType | Refusal::UnsupportedEncoding => 415,
             Refusal::RateLimited(_) => 429,
