@@ -259,7 +259,12 @@ impl Generator {
         let body = "{\"csp-report\":{\"document-uri\":\"https://shop.example.test/\",\
                     \"effective-directive\":\"img-src\",\"blocked-uri\":\"https://bad.example.test/a.png\"}}";
         let mut rows = Rows::new();
-        add(&mut rows, ACCEPTED, "", &[(3, 1)]);
+        // The report's user is who sent it, which is this machine.
+        let (outcome, reason) = match project {
+            Project::Choosy => (FILTERED, "localhost"),
+            _ => (ACCEPTED, ""),
+        };
+        add(&mut rows, outcome, reason, &[(3, 1)]);
         let mut sent = self.post(project, "security", body.as_bytes().to_vec(), rows);
         sent.headers
             .push(("Content-Type", "application/csp-report".to_owned()));

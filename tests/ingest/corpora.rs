@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use crate::support::{KEY, Server, WORLD, shared};
 
 fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
@@ -46,7 +48,13 @@ fn every_event_is_taken_by_store_and_in_an_envelope() {
             .client()
             .post(&format!("/api/31/envelope/?sentry_key={KEY}"), &envelope);
         assert_eq!(answer.status, 200, "{name}: {}", answer.text());
-        assert_eq!(server.payload(&format!("{id:032x}")), *event, "{name}");
+        let stored = server.event(&format!("{id:032x}"));
+        assert_eq!(stored["event_id"], format!("{id:032x}"), "{name}");
+        assert_keeps(
+            &stored,
+            &serde_json::from_slice(event).expect("JSON"),
+            &name,
+        );
     }
     let invalid: Vec<_> = server
         .ledger()
@@ -54,6 +62,22 @@ fn every_event_is_taken_by_store_and_in_an_envelope() {
         .filter(|(_, outcome, reason, _)| *outcome != 0 && reason != "duplicate")
         .collect();
     assert_eq!(invalid, [], "every one of them is an event");
+}
+
+/// What makes an error recognisable is the same as it was sent.
+fn assert_keeps(stored: &Value, sent: &Value, name: &str) {
+    let exceptions = |event: &Value| -> Vec<Value> {
+        let list = &event["exception"];
+        let values = list["values"].as_array().or(list.as_array());
+        values
+            .into_iter()
+            .flatten()
+            .map(|exception| exception["type"].clone())
+            .collect()
+    };
+    assert_eq!(exceptions(stored), exceptions(sent), "{name}");
+    let text = |event: &Value| event["release"].as_str().map(str::trim).map(str::to_owned);
+    assert_eq!(text(stored), text(sent), "{name}");
 }
 
 /// Envelopes that the grammar refuses, each with its rule.

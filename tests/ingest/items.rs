@@ -13,6 +13,17 @@ fn send(server: &Server, body: &str) -> Answer {
     )
 }
 
+/// A transaction with what every one must have, and more.
+fn transaction(more: &str) -> String {
+    format!(
+        "{{\"type\":\"transaction\",\"start_timestamp\":1767312000,\"timestamp\":1767312001,\"contexts\":{{\"trace\":\
+         {{\"trace_id\":\"4c79f60c11214eb38604f4ae0781bfb2\",\"span_id\":\"aaaaaaaaaaaaaaaa\"}}}},{more}}}"
+    )
+}
+
+/// A span of a transaction.
+const SPAN: &str = r#"{"trace_id":"4c79f60c11214eb38604f4ae0781bfb2","span_id":"bbbbbbbbbbbbbbbb","start_timestamp":1767312000.1,"timestamp":1767312000.2}"#;
+
 /// Rows of accepted items: category and quantity.
 fn accepted(rows: &[(i64, i64)]) -> Vec<(i64, i64, String, i64)> {
     rows.iter()
@@ -29,11 +40,17 @@ fn each_type_counts_in_its_categories() {
     let cases: Vec<(String, &[(i64, i64)])> = vec![
         ("{\"type\":\"event\"}\n{}".to_owned(), &[(1, 1)]),
         (
-            "{\"type\":\"transaction\"}\n{}".to_owned(),
+            format!(
+                "{{\"type\":\"transaction\"}}\n{}",
+                transaction("\"spans\":[]")
+            ),
             &[(2, 1), (9, 1), (12, 1), (16, 1)],
         ),
         (
-            "{\"type\":\"transaction\"}\n{\"spans\":[{},{}]}".to_owned(),
+            format!(
+                "{{\"type\":\"transaction\"}}\n{}",
+                transaction(&format!("\"spans\":[{SPAN},{SPAN}]"))
+            ),
             &[(2, 1), (9, 1), (12, 3), (16, 3)],
         ),
         ("{\"type\":\"security\"}\n{}".to_owned(), &[(3, 1)]),
@@ -44,7 +61,11 @@ fn each_type_counts_in_its_categories() {
         ("{\"type\":\"session\"}\n{}".to_owned(), &[(5, 1)]),
         ("{\"type\":\"sessions\"}\n{}".to_owned(), &[(5, 1)]),
         ("{\"type\":\"user_report\"}\n{}".to_owned(), &[(14, 1)]),
-        ("{\"type\":\"feedback\"}\n{}".to_owned(), &[(14, 1)]),
+        (
+            "{\"type\":\"feedback\"}\n{\"contexts\":{\"feedback\":{\"message\":\"slow\"}}}"
+                .to_owned(),
+            &[(14, 1)],
+        ),
         (
             "{\"type\":\"replay_event\"}\n{}\n{\"type\":\"replay_recording\"}\nx".to_owned(),
             &[(7, 2)],
@@ -62,7 +83,10 @@ fn each_type_counts_in_its_categories() {
             "{\"type\":\"profile_chunk_ui\",\"platform\":\"android\"}\n{}".to_owned(),
             &[(26, 1)],
         ),
-        ("{\"type\":\"check_in\"}\n{}".to_owned(), &[(10, 1)]),
+        (
+            "{\"type\":\"check_in\"}\n{\"monitor_slug\":\"nightly\",\"status\":\"ok\"}".to_owned(),
+            &[(10, 1)],
+        ),
         (
             format!("{logs}\n{{\"items\":[{{}},{{}}]}}"),
             &[(23, 2), (24, 17)],
@@ -185,7 +209,7 @@ fn the_headers_id_wins_over_the_payloads() {
     let body =
         format!("{{\"event_id\":\"{ID}\"}}\n{{\"type\":\"event\"}}\n{{\"event_id\":\"{other}\"}}");
     assert_eq!(send(&server, &body).json()["id"], ID);
-    assert!(!server.payload(ID).is_empty());
+    assert_eq!(server.event(ID)["event_id"], ID);
     let without = format!("{{}}\n{{\"type\":\"event\"}}\n{{\"event_id\":\"{other}\"}}");
     assert_eq!(send(&server, &without).json()["id"], other);
 }
@@ -231,12 +255,14 @@ fn a_repeated_event_is_answered_and_counted_as_a_duplicate() {
 }
 
 #[test]
-fn the_payload_is_kept_whole() {
+fn what_nobody_knows_of_an_event_is_kept() {
     let server = Server::start(WORLD);
     let payload = r#"{ "message" : "ünïcode ☃", "unknown":{"deep":[1,2.50,null]} }"#;
     let body = format!("{{\"event_id\":\"{ID}\"}}\n{{\"type\":\"event\"}}\n{payload}\n");
     assert_eq!(send(&server, &body).status, 200);
-    assert_eq!(server.payload(ID), payload.as_bytes());
+    let event = server.event(ID);
+    assert_eq!(event["logentry"], json!({ "formatted": "ünïcode ☃" }));
+    assert_eq!(event["unknown"], json!({ "deep": [1, 2.5, null] }));
 }
 
 #[test]
@@ -284,7 +310,8 @@ fn the_localhost_filter_drops_what_its_option_says() {
     let local = r#"{"request":{"url":"http://localhost:3000/"}}"#;
     assert_eq!(server.send_event(local).status, 200);
     assert_eq!(server.send_event("{}").status, 200);
-    let transaction = format!("{{}}\n{{\"type\":\"transaction\"}}\n{local}");
+    let transaction = transaction(r#""request":{"url":"http://localhost:3000/"}"#);
+    let transaction = format!("{{}}\n{{\"type\":\"transaction\"}}\n{transaction}");
     assert_eq!(send(&server, &transaction).status, 200);
     let filtered = |category| (category, 1, "localhost".to_owned(), 1);
     assert_eq!(

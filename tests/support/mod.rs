@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use picket::{App, ApplyFile, Clock, Settings, Timestamp};
 use rusqlite::Connection;
+use serde_json::Value;
 
 pub(crate) use client::{Answer, Client};
 
@@ -177,8 +178,19 @@ impl Server {
             .expect("a count")
     }
 
-    /// The payload of an event as it was sent.
-    pub(crate) fn payload(&self, event_id: &str) -> Vec<u8> {
+    /// How many rows the table `event` has of a kind; the kinds' numbers are those of the file.
+    pub(crate) fn count_of_kind(&self, kind: i64) -> i64 {
+        self.database()
+            .query_row(
+                "SELECT count(*) FROM event WHERE kind = ?1",
+                [kind],
+                |row| row.get(0),
+            )
+            .expect("a count")
+    }
+
+    /// An event as it is stored.
+    pub(crate) fn event(&self, event_id: &str) -> Value {
         let packed: Vec<u8> = self
             .database()
             .query_row(
@@ -187,7 +199,8 @@ impl Server {
                 |row| row.get(0),
             )
             .expect("the event is stored");
-        zstd::stream::decode_all(packed.as_slice()).expect("a zstd frame")
+        let payload = zstd::stream::decode_all(packed.as_slice()).expect("a zstd frame");
+        serde_json::from_slice(&payload).expect("JSON")
     }
 }
 
