@@ -26,7 +26,7 @@ use crate::domain::slug::Slug;
 use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
-use crate::store::ledger::{self, LedgerFilter};
+use crate::store::ledger::{self, LedgerColumns, LedgerFilter, LedgerRange};
 use crate::store::projects::{self, OPTION_ORIGINS, Project, ProjectFilter};
 use crate::store::teams::{self, Team};
 
@@ -220,14 +220,6 @@ impl Period {
             bucket_secs,
         })
     }
-
-    /// The coarsest resolution of the ledger that its buckets are made of.
-    fn resolution_secs(self) -> i64 {
-        ledger::RESOLUTIONS_SECS
-            .into_iter()
-            .rfind(|resolution| self.bucket_secs % resolution == 0)
-            .unwrap_or(ledger::RESOLUTIONS_SECS[0])
-    }
 }
 
 fn count_accepted(
@@ -244,20 +236,18 @@ fn count_accepted(
         outcomes: vec![Outcome::Accepted],
         ..LedgerFilter::default()
     };
-    let rows = ledger::series(
+    let sums = ledger::sums(
         &call.connection,
         project,
-        period.resolution_secs(),
-        first,
-        end,
+        LedgerRange::in_steps(first, end, period.bucket_secs),
+        LedgerColumns::default(),
         &filter,
     )?;
     let mut counts: BTreeMap<i64, u64> = (0..period.buckets)
         .map(|n| (first.secs() + n * period.bucket_secs, 0))
         .collect();
-    for (bucket, _, quantity) in rows {
-        let start = bucket.floor_to(period.bucket_secs).secs();
-        *counts.entry(start).or_default() += quantity;
+    for sum in sums {
+        *counts.entry(sum.bucket.secs()).or_default() += sum.quantity;
     }
     Ok(counts.into_iter().collect())
 }

@@ -15,7 +15,7 @@ use crate::domain::key::ClientKey;
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
 use crate::http::{Request, Response};
-use crate::store::ledger::{self, LedgerFilter};
+use crate::store::ledger::{self, LedgerColumns, LedgerFilter, LedgerRange};
 
 /// The most points of an answer: 270 years of days, and eleven days of ten seconds. The original has no
 /// limit; a request for decades of ten seconds would take all memory.
@@ -189,37 +189,37 @@ pub(super) fn of_project(_: &Api, call: Call<'_>, context: InProject) -> Result<
     let step_us = resolution * 1_000_000;
     let points = (range.until.us() - range.since.us()) / step_us + 1;
     if points > POINTS_MAX {
-        return Err(error::detail(400, TOO_MANY_POINTS).into());
+        return Err(error::too_many_points().into());
     }
     let last = range.until.floor_to(resolution);
     let first = last.plus_secs(-(points - 1) * resolution);
     let filter = LedgerFilter {
         categories: Category::ERRORS.to_vec(),
         outcomes: stat.outcomes.to_vec(),
-        reason: stat.reason.map(str::to_owned),
+        reasons: stat
+            .reason
+            .iter()
+            .map(|&reason| reason.to_owned())
+            .collect(),
         ..LedgerFilter::default()
     };
-    let rows = ledger::series(
+    let range = LedgerRange::in_steps(first, last.plus_secs(resolution), resolution);
+    let sums = ledger::sums(
         &call.connection,
         context.project.id,
-        resolution,
-        first,
-        last.plus_secs(resolution),
+        range,
+        LedgerColumns::default(),
         &filter,
     )?;
     let mut counts: BTreeMap<i64, u64> = (0..points)
         .map(|n| (first.secs() + n * resolution, 0))
         .collect();
-    for (bucket, _, quantity) in rows {
-        *counts.entry(bucket.secs()).or_default() += quantity;
+    for sum in sums {
+        *counts.entry(sum.bucket.secs()).or_default() += sum.quantity;
     }
     let points: Points = counts.into_iter().collect();
     Ok(Response::json(200, &points))
 }
-
-/// The words that the newer statistics have for it (facts/management-api.md 8.2).
-const TOO_MANY_POINTS: &str = "Your interval and date range would create too many results. \
-     Use a larger interval, or a smaller date range.";
 
 /// What became of a key's errors in one interval.
 #[derive(Clone, Copy, Default, Serialize)]
@@ -255,17 +255,19 @@ pub(super) fn of_key(
         return Err(invalid().into());
     }
     let filter = LedgerFilter {
-        key: Some(key.id),
+        keys: vec![key.id],
         categories: Category::ERRORS.to_vec(),
         outcomes: vec![Outcome::Accepted, Outcome::Filtered, Outcome::RateLimited],
         ..LedgerFilter::default()
     };
-    let rows = ledger::series(
+    let sums = ledger::sums(
         &call.connection,
         context.project.id,
-        interval,
-        first,
-        end,
+        LedgerRange::in_steps(first, end, interval),
+        LedgerColumns {
+            outcome: true,
+            ..LedgerColumns::default()
+        },
         &filter,
     )?;
     let mut series: BTreeMap<i64, KeyPoint> = (0..points)
@@ -278,17 +280,17 @@ pub(super) fn of_key(
             (ts, point)
         })
         .collect();
-    for (bucket, outcome, quantity) in rows {
-        let Some(point) = series.get_mut(&bucket.secs()) else {
+    for sum in sums {
+        let Some(point) = series.get_mut(&sum.bucket.secs()) else {
             continue;
         };
-        let count = match outcome {
-            n if n == Outcome::Accepted.number() => &mut point.accepted,
-            n if n == Outcome::Filtered.number() => &mut point.filtered,
+        let count = match sum.outcome {
+            Some(Outcome::Accepted) => &mut point.accepted,
+            Some(Outcome::Filtered) => &mut point.filtered,
             _ => &mut point.dropped,
         };
-        *count += quantity;
-        point.total += quantity;
+        *count += sum.quantity;
+        point.total += sum.quantity;
     }
     let series: Vec<KeyPoint> = series.into_values().collect();
     Ok(Response::json(200, &series))
