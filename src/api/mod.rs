@@ -6,7 +6,7 @@
 //!
 //! - the table in [`routes`] has a line for every method and path, with its permission and its handler;
 //! - [`error`] words every refusal, [`auth`] finds out who is asking;
-//! - [`body`], [`search`] and [`paging`] are the rules that all resources share;
+//! - [`body`], [`search`], [`period`] and [`paging`] are the rules that all resources share;
 //! - the other files hold a resource each: the shapes on the wire, and the handlers below them.
 //!
 //! Time comes from the request. SQL is the store's.
@@ -18,9 +18,12 @@ mod index;
 mod keys;
 mod organizations;
 mod paging;
+mod period;
 mod projects;
 mod search;
 mod stats;
+mod stats_summary;
+mod stats_v2;
 mod teams;
 
 use std::sync::Arc;
@@ -97,6 +100,14 @@ const ORGANIZATION: Permission = Permission::Scopes {
     delete: &[Scope::OrgAdmin],
 };
 
+/// What an organization's members may look at and nobody changes.
+const ORGANIZATION_READ: Permission = Permission::Scopes {
+    get: &[Scope::OrgRead, Scope::OrgWrite, Scope::OrgAdmin],
+    post: &[],
+    put: &[],
+    delete: &[],
+};
+
 /// The projects of an organization: every member may make one with a team of their own.
 const ORGANIZATION_PROJECTS: Permission = Permission::Scopes {
     get: &[Scope::OrgRead, Scope::OrgWrite, Scope::OrgAdmin],
@@ -161,6 +172,8 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/organizations/{org}/", ORGANIZATION, InOrganization(organizations::get)),
         line("GET", "/api/0/organizations/{org}/projects/", ORGANIZATION_PROJECTS, InOrganization(projects::list)),
         line("GET", "/api/0/organizations/{org}/project-keys/", ORGANIZATION, InOrganization(keys::list_of_organization)),
+        line("GET", "/api/0/organizations/{org}/stats_v2/", ORGANIZATION_READ, InOrganization(stats_v2::get)),
+        line("GET", "/api/0/organizations/{org}/stats-summary/", ORGANIZATION_READ, InOrganization(stats_summary::get)),
         line("GET", "/api/0/projects/{org}/{project}/", PROJECT, InProject(projects::get)),
         line("GET", "/api/0/projects/{org}/{project}/keys/", PROJECT_PART, InProject(keys::list)),
         line("POST", "/api/0/projects/{org}/{project}/keys/", PROJECT_PART, InProject(keys::create)),
@@ -209,6 +222,12 @@ impl Call<'_> {
     /// Whether a flag of the query is on: only `1` is.
     fn is_set(&self, name: &str) -> bool {
         self.request.query_value(name).as_deref() == Some("1")
+    }
+
+    /// Whether a parameter of the query is there and says anything but no.
+    fn is_asked(&self, name: &str) -> bool {
+        let value = self.request.query_value(name).unwrap_or_default();
+        !["", "0", "false"].contains(&value.as_str())
     }
 
     /// What the caller may do in an organization.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::error::{self, Result};
+use super::period::{DAY_SECS, HOUR_SECS, MINUTE_SECS, parse_moment};
 use super::projects::Points;
 use super::{Api, Call, InProject};
 use crate::domain::Error;
@@ -20,9 +21,6 @@ use crate::store::ledger::{self, LedgerColumns, LedgerFilter, LedgerRange};
 /// The most points of an answer: 270 years of days, and eleven days of ten seconds. The original has no
 /// limit; a request for decades of ten seconds would take all memory.
 const POINTS_MAX: i64 = 100_000;
-
-const HOUR_SECS: i64 = 3600;
-const DAY_SECS: i64 = 86_400;
 
 /// What a `stat` counts.
 #[derive(Debug, PartialEq, Eq)]
@@ -148,7 +146,7 @@ fn parse_resolution(text: &str) -> Option<i64> {
     let (at, unit) = text.char_indices().next_back()?;
     let unit_secs = match unit {
         's' => 1,
-        'm' => 60,
+        'm' => MINUTE_SECS,
         'h' => HOUR_SECS,
         'd' => DAY_SECS,
         _ => return None,
@@ -156,15 +154,6 @@ fn parse_resolution(text: &str) -> Option<i64> {
     let number: i64 = text[..at].trim().parse().ok()?;
     let secs = number.checked_mul(unit_secs)?;
     ledger::RESOLUTIONS_SECS.contains(&secs).then_some(secs)
-}
-
-/// UNIX seconds, with a fraction or without, between the years 1 and 9999.
-fn parse_moment(text: &str) -> Option<Timestamp> {
-    const RANGE_SECS: std::ops::Range<f64> = -62_135_596_800.0..253_402_300_800.0;
-    let secs: f64 = text.trim().parse().ok()?;
-    RANGE_SECS
-        .contains(&secs)
-        .then(|| Timestamp::from_us((secs * 1e6).round() as i64))
 }
 
 /// `GET P/stats/` (8.1): `[[UNIX seconds, count], ...]`, oldest first, without gaps.
@@ -324,17 +313,6 @@ mod tests {
             "99999999999999999d",
         ] {
             assert_eq!(parse_resolution(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_moment_is_a_number_that_a_date_can_have() {
-        assert_eq!(
-            parse_moment("1772323200.25"),
-            Some(Timestamp::from_us(1_772_323_200_250_000))
-        );
-        for text in ["", "x", "nan", "inf", "1e15", "-1e15"] {
-            assert_eq!(parse_moment(text), None, "{text}");
         }
     }
 

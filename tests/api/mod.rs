@@ -9,8 +9,8 @@ mod schema;
 
 use serde_json::Value;
 
-use crate::support::Server;
 use crate::support::client::{Answer, Client};
+use crate::support::{START, Server};
 
 /// Two organizations. In `acme`, `ann` is an owner and in team `core`, `bob` a member and in team `ops`; project
 /// `web` is `core`'s, `shop` is `ops`'s, `bare` nobody's. `beta` is `eve`'s. `zoe` is in neither.
@@ -181,6 +181,48 @@ fn ok(answer: &Answer) -> Value {
 fn each<'a>(list: &'a Value, field: &str) -> Vec<&'a Value> {
     let list = list.as_array().expect("a list");
     list.iter().map(|item| &item[field]).collect()
+}
+
+/// A count that the ledger is given by hand: so many seconds before the start of the test, of a project's category,
+/// outcome and reason.
+struct Counted<'a> {
+    project: i64,
+    secs_ago: i64,
+    category: i64,
+    outcome: i64,
+    reason: &'a str,
+    quantity: i64,
+    times_seen: i64,
+}
+
+/// Adds counts to the ledger as its writer does, at every resolution.
+fn count(server: &Server, counts: &[Counted<'_>]) {
+    let database = server.database();
+    for counted in counts {
+        for resolution in [10, 3600, 86_400] {
+            let at = START.secs() - counted.secs_ago;
+            database
+                .execute(
+                    "INSERT INTO ledger (resolution, project_id, bucket_us, key_id, category, outcome, reason, quantity,
+                                         times_seen)
+                     SELECT ?1, ?2, ?3, min(client_key.id), ?4, ?5, ?6, ?7, ?8
+                     FROM client_key WHERE project_id = ?2
+                     ON CONFLICT DO UPDATE SET quantity = quantity + excluded.quantity,
+                                               times_seen = times_seen + excluded.times_seen",
+                    rusqlite::params![
+                        resolution,
+                        counted.project,
+                        (at - at % resolution) * 1_000_000,
+                        counted.category,
+                        counted.outcome,
+                        counted.reason,
+                        counted.quantity,
+                        counted.times_seen
+                    ],
+                )
+                .expect("an insert");
+        }
+    }
 }
 
 /// One entry of a `Link` field: target, `results` and `cursor`.
