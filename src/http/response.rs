@@ -1,15 +1,36 @@
 //! An answer, before the transport adds its own fields (`Date`, `Content-Length`, `Connection`, `X-Request-Id`).
 
 use std::borrow::Cow;
+use std::fmt;
+use std::io;
 
 use serde::Serialize;
 
 /// Status, fields and body of an answer. Built by fronts, written by [`super::server`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Response {
     pub status: u16,
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// Empty where the body comes in pieces.
     pub body: Cow<'static, [u8]>,
+    pub(super) pieces: Option<Pieces>,
+}
+
+/// A body that is made while it is sent, so that the handlers never have it whole.
+pub(super) struct Pieces {
+    /// Of all together.
+    pub(super) bytes: u64,
+    pub(super) next: Box<NextPiece>,
+}
+
+type NextPiece = dyn FnMut() -> io::Result<Option<Vec<u8>>> + Send;
+
+impl fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pieces")
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Response {
@@ -19,7 +40,30 @@ impl Response {
             status,
             headers: Vec::new(),
             body: Cow::Borrowed(b""),
+            pieces: None,
         }
+    }
+
+    /// An answer whose body is `bytes` long in all and is read from `next` until that has no more. If it fails, or
+    /// has more or fewer, the client's connection is closed: its beginning is under way by then.
+    pub fn in_pieces(
+        status: u16,
+        bytes: u64,
+        next: impl FnMut() -> io::Result<Option<Vec<u8>>> + Send + 'static,
+    ) -> Response {
+        Response {
+            pieces: Some(Pieces {
+                bytes,
+                next: Box::new(next),
+            }),
+            ..Response::empty(status)
+        }
+    }
+
+    /// How long the body is.
+    pub(super) fn body_bytes(&self) -> u64 {
+        let pieces = self.pieces.as_ref().map_or(0, |pieces| pieces.bytes);
+        self.body.len() as u64 + pieces
     }
 
     /// A body of `application/json` (no charset parameter: sentry-cli compares the whole type).
@@ -38,6 +82,7 @@ impl Response {
             status,
             headers: vec![("Content-Type", Cow::Borrowed("application/json"))],
             body: body.into(),
+            pieces: None,
         }
     }
 
@@ -46,6 +91,7 @@ impl Response {
             status,
             headers: vec![("Content-Type", Cow::Borrowed("text/plain"))],
             body: Cow::Owned(body.into().into_bytes()),
+            pieces: None,
         }
     }
 

@@ -71,11 +71,9 @@ fn echo(request: Request) -> Response {
     });
     let mut bytes = text.into_bytes();
     bytes.extend(request.body.into_vec().expect("the spooled body"));
-    Response {
-        status: 200,
-        headers: vec![("Content-Type", "text/plain".into())],
-        body: bytes.into(),
-    }
+    let mut response = Response::empty(200).with_header("Content-Type", "text/plain");
+    response.body = bytes.into();
+    response
 }
 
 pub(crate) const BODY_BYTES_MAX: u64 = 8 * 1024 * 1024;
