@@ -11,10 +11,15 @@
 //!
 //! Time comes from the request. SQL is the store's.
 
+mod attachments;
 mod auth;
 mod body;
+mod download;
+mod entries;
 mod error;
+mod events;
 mod index;
+mod items;
 mod keys;
 mod organizations;
 mod paging;
@@ -132,6 +137,22 @@ const PROJECT_PART: Permission = Permission::Scopes {
     delete: &[Scope::ProjectAdmin],
 };
 
+/// What was sent to a project. The published document asks for the project's scopes; those of events, which are
+/// there to be given to whoever only looks at events, serve as well.
+const EVENT: Permission = Permission::Scopes {
+    get: &[
+        Scope::ProjectRead,
+        Scope::ProjectWrite,
+        Scope::ProjectAdmin,
+        Scope::EventRead,
+        Scope::EventWrite,
+        Scope::EventAdmin,
+    ],
+    post: &[],
+    put: &[],
+    delete: &[],
+};
+
 /// A handler, by what must have been found before it runs.
 #[derive(Clone, Copy)]
 enum Handler {
@@ -175,6 +196,12 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/organizations/{org}/stats_v2/", ORGANIZATION_READ, InOrganization(stats_v2::get)),
         line("GET", "/api/0/organizations/{org}/stats-summary/", ORGANIZATION_READ, InOrganization(stats_summary::get)),
         line("GET", "/api/0/projects/{org}/{project}/", PROJECT, InProject(projects::get)),
+        line("GET", "/api/0/projects/{org}/{project}/events/", EVENT, InProject(events::list)),
+        line("GET", "/api/0/projects/{org}/{project}/events/{event}/", EVENT, InProject(events::get)),
+        line("GET", "/api/0/projects/{org}/{project}/events/{event}/attachments/", EVENT, InProject(attachments::list)),
+        line("GET", "/api/0/projects/{org}/{project}/events/{event}/attachments/{attachment}/", EVENT, InProject(attachments::get)),
+        line("GET", "/api/0/projects/{org}/{project}/items/", EVENT, InProject(items::list)),
+        line("GET", "/api/0/projects/{org}/{project}/items/{item}/", EVENT, InProject(items::get)),
         line("GET", "/api/0/projects/{org}/{project}/keys/", PROJECT_PART, InProject(keys::list)),
         line("POST", "/api/0/projects/{org}/{project}/keys/", PROJECT_PART, InProject(keys::create)),
         line("GET", "/api/0/projects/{org}/{project}/keys/{key}/", PROJECT_PART, OfKey(keys::get)),

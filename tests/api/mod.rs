@@ -225,6 +225,51 @@ fn count(server: &Server, counts: &[Counted<'_>]) {
     }
 }
 
+/// A payload as the file holds it.
+fn packed(payload: &[u8]) -> Vec<u8> {
+    zstd::stream::encode_all(payload, 1).expect("zstd")
+}
+
+/// Stores an event by hand, one second after the start of the test, under the oldest key of the project.
+fn insert_event(server: &Server, project: i64, kind: i64, event_id: &str, payload: &[u8]) {
+    server
+        .database()
+        .execute(
+            "INSERT INTO event (project_id, kind, event_id, key_id, received_us, payload)
+             SELECT ?1, ?2, unhex(?3), min(id), ?4, ?5 FROM client_key WHERE project_id = ?1",
+            rusqlite::params![
+                project,
+                kind,
+                event_id,
+                START.plus_secs(1).us(),
+                packed(payload)
+            ],
+        )
+        .expect("an insert");
+}
+
+/// Stores a payload in parts of so many bytes, by hand; its number.
+fn insert_parts(server: &Server, payload: &[u8], part_bytes: usize) -> i64 {
+    let database = server.database();
+    let parts: Vec<&[u8]> = payload.chunks(part_bytes).collect();
+    database
+        .execute(
+            "INSERT INTO large_payload (parts) VALUES (?1)",
+            [parts.len() as i64],
+        )
+        .expect("an insert");
+    let id = database.last_insert_rowid();
+    for (number, part) in parts.iter().enumerate() {
+        database
+            .execute(
+                "INSERT INTO payload_part (id, payload) VALUES (?1, ?2)",
+                rusqlite::params![id * 65_536 + number as i64, packed(part)],
+            )
+            .expect("an insert");
+    }
+    id
+}
+
 /// One entry of a `Link` field: target, `results` and `cursor`.
 fn link(answer: &Answer, rel: &str) -> (String, bool, String) {
     let value = answer.header("Link").expect("a Link field");
