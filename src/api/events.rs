@@ -189,8 +189,10 @@ struct FullBody {
 #[serde(rename_all = "camelCase")]
 struct TimingBody {
     /// UNIX seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     start_timestamp: Option<f64>,
     /// UNIX seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     end_timestamp: Option<f64>,
     measurements: Option<Value>,
     breakdowns: Option<Value>,

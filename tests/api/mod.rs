@@ -270,6 +270,71 @@ fn insert_parts(server: &Server, payload: &[u8], part_bytes: usize) -> i64 {
     id
 }
 
+/// An event with most of the parts that one can have, as it is stored.
+fn error_event() -> Value {
+    serde_json::json!({
+        "event_id": "a".repeat(32), "platform": "python", "level": "error", "timestamp": 1767311999.5,
+        "release": "shop@1.0", "environment": "production", "dist": "7", "transaction": "/pay",
+        "logentry": {"formatted": "lost it"},
+        "exception": {"values": [{
+            "type": "KeyError", "value": "'a'", "module": "builtins", "thread_id": 1,
+            "mechanism": {"type": "generic", "handled": false},
+            "stacktrace": {"frames": [
+                {"function": "get", "filename": "lib.py", "abs_path": "/lib.py", "in_app": false},
+                {"function": "pay", "filename": "shop.py", "lineno": 2, "in_app": true, "vars": {"n": "1"},
+                 "pre_context": ["one"], "context_line": "two", "post_context": ["three"]},
+            ]},
+        }]},
+        "threads": {"values": [{"id": 1, "crashed": true, "name": "main"}]},
+        "breadcrumbs": {"values": [{"message": "click", "timestamp": 1767311998.0}]},
+        "request": {"url": "https://shop.test/pay", "method": "POST", "headers": [["Host", "shop.test"]],
+                    "query_string": [["a", "1"]]},
+        "user": {"id": 7, "email": "a@example.test", "data": {"plan": "free"}},
+        "tags": [["colour", "red"], ["empty", null]],
+        "contexts": {"runtime": {"name": "CPython"}},
+        "extra": {"cart": [1]}, "modules": {"django": "5.2"}, "fingerprint": ["{{ default }}", "x"],
+        "sdk": {"name": "sentry.python", "version": "2.0.0", "packages": []},
+        "debug_meta": {"images": [{"type": "elf"}]},
+        "errors": [{"type": "clock_drift"}],
+        "_meta": {"extra": {"cart": {"0": {"": {"len": 9}}}}},
+    })
+}
+
+/// Stores an attachment of an event of `web` by hand, in its row or with `part_bytes` in parts; its number.
+fn attach(
+    server: &Server,
+    event_id: &str,
+    name: &str,
+    content_type: Option<&str>,
+    payload: &[u8],
+    part_bytes: Option<usize>,
+) -> i64 {
+    let large = part_bytes.map(|bytes| insert_parts(server, payload, bytes));
+    let kind = match name.ends_with(".dmp") {
+        true => "event.minidump",
+        false => "event.attachment",
+    };
+    let database = server.database();
+    database
+        .execute(
+            "INSERT INTO attachment (project_id, key_id, received_us, event_id, kind, name, content_type, bytes, sha1,
+                                     payload, large_payload_id)
+             VALUES (31, 1, ?1, unhex(?2), ?3, ?4, ?5, ?6, unhex('000102030405060708090a0b0c0d0e0f10111213'), ?7, ?8)",
+            rusqlite::params![
+                START.us(),
+                event_id,
+                kind,
+                name,
+                content_type,
+                payload.len() as i64,
+                large.is_none().then(|| packed(payload)),
+                large,
+            ],
+        )
+        .expect("an insert");
+    database.last_insert_rowid()
+}
+
 /// One entry of a `Link` field: target, `results` and `cursor`.
 fn link(answer: &Answer, rel: &str) -> (String, bool, String) {
     let value = answer.header("Link").expect("a Link field");

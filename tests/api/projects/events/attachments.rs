@@ -6,37 +6,6 @@ fn attachments(digit: char) -> String {
     format!("{EVENTS}{}/attachments/", id(digit))
 }
 
-/// An attachment that lies in its row, or with `part_bytes` in parts; its number.
-fn attach(
-    server: &Server,
-    digit: char,
-    name: &str,
-    content_type: Option<&str>,
-    payload: &[u8],
-    part_bytes: Option<usize>,
-) -> i64 {
-    let large = part_bytes.map(|bytes| insert_parts(server, payload, bytes));
-    let database = server.database();
-    database
-        .execute(
-            "INSERT INTO attachment (project_id, key_id, received_us, event_id, kind, name, content_type, bytes, sha1,
-                                     payload, large_payload_id)
-             VALUES (31, 1, ?1, unhex(?2), ?3, ?4, ?5, ?6, unhex('000102030405060708090a0b0c0d0e0f10111213'), ?7, ?8)",
-            rusqlite::params![
-                START.us(),
-                id(digit),
-                if name.ends_with(".dmp") { "event.minidump" } else { "event.attachment" },
-                name,
-                content_type,
-                payload.len() as i64,
-                large.is_none().then(|| packed(payload)),
-                large,
-            ],
-        )
-        .expect("an insert");
-    database.last_insert_rowid()
-}
-
 #[test]
 fn attachments_are_listed_by_name() {
     let server = world();
@@ -44,14 +13,14 @@ fn attachments_are_listed_by_name() {
     assert_eq!(ok(&ann(&server).get(&attachments('a'))), json!([]));
     let picture = attach(
         &server,
-        'a',
+        &id('a'),
         "screenshot-1.png",
         Some("image/png"),
         b"png",
         None,
     );
-    attach(&server, 'a', "crash.dmp", None, b"MDMP", None);
-    attach(&server, 'b', "other.txt", None, b"x", None);
+    attach(&server, &id('a'), "crash.dmp", None, b"MDMP", None);
+    attach(&server, &id('b'), "other.txt", None, b"x", None);
     let list = ok(&ann(&server).get(&attachments('a')));
     assert_eq!(each(&list, "name"), ["crash.dmp", "screenshot-1.png"]);
     assert_eq!(each(&list, "type"), ["event.minidump", "event.attachment"]);
@@ -90,7 +59,7 @@ fn an_attachment_is_downloaded_as_it_came() {
     let page = b"<script>alert(1)</script>";
     let small = attach(
         &server,
-        'a',
+        &id('a'),
         "../\u{202e}ü \"page\".html",
         Some("text/html"),
         page,
@@ -114,7 +83,14 @@ fn an_attachment_is_downloaded_as_it_came() {
 fn a_large_attachment_is_put_together_from_its_parts() {
     let server = world();
     let payload: Vec<u8> = (0..3_000_001u32).map(|n| (n % 251) as u8).collect();
-    let large = attach(&server, 'a', "video.mp4", None, &payload, Some(1 << 20));
+    let large = attach(
+        &server,
+        &id('a'),
+        "video.mp4",
+        None,
+        &payload,
+        Some(1 << 20),
+    );
     let target = format!("{}{large}/?download=1", attachments('a'));
     let answer = ann(&server).get(&target);
     assert_eq!(answer.status, 200);
@@ -131,7 +107,14 @@ fn a_large_attachment_is_put_together_from_its_parts() {
 fn a_download_that_breaks_off_is_no_whole_answer() {
     let server = world();
     let payload = vec![7; 3 << 20];
-    let large = attach(&server, 'a', "video.mp4", None, &payload, Some(1 << 20));
+    let large = attach(
+        &server,
+        &id('a'),
+        "video.mp4",
+        None,
+        &payload,
+        Some(1 << 20),
+    );
     let target = format!("{}{large}/?download=1", attachments('a'));
     // What a fault of the disk would do.
     for fault in [
@@ -152,7 +135,7 @@ fn a_download_that_breaks_off_is_no_whole_answer() {
 fn what_is_not_there_is_told_apart() {
     let server = world();
     insert(&server, EVENT, 'a', &json!({}));
-    let other = attach(&server, 'b', "other.txt", None, b"x", None);
+    let other = attach(&server, &id('b'), "other.txt", None, b"x", None);
     for digit in ['c', 'x'] {
         let answer = ann(&server).get(&attachments(digit));
         assert_answer(&answer, 404, r#"{"detail":"Event not found"}"#);
@@ -174,7 +157,7 @@ fn what_is_not_there_is_told_apart() {
 #[test]
 fn who_may_not_read_events_reads_no_attachments() {
     let server = world();
-    let number = attach(&server, 'a', "a.txt", None, b"x", None);
+    let number = attach(&server, &id('a'), "a.txt", None, b"x", None);
     let one = format!("{}{number}/?download=1", attachments('a'));
     for target in [attachments('a'), one] {
         assert_eq!(server.client().get(&target).status, 401);

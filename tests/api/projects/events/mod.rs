@@ -26,39 +26,10 @@ fn detail(server: &Server, digit: char) -> Value {
     ok(&ann(server).get(&format!("{EVENTS}{}/", id(digit))))
 }
 
-fn error() -> Value {
-    json!({
-        "event_id": id('a'), "platform": "python", "level": "error", "timestamp": 1767311999.5,
-        "release": "shop@1.0", "environment": "production", "dist": "7", "transaction": "/pay",
-        "logentry": {"formatted": "lost it"},
-        "exception": {"values": [{
-            "type": "KeyError", "value": "'a'", "module": "builtins", "thread_id": 1,
-            "mechanism": {"type": "generic", "handled": false},
-            "stacktrace": {"frames": [
-                {"function": "get", "filename": "lib.py", "abs_path": "/lib.py", "in_app": false},
-                {"function": "pay", "filename": "shop.py", "lineno": 2, "in_app": true, "vars": {"n": "1"},
-                 "pre_context": ["one"], "context_line": "two", "post_context": ["three"]},
-            ]},
-        }]},
-        "threads": {"values": [{"id": 1, "crashed": true, "name": "main"}]},
-        "breadcrumbs": {"values": [{"message": "click", "timestamp": 1767311998.0}]},
-        "request": {"url": "https://shop.test/pay", "method": "POST", "headers": [["Host", "shop.test"]],
-                    "query_string": [["a", "1"]]},
-        "user": {"id": 7, "email": "a@example.test", "data": {"plan": "free"}},
-        "tags": [["colour", "red"], ["empty", null]],
-        "contexts": {"runtime": {"name": "CPython"}},
-        "extra": {"cart": [1]}, "modules": {"django": "5.2"}, "fingerprint": ["{{ default }}", "x"],
-        "sdk": {"name": "sentry.python", "version": "2.0.0", "packages": []},
-        "debug_meta": {"images": [{"type": "elf"}]},
-        "errors": [{"type": "clock_drift"}],
-        "_meta": {"extra": {"cart": {"0": {"": {"len": 9}}}}},
-    })
-}
-
 #[test]
 fn the_list_has_errors_and_reports_and_the_newest_first() {
     let server = world();
-    insert(&server, EVENT, 'a', &error());
+    insert(&server, EVENT, 'a', &error_event());
     insert(&server, TRANSACTION, 'b', &json!({"transaction": "GET /"}));
     insert(
         &server,
@@ -166,7 +137,7 @@ fn a_full_list_has_whole_events_on_shorter_pages() {
             31,
             EVENT,
             &event_id,
-            error().to_string().as_bytes(),
+            error_event().to_string().as_bytes(),
         );
     }
     let answer = ann(&server).get(&format!("{EVENTS}?full=true"));
@@ -181,7 +152,7 @@ fn a_full_list_has_whole_events_on_shorter_pages() {
 #[test]
 fn the_detail_has_every_part_of_the_event() {
     let server = world();
-    let event = error();
+    let event = error_event();
     insert(&server, EVENT, 'a', &event);
     let body = detail(&server, 'a');
     let entries = &body["entries"];
