@@ -112,6 +112,19 @@ pub(crate) struct LedgerColumns {
     pub(crate) reason: bool,
 }
 
+impl LedgerColumns {
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        [
+            (self.key, "key_id"),
+            (self.category, "category"),
+            (self.outcome, "outcome"),
+            (self.reason, "reason"),
+        ]
+        .into_iter()
+        .filter_map(|(is_shown, name)| is_shown.then_some(name))
+    }
+}
+
 /// The range and the buckets of a sum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LedgerRange {
@@ -168,7 +181,6 @@ pub(crate) fn sums(
     filter: &LedgerFilter,
 ) -> rusqlite::Result<Vec<LedgerSum>> {
     let (from_us, until_us) = (range.from.us(), range.until.us());
-    let step_us = range.step_secs.map(|secs| secs * 1_000_000);
     let reasons = json!(filter.reasons).to_string();
     let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = vec![
         (":resolution", &range.resolution_secs),
@@ -176,31 +188,35 @@ pub(crate) fn sums(
         (":from", &from_us),
         (":until", &until_us),
     ];
-    if let Some(step_us) = &step_us {
-        params.push((":step", step_us));
-    }
     if !filter.reasons.is_empty() {
         params.push((":reasons", &reasons));
     }
     connection
-        .prepare_cached(&sums_sql(step_us.is_some(), columns, filter))?
-        .query_map(params.as_slice(), |row| sum_from_row(row, columns))?
+        .prepare_cached(&sums_sql(range, columns, filter))?
+        .query_map(params.as_slice(), |row| sum_from_row(row, range, columns))?
         .collect()
 }
 
-fn sums_sql(in_steps: bool, columns: LedgerColumns, filter: &LedgerFilter) -> String {
-    let bucket = match in_steps {
-        true => "bucket_us - bucket_us % :step",
-        false => ":from",
+/// Only what tells the sums apart is grouped by: where that is the bucket alone, the rows come in order and nothing
+/// is sorted.
+fn sums_sql(range: LedgerRange, columns: LedgerColumns, filter: &LedgerFilter) -> String {
+    let bucket = range
+        .step_secs
+        .map(|step| match step == range.resolution_secs {
+            true => "bucket_us".to_owned(),
+            false => format!("bucket_us - bucket_us % {}", step * 1_000_000),
+        });
+    let groups: Vec<String> = bucket
+        .map(|bucket| format!("{bucket} AS bucket"))
+        .into_iter()
+        .chain(columns.names().map(str::to_owned))
+        .collect();
+    let shown: String = groups.iter().map(|group| format!("{group}, ")).collect();
+    let numbers_of_groups: Vec<String> = (1..=groups.len()).map(|n| n.to_string()).collect();
+    let grouping = match numbers_of_groups.join(", ") {
+        none if none.is_empty() => "HAVING count(*) > 0".to_owned(),
+        list => format!("GROUP BY {list} ORDER BY {list}"),
     };
-    let shown = [
-        (columns.key, "key_id", "0"),
-        (columns.category, "category", "0"),
-        (columns.outcome, "outcome", "0"),
-        (columns.reason, "reason", "''"),
-    ]
-    .map(|(is_shown, name, none)| format!("{} AS {name}_", if is_shown { name } else { none }))
-    .join(", ");
     let mut conditions = String::new();
     for (name, numbers) in [
         ("key_id", numbers(&filter.keys, |key| key.0)),
@@ -215,14 +231,12 @@ fn sums_sql(in_steps: bool, columns: LedgerColumns, filter: &LedgerFilter) -> St
         conditions.push_str(" AND reason IN (SELECT value FROM json_each(:reasons))");
     }
     format!(
-        "SELECT {bucket} AS bucket_, {shown},
-                CAST(min(total(quantity), {QUANTITY_MAX}.0) AS INTEGER) AS quantity_,
-                CAST(min(total(times_seen), {QUANTITY_MAX}.0) AS INTEGER) AS times_seen_
+        "SELECT {shown}CAST(min(total(quantity), {QUANTITY_MAX}.0) AS INTEGER) AS quantity_sum,
+                CAST(min(total(times_seen), {QUANTITY_MAX}.0) AS INTEGER) AS times_seen_sum
          FROM ledger
          WHERE resolution = :resolution AND project_id = :project
            AND bucket_us >= :from AND bucket_us < :until{conditions}
-         GROUP BY bucket_, key_id_, category_, outcome_, reason_
-         ORDER BY bucket_, key_id_, category_, outcome_, reason_"
+         {grouping}"
     )
 }
 
@@ -231,23 +245,30 @@ fn numbers<T: Copy>(list: &[T], number: impl Fn(T) -> i64) -> String {
     numbers.join(",")
 }
 
-fn sum_from_row(row: &Row<'_>, columns: LedgerColumns) -> rusqlite::Result<LedgerSum> {
+fn sum_from_row(
+    row: &Row<'_>,
+    range: LedgerRange,
+    columns: LedgerColumns,
+) -> rusqlite::Result<LedgerSum> {
+    let number = |is_shown: bool, name: &str| -> rusqlite::Result<Option<i64>> {
+        is_shown.then(|| row.get(name)).transpose()
+    };
     let count = |name: &str| -> rusqlite::Result<u64> {
         let count: i64 = row.get(name)?;
         Ok(u64::try_from(count).unwrap_or(0))
     };
-    let key: i64 = row.get("key_id_")?;
-    let category: i64 = row.get("category_")?;
+    let bucket = number(range.step_secs.is_some(), "bucket")?;
+    let key = number(columns.key, "key_id")?.filter(|key| *key != 0);
     Ok(LedgerSum {
-        bucket: Timestamp::from_us(row.get("bucket_")?),
-        key: (key != 0).then_some(KeyId(key)),
-        category: columns.category.then(|| Category::of_number(category)),
-        outcome: match columns.outcome {
-            true => Outcome::of_number(row.get("outcome_")?),
-            false => None,
+        bucket: bucket.map_or(range.from, Timestamp::from_us),
+        key: key.map(KeyId),
+        category: number(columns.category, "category")?.map(Category::of_number),
+        outcome: number(columns.outcome, "outcome")?.and_then(Outcome::of_number),
+        reason: match columns.reason {
+            true => row.get("reason")?,
+            false => String::new(),
         },
-        reason: row.get("reason_")?,
-        quantity: count("quantity_")?,
-        times_seen: count("times_seen_")?,
+        quantity: count("quantity_sum")?,
+        times_seen: count("times_seen_sum")?,
     })
 }
