@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::api::{self, Api};
 use crate::apply;
+use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
 use crate::domain::time::{Clock, Timestamp};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub durability: Durability,
     /// Of an envelope, decoded.
     pub body_bytes_max: u64,
+    /// Where the JavaScript loader gets the SDK from; without it the loader does nothing.
+    pub loader_bundle_url: Option<BundleUrl>,
     pub ingest_workers: usize,
     pub api_workers: usize,
     pub connections_max: usize,
@@ -60,6 +63,7 @@ impl Settings {
             apply: None,
             durability: Durability::Full,
             body_bytes_max: 40 << 20,
+            loader_bundle_url: None,
             ingest_workers: http.ingest_workers,
             api_workers: http.general_workers,
             connections_max: http.connections_max,
@@ -140,18 +144,23 @@ impl App {
             per_address_max: settings.connections_per_address_max,
             ingest_workers: settings.ingest_workers,
             general_workers: settings.api_workers,
-            spool_dir,
+            spool_dir: spool_dir.clone(),
             ..HttpSettings::default()
         };
+        let ingest = Ingest::start(
+            Arc::clone(&store),
+            ingest::Settings {
+                body_bytes_max,
+                spool_dir,
+            },
+        )
+        .map_err(|error| failed(&error))?;
         let server = Server::start(
             listener,
             transport,
             clock.clone(),
             Arc::new(move |_: &Method, path: &str| classify(path, body_bytes_max)),
-            Arc::new(IngestService(Ingest::new(
-                Arc::clone(&store),
-                body_bytes_max,
-            ))),
+            Arc::new(IngestService(ingest)),
             Arc::new(GeneralService {
                 api: Api::new(Arc::clone(&store), url_prefix.clone()),
             }),

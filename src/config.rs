@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
 
@@ -25,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) print_credentials: bool,
     pub(crate) durability: Durability,
     pub(crate) body_bytes_max: u64,
+    /// None: the JavaScript loader does nothing.
+    pub(crate) loader_bundle_url: Option<BundleUrl>,
     pub(crate) ingest_workers: usize,
     pub(crate) api_workers: usize,
     pub(crate) connections_max: usize,
@@ -52,6 +55,7 @@ impl Config {
             print_credentials: false,
             durability: Durability::Full,
             body_bytes_max: 0,
+            loader_bundle_url: None,
             ingest_workers: 0,
             api_workers: 0,
             connections_max: 0,
@@ -182,6 +186,20 @@ pub(crate) const SETTINGS: &[Setting] = &[
         only_serve: true,
         set: |config, text| {
             config.body_bytes_max = bytes(text)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "loader-bundle-url",
+        hint: Some("URL"),
+        default: None,
+        meaning: "where pages get the JavaScript SDK from, such as \
+                  https://browser.sentry-cdn.com/10.32.1/bundle{modifiers}.min.js; {version} becomes a key's SDK \
+                  version and {modifiers} what its loader options add to the name; unset, the loader script does \
+                  nothing",
+        only_serve: true,
+        set: |config, text| {
+            config.loader_bundle_url = Some(BundleUrl::parse(text)?);
             Ok(())
         },
     },
@@ -405,6 +423,7 @@ mod tests {
         assert_eq!(config.data, Path::new("picket.db"));
         assert_eq!(config.url_prefix().as_str(), "http://127.0.0.1:9000");
         assert_eq!(config.body_bytes_max, 40 << 20);
+        assert!(config.loader_bundle_url.is_none());
         assert_eq!((config.ingest_workers, config.api_workers), (4, 4));
         assert_eq!(
             (config.connections_max, config.connections_per_address_max),
@@ -444,6 +463,10 @@ mod tests {
         assert_eq!(
             wrong(&[("max-body-bytes", "300MiB")], &[]),
             "--max-body-bytes: \"300MiB\" is no number of bytes from 1 to 268435456"
+        );
+        assert_eq!(
+            wrong(&[("loader-bundle-url", "bundle.js")], &[]),
+            "--loader-bundle-url: the bundle URL \"bundle.js\" must start with http:// or https://"
         );
         assert_eq!(
             wrong(&[("url-prefix", "http://host/sentry")], &[]),

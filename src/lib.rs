@@ -34,6 +34,7 @@ mod store;
 
 pub use app::{App, ApplyFile, Settings, StartError};
 pub use cli::run;
+pub use domain::bundle_url::BundleUrl;
 pub use domain::dsn::UrlPrefix;
 pub use domain::durability::Durability;
 pub use domain::time::{Clock, Timestamp};

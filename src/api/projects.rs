@@ -21,6 +21,7 @@ use crate::domain::Error;
 use crate::domain::access::{Access, Caller};
 use crate::domain::category::Category;
 use crate::domain::id::{ProjectId, TeamId};
+use crate::domain::option;
 use crate::domain::outcome::Outcome;
 use crate::domain::scope::ScopeSet;
 use crate::domain::slug::{IdOrSlug, Slug};
@@ -28,7 +29,7 @@ use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
 use crate::store::ledger::{self, LedgerColumns, LedgerFilter, LedgerRange};
-use crate::store::projects::{self, OPTION_ORIGINS, Project, ProjectFilter};
+use crate::store::projects::{self, Project, ProjectFilter};
 use crate::store::teams::{self, Team};
 
 /// What Picket really does of the things that Sentry lists as a project's features.
@@ -577,7 +578,7 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InProject) -> Result<Respo
 fn allowed_domains(stored: &[(String, Value)]) -> Vec<String> {
     let lines = stored
         .iter()
-        .find(|(name, _)| name == OPTION_ORIGINS)
+        .find(|(name, _)| name == option::ORIGINS)
         .and_then(|(_, value)| value.as_str());
     match lines {
         None => vec!["*".to_owned()],

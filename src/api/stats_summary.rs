@@ -174,13 +174,8 @@ fn csv(projects: &[ProjectSummary], selection: &Selection, outcomes: &[Outcome])
             text.push_str("\r\n");
         }
     }
-    let mut answer = Response::text(200, text);
-    answer.headers = vec![
-        ("Content-Type", "text/csv".into()),
-        (
-            "Content-Disposition",
-            "attachment; filename=\"stats_summary.csv\"".into(),
-        ),
-    ];
-    answer
+    Response::bytes(200, "text/csv", text.into_bytes()).with_header(
+        "Content-Disposition",
+        "attachment; filename=\"stats_summary.csv\"",
+    )
 }

@@ -16,8 +16,7 @@ use crate::domain::scope::{OrganizationRole, ScopeSet, TeamRole};
 use crate::domain::slug::{Slug, SlugKind};
 use crate::domain::time::Timestamp;
 use crate::domain::token::{ORGANIZATION_PREFIX, TokenText};
-use crate::domain::{email, password, platform};
-use crate::store::projects::{OPTION_FILTER_LOCALHOST, OPTION_ORIGINS};
+use crate::domain::{email, option, password, platform};
 
 /// The longest names, in characters (facts/management-api.md 1.10 and 7.5, auth-and-tokens.md 2.1). A
 /// project's is the one for updates: it is the longer one, and this file does both.
@@ -46,6 +45,8 @@ pub(super) struct Document {
 pub(super) struct Organization {
     pub(super) slug: At<Slug>,
     pub(super) name: Option<String>,
+    /// Those given, each with its value as it is stored.
+    pub(super) options: Vec<(&'static str, Json)>,
     pub(super) teams: Vec<Team>,
     pub(super) projects: Vec<Project>,
     pub(super) tokens: Vec<Token>,
@@ -176,6 +177,7 @@ impl Reader<'_> {
         Organization {
             slug: self.slug(fields, SlugKind::Organization),
             name: self.name(fields, NAME_MAX),
+            options: self.options(fields, option::ORGANIZATION_OPTIONS),
             teams: self.tables(fields, "team", Reader::team),
             projects: self.tables(fields, "project", Reader::project),
             tokens: self.tables(fields, "token", Reader::organization_token),
@@ -199,7 +201,7 @@ impl Reader<'_> {
             }),
             platform: self.platform(fields),
             teams: self.team_slugs(fields),
-            options: self.options(fields),
+            options: self.options(fields, option::PROJECT_OPTIONS),
             keys: self.tables(fields, "key", Reader::key),
         }
     }
@@ -226,23 +228,28 @@ impl Reader<'_> {
     }
 
     /// Only options with an effect: whatever is set must be enforced (design 1.3).
-    fn options(&mut self, fields: &mut Fields<'_, '_>) -> Vec<(&'static str, Json)> {
+    fn options(
+        &mut self,
+        fields: &mut Fields<'_, '_>,
+        known: &[(&'static str, option::Kind)],
+    ) -> Vec<(&'static str, Json)> {
         let Some(mut fields) = self.table(fields, "options") else {
             return Vec::new();
         };
         let mut options = Vec::new();
-        if let Some(value) = fields.take(OPTION_ORIGINS) {
-            let path = fields.path_of(OPTION_ORIGINS);
-            let patterns = self.origins(&path, value);
-            options.push((OPTION_ORIGINS, Json::String(patterns.join("\n"))));
-        }
-        if let Some(value) = fields.take(OPTION_FILTER_LOCALHOST) {
-            match value.get_ref() {
-                DeValue::Boolean(on) => options.push((OPTION_FILTER_LOCALHOST, Json::Bool(*on))),
-                other => {
-                    let path = fields.path_of(OPTION_FILTER_LOCALHOST);
-                    self.wrong_type(&path, value, "a boolean", other);
-                }
+        for (name, kind) in known {
+            let Some(value) = fields.take(name) else {
+                continue;
+            };
+            let path = fields.path_of(name);
+            if *name == option::ORIGINS {
+                let patterns = self.origins(&path, value);
+                options.push((*name, Json::String(patterns.join("\n"))));
+                continue;
+            }
+            match kind.check(&json(value.get_ref())) {
+                Ok(value) => options.push((*name, value)),
+                Err(text) => self.faults.add(self.line(value.span().start), &path, text),
             }
         }
         for (name, value) in fields.table {
@@ -737,5 +744,22 @@ impl Reader<'_> {
     fn line(&self, offset: usize) -> usize {
         let before = self.text.as_bytes().get(..offset).unwrap_or_default();
         1 + memchr::memchr_iter(b'\n', before).count()
+    }
+}
+
+/// A TOML value as JSON; null for what JSON has not, which no option takes.
+fn json(value: &DeValue<'_>) -> Json {
+    match value {
+        DeValue::String(text) => Json::String(text.to_string()),
+        DeValue::Boolean(on) => Json::Bool(*on),
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).map_or(Json::Null, Json::from)
+        }
+        DeValue::Array(values) => values.iter().map(|value| json(value.get_ref())).collect(),
+        DeValue::Table(table) => table
+            .iter()
+            .map(|(name, value)| (name.get_ref().to_string(), json(value.get_ref())))
+            .collect(),
+        DeValue::Float(_) | DeValue::Datetime(_) => Json::Null,
     }
 }

@@ -83,6 +83,7 @@ impl Run<'_, '_> {
     fn organization(&mut self, wanted: &document::Organization) -> Result<()> {
         let slug = &wanted.slug.value;
         let stored = organizations::find(self.unit, &by_slug(slug))?;
+        let mut said = true;
         let id = match stored {
             None => {
                 let name = wanted.name.as_deref().unwrap_or(slug.as_str());
@@ -96,10 +97,20 @@ impl Run<'_, '_> {
                     organizations::rename(self.unit, &self.actor, &stored, name)?;
                     let line = wanted.slug.line;
                     self.say(line, Verb::Updated, "organization", slug.to_string(), None);
+                } else {
+                    said = false;
                 }
                 stored.id
             }
         };
+        let mut changed = false;
+        for (name, value) in &wanted.options {
+            changed |= organizations::set_option(self.unit, &self.actor, id, name, value)?;
+        }
+        if changed && !said {
+            let line = wanted.slug.line;
+            self.say(line, Verb::Updated, "organization", slug.to_string(), None);
+        }
         for team in &wanted.teams {
             self.team(slug, id, team)?;
         }

@@ -84,6 +84,7 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
         apply,
         durability: config.durability,
         body_bytes_max: config.body_bytes_max,
+        loader_bundle_url: config.loader_bundle_url.clone(),
         ingest_workers: config.ingest_workers,
         api_workers: config.api_workers,
         connections_max: config.connections_max,

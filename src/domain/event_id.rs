@@ -42,6 +42,13 @@ impl EventId {
         }
         (digits == 32).then_some(EventId(bytes))
     }
+
+    /// As crash reporters show it: `aaaaaaaa-bbbb-4ccc-dddd-eeeeeeeeeeee`.
+    pub(crate) fn dashed(self) -> String {
+        let digits = self.to_string();
+        let [a, b, c, d, e] = [0..8, 8..12, 12..16, 16..20, 20..32].map(|group| &digits[group]);
+        format!("{a}-{b}-{c}-{d}-{e}")
+    }
 }
 
 impl fmt::Display for EventId {
@@ -84,6 +91,13 @@ mod tests {
         ] {
             assert_eq!(EventId::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_dashed_id_is_read_again() {
+        let text = "aaaaaaaa-bbbb-4ccc-dddd-eeeeeeeeeeee";
+        let id = EventId::parse(text).map(EventId::dashed);
+        assert_eq!(id.as_deref(), Some(text));
     }
 
     #[test]

@@ -108,11 +108,11 @@ impl Kind {
         match self {
             Kind::Switch => match value {
                 Value::Bool(_) => Ok(value.clone()),
-                _ => Err("must be true or false".to_owned()),
+                _ => Err("this must be true or false".to_owned()),
             },
             Kind::Lines => match lines(value) {
                 Some(lines) => Ok(Value::String(lines.join("\n"))),
-                None => Err("must be a list of strings".to_owned()),
+                None => Err("this must be a list of strings".to_owned()),
             },
             Kind::LegacyBrowsers => match value {
                 Value::Bool(_) => Ok(value.clone()),
@@ -128,12 +128,12 @@ impl Kind {
                     known.dedup();
                     Ok(json!(known))
                 }
-                _ => Err("must be true, false or a list of browsers".to_owned()),
+                _ => Err("this must be true, false or a list of browsers".to_owned()),
             },
             Kind::RateLimit => match rate_limit(value) {
                 Some(_) => Ok(value.clone()),
                 None => Err(
-                    "must be a table with count and window, whole numbers above zero, the window at most 86400"
+                    "this must be a table with count and window, whole numbers above zero, the window at most 86400"
                         .to_owned(),
                 ),
             },

@@ -38,8 +38,8 @@ impl OriginPattern {
         })
     }
 
-    /// Whether a page of this origin may send. Compared without case.
-    fn matches(&self, origin: &str) -> bool {
+    /// Whether an origin, or a URL of it, fits. Compared without case.
+    pub(crate) fn matches(&self, origin: &str) -> bool {
         let (scheme, host, port) = split(origin);
         let scheme = scheme.unwrap_or_default();
         let same = |pattern: &Option<String>, part: &str| {
@@ -55,16 +55,20 @@ impl OriginPattern {
         let host_matches = match &self.host {
             Host::Any => true,
             Host::Exactly(wanted) => wanted.eq_ignore_ascii_case(host),
-            Host::Below(domain) => {
-                let host = host.to_ascii_lowercase();
-                host == *domain
-                    || host
-                        .strip_suffix(domain.as_str())
-                        .is_some_and(|rest| rest.ends_with('.'))
-            }
+            Host::Below(domain) => is_host_in(host, domain),
         };
         host_matches && same(&self.scheme, scheme) && same(&self.port, port.unwrap_or(default_port))
     }
+}
+
+/// Whether a host is the domain itself or below it. Compared without case.
+pub(crate) fn is_host_in(host: &str, domain: &str) -> bool {
+    let (host, domain) = (host.as_bytes(), domain.as_bytes());
+    let Some(below_bytes) = host.len().checked_sub(domain.len()) else {
+        return false;
+    };
+    let (below, end) = host.split_at(below_bytes);
+    end.eq_ignore_ascii_case(domain) && (below.is_empty() || below.ends_with(b"."))
 }
 
 /// The allowed domains of a project.

@@ -78,19 +78,23 @@ impl Response {
 
     /// A body that is JSON already.
     pub fn json_bytes(status: u16, body: impl Into<Cow<'static, [u8]>>) -> Response {
-        Response {
-            status,
-            headers: vec![("Content-Type", Cow::Borrowed("application/json"))],
-            body: body.into(),
-            pieces: None,
-        }
+        Response::bytes(status, "application/json", body)
     }
 
     pub fn text(status: u16, body: impl Into<String>) -> Response {
+        Response::bytes(status, "text/plain", body.into().into_bytes())
+    }
+
+    /// A body of any other type.
+    pub fn bytes(
+        status: u16,
+        content_type: &'static str,
+        body: impl Into<Cow<'static, [u8]>>,
+    ) -> Response {
         Response {
             status,
-            headers: vec![("Content-Type", Cow::Borrowed("text/plain"))],
-            body: Cow::Owned(body.into().into_bytes()),
+            headers: vec![("Content-Type", Cow::Borrowed(content_type))],
+            body: body.into(),
             pieces: None,
         }
     }

@@ -252,7 +252,7 @@ impl Default for Settings {
             body_bytes_per_sec_min: 1024,
             send_timeout: Duration::from_secs(10),
             body_memory_bytes_max: MIB,
-            inbound_bytes_max: 256 * MIB,
+            inbound_bytes_max: 1024 * MIB,
             inbound_memory_bytes_max: 64 * MIB,
             outbound_bytes_max: 64 * MIB,
             ingest_lanes_max: 256,

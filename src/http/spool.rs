@@ -31,3 +31,25 @@ fn named_for_a_moment(directory: &Path) -> io::Result<File> {
     std::fs::remove_file(&path)?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek, Write};
+
+    use super::*;
+
+    #[test]
+    fn a_nameless_file_can_be_read_back() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for make in [nameless_file, named_for_a_moment] {
+            let mut file = make(directory.path()).expect("a file");
+            file.write_all(b"abc").expect("written");
+            file.rewind().expect("rewound");
+            let mut text = String::new();
+            file.read_to_string(&mut text).expect("read");
+            assert_eq!(text, "abc");
+        }
+        let left = std::fs::read_dir(directory.path()).expect("a listing");
+        assert_eq!(left.count(), 0);
+    }
+}

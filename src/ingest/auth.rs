@@ -28,7 +28,7 @@ impl Credentials {
     pub(super) fn of_envelope_header(line: &[u8]) -> Result<Credentials, Refusal> {
         let bad = Refusal::EnvelopeAuth;
         let header = match envelope::parse_header(line) {
-            Ok((header, _)) => header,
+            Ok(header) => header,
             Err(EnvelopeError::InvalidHeader(cause)) => return Err(bad(cause)),
             Err(error) => return Err(bad(error.to_string())),
         };
@@ -172,13 +172,13 @@ impl<'a> Fields<'a> {
 }
 
 /// What of a DSN names a key and a project. The host is never compared.
-struct Dsn<'a> {
-    public: &'a str,
-    project: u64,
+pub(super) struct Dsn<'a> {
+    pub(super) public: &'a str,
+    pub(super) project: u64,
 }
 
 impl<'a> Dsn<'a> {
-    fn parse(text: &'a str) -> Option<Dsn<'a>> {
+    pub(super) fn parse(text: &'a str) -> Option<Dsn<'a>> {
         let (_, rest) = text.split_once("://")?;
         let (keys, address) = rest.split_once('@')?;
         let (_, project) = address.trim_end_matches('/').rsplit_once('/')?;

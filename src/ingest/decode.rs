@@ -1,28 +1,79 @@
 //! Undoes a body's `Content-Encoding` (facts/ingestion.md 4.3), counting while it inflates.
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::{self, BufRead, BufReader, Read};
 
 use super::Refusal;
+use super::source::{MEMORY_BYTES_MAX, Payload, SpoolDir};
 use crate::http::Request;
 
 /// How much of a body without credentials is looked at to find its first line.
 const BEGINNING_BYTES_MAX: usize = 64 << 10;
 
-/// The decoded body; borrowed when it came as it is.
+/// The decoded body, borrowed when it came as it is; none if it has more bytes than belong in memory.
 ///
 /// # Errors
 /// An unknown encoding, a broken stream, or more than `bytes_max` once decoded.
-pub(super) fn body<'a>(
+pub(super) fn in_memory<'a>(
     request: &Request,
     sent: &'a [u8],
     bytes_max: u64,
-) -> Result<Cow<'a, [u8]>, Refusal> {
-    match encoding(request)? {
-        Some(encoding) => inflate(encoding, sent, bytes_max).map(Cow::Owned),
-        None if sent.len() as u64 > bytes_max => Err(Refusal::RequestTooLarge),
-        None => Ok(Cow::Borrowed(sent)),
+) -> Result<Option<Cow<'a, [u8]>>, Refusal> {
+    let Some(encoding) = encoding(request)? else {
+        return match sent.len() as u64 {
+            len if len > bytes_max => Err(Refusal::RequestTooLarge),
+            len if len > MEMORY_BYTES_MAX as u64 => Ok(None),
+            _ => Ok(Some(Cow::Borrowed(sent))),
+        };
+    };
+    match inflate(encoding, sent, bytes_max.min(MEMORY_BYTES_MAX as u64)) {
+        Ok(decoded) => Ok(Some(Cow::Owned(decoded))),
+        Err(Refusal::RequestTooLarge) if bytes_max > MEMORY_BYTES_MAX as u64 => Ok(None),
+        Err(refusal) => Err(refusal),
     }
+}
+
+/// The decoded body, wherever it finds room.
+///
+/// # Errors
+/// As for [`in_memory`], or the disk cannot take it.
+pub(super) fn spooled(
+    request: &Request,
+    sent: Payload<'static>,
+    bytes_max: u64,
+    spool: &SpoolDir,
+) -> Result<Payload<'static>, Refusal> {
+    let Some(encoding) = encoding(request)? else {
+        return if sent.len() > bytes_max {
+            Err(Refusal::RequestTooLarge)
+        } else {
+            Ok(sent)
+        };
+    };
+    let beginning = sent.slice(0, 2).bytes().map(Cow::into_owned);
+    let beginning = beginning.map_err(|error| Refusal::unreadable(&error))?;
+    let mut decoder = encoding
+        .reader(
+            &beginning,
+            BufReader::with_capacity(64 << 10, sent.reader()),
+        )
+        .take(bytes_max + 1);
+    let mut decoded = spool.writer();
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        let read = decoder
+            .read(&mut chunk)
+            .map_err(|error| Refusal::InvalidCompression(error.to_string()))?;
+        if read == 0 {
+            break;
+        }
+        io::Write::write_all(&mut decoded, &chunk[..read])
+            .map_err(|error| Refusal::unwritable(&error))?;
+    }
+    if decoded.len() > bytes_max {
+        return Err(Refusal::RequestTooLarge);
+    }
+    Ok(decoded.finish())
 }
 
 /// What the decoded body begins with, to find the `dsn` of an envelope that brings no other credentials: more
@@ -35,7 +86,7 @@ pub(super) fn beginning(request: &Request) -> Result<Vec<u8>, Refusal> {
     let mut decoded = Vec::new();
     let mut reader: Box<dyn Read> = match encoding(request)? {
         None => Box::new(&*sent),
-        Some(encoding) => encoding.reader(&sent),
+        Some(encoding) => encoding.reader(&sent, &*sent),
     };
     let mut chunk = [0u8; 4096];
     while decoded.len() < BEGINNING_BYTES_MAX && !decoded.contains(&b'\n') {
@@ -79,11 +130,14 @@ fn encoding(request: &Request) -> Result<Option<Encoding>, Refusal> {
 }
 
 impl Encoding {
-    fn reader<'a>(self, sent: &'a [u8]) -> Box<dyn Read + 'a> {
+    /// `beginning` is what the stream begins with: two bytes, or all of a shorter one.
+    fn reader<'a>(self, beginning: &[u8], sent: impl BufRead + 'a) -> Box<dyn Read + 'a> {
         match self {
-            Encoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(sent)),
-            Encoding::Deflate if is_zlib(sent) => Box::new(flate2::read::ZlibDecoder::new(sent)),
-            Encoding::Deflate => Box::new(flate2::read::DeflateDecoder::new(sent)),
+            Encoding::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(sent)),
+            Encoding::Deflate if is_zlib(beginning) => {
+                Box::new(flate2::bufread::ZlibDecoder::new(sent))
+            }
+            Encoding::Deflate => Box::new(flate2::bufread::DeflateDecoder::new(sent)),
             Encoding::Brotli => Box::new(brotli_decompressor::Decompressor::new(sent, 4096)),
             Encoding::Zstd => match zstd::stream::read::Decoder::with_buffer(sent) {
                 Ok(mut decoder) => {
@@ -104,8 +158,8 @@ impl Encoding {
 struct Broken(String);
 
 impl Read for Broken {
-    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
-        Err(std::io::Error::other(self.0.clone()))
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other(self.0.clone()))
     }
 }
 
@@ -124,7 +178,7 @@ fn inflate(encoding: Encoding, sent: &[u8], bytes_max: u64) -> Result<Vec<u8>, R
     let guess = (sent.len() as u64).saturating_mul(5).min(bytes_max);
     let mut decoded = Vec::with_capacity(usize::try_from(guess).unwrap_or(0).min(1 << 20));
     encoding
-        .reader(sent)
+        .reader(sent, sent)
         .take(bytes_max + 1)
         .read_to_end(&mut decoded)
         .map_err(|error| Refusal::InvalidCompression(error.to_string()))?;

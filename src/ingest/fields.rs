@@ -4,13 +4,18 @@
 //! type is the reader's to look at, and what nobody asks for is skipped without being built.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::io;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::value::RawValue;
 
+use super::source::Payload;
+
 /// A JSON string, borrowed where it has no escapes.
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// Makes a struct of raw values out of some keys of an object. Anything but an object is an error.
@@ -64,11 +69,108 @@ pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
         .map(|text| text.0)
 }
 
-/// How many items a JSON list has; none for any other value.
-pub(super) fn list_len(value: &RawValue) -> Option<u64> {
-    serde_json::from_str::<Vec<IgnoredAny>>(value.get())
-        .ok()
-        .map(|items| items.len() as u64)
+/// How many items the list under a key of a JSON object has; none if there is no such list. The payload is read
+/// from front to back and costs no memory.
+pub(super) fn list_len_in(payload: &Payload<'_>, key: &str) -> Option<u64> {
+    fn read<'de>(json: impl serde_json::de::Read<'de>, key: &str) -> Option<u64> {
+        let mut json = serde_json::Deserializer::new(json);
+        let len = CountUnder(key).deserialize(&mut json).ok()?;
+        json.end().ok()?;
+        len
+    }
+    match payload {
+        Payload::Memory(bytes) => read(serde_json::de::SliceRead::new(bytes), key),
+        Payload::Spooled(_) => {
+            let reader = io::BufReader::with_capacity(64 << 10, payload.reader());
+            read(serde_json::de::IoRead::new(reader), key)
+        }
+    }
+}
+
+/// Counts the list under this key of an object.
+struct CountUnder<'k>(&'k str);
+
+impl<'de> DeserializeSeed<'de> for CountUnder<'_> {
+    type Value = Option<u64>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for CountUnder<'_> {
+    type Value = Option<u64>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            if key.0 == self.0 {
+                found = map.next_value::<Length>()?.0;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The length of a list; none for any other value.
+struct Length(Option<u64>);
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counting;
+
+        impl<'de> Visitor<'de> for Counting {
+            type Value = Length;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON value")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Length, A::Error> {
+                let mut len = 0;
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    len += 1;
+                }
+                Ok(Length(Some(len)))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Length, A::Error> {
+                IgnoredAny.visit_map(map).map(|_| Length(None))
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Length, E> {
+                Ok(Length(None))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Length, E> {
+                Ok(Length(None))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Length, E> {
+                Ok(Length(None))
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Length, E> {
+                Ok(Length(None))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Length, E> {
+                Ok(Length(None))
+            }
+
+            fn visit_unit<E>(self) -> Result<Length, E> {
+                Ok(Length(None))
+            }
+        }
+
+        deserializer.deserialize_any(Counting)
+    }
 }
 
 /// A whole number that is not negative; none for any other value.

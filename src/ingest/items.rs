@@ -1,15 +1,13 @@
 //! Item types: their data categories and quantities (facts/ingestion.md 4.5), what they depend on, and how
 //! large and how many they may be (4.4).
 
-use std::borrow::Cow;
-
-use super::envelope::Item;
-use super::fields::{self, fields};
-use super::payload;
+use super::parcel::Item;
+use super::{fields, profile};
 use crate::domain::category::Category;
+use crate::domain::stored::StoredKind;
 
 /// An event, and everything that has an event's size.
-pub(super) const EVENT_BYTES_MAX: usize = 1 << 20;
+pub(super) const EVENT_BYTES_MAX: u64 = 1 << 20;
 
 /// What an item is. A type that is not here is skipped without an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +76,17 @@ impl Kind {
         )
     }
 
-    /// Whether its payload is no JSON, though it is an event's.
-    pub(super) fn is_opaque(self) -> bool {
-        matches!(self, Kind::RawSecurity | Kind::UnrealReport)
+    /// Whether it is a part of a replay.
+    pub(super) fn is_replay(self) -> bool {
+        matches!(
+            self,
+            Kind::ReplayEvent | Kind::ReplayRecording | Kind::ReplayVideo
+        )
+    }
+
+    /// Whether it is the event that other items of its envelope belong to.
+    pub(super) fn is_primary(self) -> bool {
+        self.is_error() || self == Kind::Transaction
     }
 
     /// Whether it is of no use without the event of its envelope, and shares what becomes of that.
@@ -109,15 +115,50 @@ impl Kind {
         )
     }
 
+    /// How many bytes the entries of a container may have on average.
+    fn average_entry_bytes_max(self) -> Option<u64> {
+        match self {
+            Kind::Log => Some(2 << 20),
+            Kind::TraceMetric => Some(1 << 20),
+            Kind::Span => Some(10 << 20),
+            _ => None,
+        }
+    }
+
+    /// As what it is stored; none for what is taken apart.
+    pub(super) fn stored(self) -> Option<StoredKind> {
+        Some(match self {
+            Kind::Event | Kind::UnrealReport => StoredKind::Event,
+            Kind::Security | Kind::RawSecurity => StoredKind::Security,
+            Kind::Transaction => StoredKind::Transaction,
+            Kind::Feedback => StoredKind::Feedback,
+            Kind::Session => StoredKind::Session,
+            Kind::Sessions => StoredKind::Sessions,
+            Kind::UserReport => StoredKind::UserReport,
+            Kind::ReplayEvent => StoredKind::ReplayEvent,
+            Kind::ReplayRecording => StoredKind::ReplayRecording,
+            Kind::ReplayVideo => StoredKind::ReplayVideo,
+            Kind::Profile => StoredKind::Profile,
+            Kind::ProfileChunk => StoredKind::ProfileChunk,
+            Kind::CheckIn => StoredKind::CheckIn,
+            Kind::Log => StoredKind::Log,
+            Kind::TraceMetric => StoredKind::TraceMetric,
+            Kind::Span => StoredKind::Span,
+            Kind::Statsd => StoredKind::Statsd,
+            Kind::MetricBuckets => StoredKind::MetricBuckets,
+            Kind::Attachment | Kind::ClientReport | Kind::FormData => return None,
+        })
+    }
+
     fn limit(self) -> Limit {
-        const fn limit(group: &'static str, count: usize, bytes: usize) -> Limit {
+        const fn limit(group: &'static str, count: usize, bytes: u64) -> Limit {
             Limit {
                 group,
                 count,
                 bytes,
             }
         }
-        const MIB: usize = 1 << 20;
+        const MIB: u64 = 1 << 20;
         match self {
             // One of them all together: an envelope has one event id.
             Kind::Event
@@ -148,20 +189,31 @@ impl Kind {
 struct Limit {
     group: &'static str,
     count: usize,
-    bytes: usize,
+    bytes: u64,
 }
 
 /// What an envelope's items have used of their groups' limits.
 #[derive(Default)]
 pub(super) struct Sizes {
     /// A dozen groups at most: a list is the fastest map for them.
-    seen: Vec<(&'static str, usize, usize)>,
+    seen: Vec<(&'static str, usize, u64)>,
 }
 
 impl Sizes {
     /// Adds an item. Over its group's limit, the group's name: the whole envelope is dropped then.
-    pub(super) fn add(&mut self, kind: Kind, bytes: usize) -> Result<(), &'static str> {
-        let limit = kind.limit();
+    pub(super) fn add(&mut self, item: &Item<'_>) -> Result<(), &'static str> {
+        let limit = item.kind.limit();
+        let bytes = item.payload.len();
+        if let Some(average_max) = item.kind.average_entry_bytes_max()
+            && bytes
+                > item
+                    .header
+                    .item_count
+                    .unwrap_or(1)
+                    .saturating_mul(average_max)
+        {
+            return Err(limit.group);
+        }
         let at = match self
             .seen
             .iter()
@@ -200,7 +252,7 @@ impl Quantities {
         Quantities::of_one_item(&[(category, 1)])
     }
 
-    fn of_one_item(quantities: &[(Category, u64)]) -> Quantities {
+    pub(super) fn of_one_item(quantities: &[(Category, u64)]) -> Quantities {
         let of = |(category, quantity): &(Category, u64)| Quantity {
             category: *category,
             quantity: *quantity,
@@ -226,156 +278,58 @@ impl Quantities {
     }
 }
 
-/// What an item counts as: accepted, unless it is invalid for a reason of its own.
-pub(super) struct Counted {
-    pub(super) quantities: Quantities,
-    pub(super) invalid: Option<&'static str>,
-}
-
-impl Counted {
-    fn valid(quantities: &[(Category, u64)]) -> Counted {
-        Counted {
-            quantities: Quantities::of_one_item(quantities),
-            invalid: None,
-        }
-    }
-
-    fn invalid(quantities: &[(Category, u64)], reason: &'static str) -> Counted {
-        Counted {
-            invalid: Some(reason),
-            ..Counted::valid(quantities)
-        }
-    }
-}
-
-/// What an item counts as.
-pub(super) fn count(kind: Kind, item: &Item<'_>) -> Counted {
-    let bytes = item.payload.len() as u64;
-    let one = |category| Counted::valid(&[(category, 1)]);
-    match kind {
+/// What an item counts as. Only what is there counts, never what a header says.
+pub(super) fn count(item: &Item<'_>) -> Quantities {
+    let one = Quantities::one;
+    let bytes = item.payload.len();
+    match item.kind {
         Kind::Event | Kind::UnrealReport => one(Category::Error),
         Kind::Security | Kind::RawSecurity => one(Category::Security),
-        Kind::Transaction => transaction(item.payload),
+        Kind::Transaction => transaction(fields::list_len_in(&item.payload, "spans").unwrap_or(0)),
         Kind::Attachment => {
-            Counted::valid(&[(Category::Attachment, bytes), (Category::AttachmentItem, 1)])
+            Quantities::of_one_item(&[(Category::Attachment, bytes), (Category::AttachmentItem, 1)])
         }
         Kind::Session | Kind::Sessions => one(Category::Session),
         Kind::UserReport | Kind::Feedback => one(Category::Feedback),
         Kind::ReplayEvent | Kind::ReplayRecording | Kind::ReplayVideo => one(Category::Replay),
-        Kind::Profile => {
-            let by_platform = if is_ui_platform(item) {
-                Category::ProfileUi
-            } else {
-                Category::ProfileBackend
-            };
-            Counted::valid(&[
-                (Category::Profile, 1),
-                (Category::ProfileIndexed, 1),
-                (by_platform, 1),
-            ])
-        }
-        Kind::ProfileChunk => one(if is_ui_platform(item) {
-            Category::ProfileChunkUi
-        } else {
-            Category::ProfileChunk
-        }),
+        Kind::Profile | Kind::ProfileChunk => profile::count(item),
         Kind::CheckIn => one(Category::Monitor),
-        Kind::Log => container(item, "invalid_log", |count| {
-            vec![(Category::LogItem, count), (Category::LogByte, bytes)]
-        }),
-        Kind::TraceMetric => container(item, "invalid_trace_metric", |count| {
-            vec![(Category::TraceMetric, count)]
-        }),
-        Kind::Span => {
-            let spans = |count| vec![(Category::Span, count), (Category::SpanIndexed, count)];
-            if is_container(item) {
-                container(item, "invalid_span", spans)
-            } else {
-                Counted::valid(&spans(1))
-            }
+        Kind::Span if !is_container(item) => entries(Kind::Span, 1, bytes),
+        Kind::Log | Kind::TraceMetric | Kind::Span => {
+            let found = fields::list_len_in(&item.payload, "items").unwrap_or(1);
+            entries(item.kind, found.max(1), bytes)
         }
         Kind::Statsd | Kind::MetricBuckets => one(Category::MetricBucket),
         // A client report counts what it reports, form data belongs to its event.
-        Kind::ClientReport | Kind::FormData => Counted::valid(&[]),
+        Kind::ClientReport | Kind::FormData => Quantities::default(),
     }
-}
-
-/// What a payload of the store endpoint counts as.
-pub(super) fn count_payload(kind: Kind, payload: &[u8]) -> Counted {
-    let item = Item {
-        kind: Cow::Borrowed(""),
-        item_count: None,
-        platform: None,
-        content_type: None,
-        payload,
-    };
-    count(kind, &item)
 }
 
 /// A transaction counts itself, and a span for itself and for each of its spans.
-fn transaction(payload: &[u8]) -> Counted {
-    fields! {
-        struct Wire {
-            spans: "spans",
+pub(super) fn transaction(spans: u64) -> Quantities {
+    Quantities::of_one_item(&[
+        (Category::Transaction, 1),
+        (Category::TransactionIndexed, 1),
+        (Category::Span, spans + 1),
+        (Category::SpanIndexed, spans + 1),
+    ])
+}
+
+/// What a container of logs, metrics or spans counts as.
+pub(super) fn entries(kind: Kind, count: u64, bytes: u64) -> Quantities {
+    match kind {
+        Kind::Log => {
+            Quantities::of_one_item(&[(Category::LogItem, count), (Category::LogByte, bytes)])
         }
-    }
-    let quantities = |spans: u64| {
-        [
-            (Category::Transaction, 1),
-            (Category::TransactionIndexed, 1),
-            (Category::Span, spans),
-            (Category::SpanIndexed, spans),
-        ]
-    };
-    match payload::parse::<Wire<'_>>(payload) {
-        Some(wire) => {
-            let spans = wire.spans.and_then(fields::list_len).unwrap_or(0);
-            Counted::valid(&quantities(spans + 1))
-        }
-        None => Counted::invalid(&quantities(1), "invalid_json"),
+        Kind::TraceMetric => Quantities::of_one_item(&[(Category::TraceMetric, count)]),
+        _ => Quantities::of_one_item(&[(Category::Span, count), (Category::SpanIndexed, count)]),
     }
 }
 
-/// A container counts its items: `item_count` must be there and true. What it says is never counted, only what
-/// is there.
-fn container(
-    item: &Item<'_>,
-    reason: &'static str,
-    quantities: impl Fn(u64) -> Vec<(Category, u64)>,
-) -> Counted {
-    fields! {
-        struct Wire {
-            items: "items",
-        }
-    }
-    let found = payload::parse::<Wire<'_>>(item.payload)
-        .and_then(|wire| wire.items)
-        .and_then(fields::list_len);
-    match found {
-        Some(found) if item.item_count == Some(found) => Counted::valid(&quantities(found)),
-        _ => Counted::invalid(&quantities(found.unwrap_or(1).max(1)), reason),
-    }
-}
-
-fn is_container(item: &Item<'_>) -> bool {
-    item.content_type
+/// Whether an item's payload is a list of entries.
+pub(super) fn is_container(item: &Item<'_>) -> bool {
+    item.header
+        .content_type
         .as_ref()
         .is_some_and(|t| t.starts_with("application/vnd.sentry.items."))
-}
-
-/// Whether a profile comes from a user's device: the item's header says so, else the profile itself.
-fn is_ui_platform(item: &Item<'_>) -> bool {
-    fields! {
-        struct Wire {
-            platform: "platform",
-        }
-    }
-    let is_ui = |platform: &str| matches!(platform, "cocoa" | "android" | "javascript");
-    match &item.platform {
-        Some(platform) => is_ui(platform),
-        None => payload::parse::<Wire<'_>>(item.payload)
-            .and_then(|wire| wire.platform)
-            .and_then(fields::text)
-            .is_some_and(|platform| is_ui(&platform)),
-    }
 }

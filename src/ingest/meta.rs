@@ -92,6 +92,11 @@ impl Meta {
         self.count == 0
     }
 
+    /// The annotations so far, in the event's `_meta` shape.
+    pub(super) fn tree_mut(&mut self) -> &mut Map<'static> {
+        &mut self.tree
+    }
+
     /// Says that a value was faulty. `kind` is the protocol's, such as `invalid_data`; `original` is the value
     /// that was nulled for it, if it was.
     pub(super) fn error(

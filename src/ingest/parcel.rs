@@ -22,6 +22,8 @@ pub(super) struct Item<'a> {
     pub(super) kind: Kind,
     pub(super) header: ItemHeader<'a>,
     pub(super) payload: Payload<'a>,
+    /// Why it is invalid, if whoever made it knows.
+    pub(super) invalid: Option<&'static str>,
 }
 
 /// What of an item's header matters. A field of a wrong type counts as absent.
@@ -44,6 +46,7 @@ impl<'a> Item<'a> {
             kind,
             header: ItemHeader::default(),
             payload,
+            invalid: None,
         }
     }
 }

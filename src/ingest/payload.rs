@@ -1,73 +1,55 @@
 //! Reads JSON payloads without building a tree, and packs them for the file.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::fields::{self, fields};
+use super::items::Kind;
+use super::json::Node;
 use super::{Refusal, decode, items};
 use crate::domain::event_id::EventId;
 
 /// zstd's fastest level with entropy coding: a 1 KB event shrinks to half in a few microseconds.
 const LEVEL: i32 = 1;
 
-fields! {
-    /// What of an event matters before it is stored. Everything else stays unread in the payload.
-    struct EventFields {
-        event_id: "event_id",
-        kind: "type",
-        user: "user",
-        request: "request",
+/// What can be read of a payload: itself, or with the tokens `NaN`, `Infinity` and `-Infinity` made null, which
+/// Python SDKs write (facts/ingestion.md 1.3). None if it is no JSON either way.
+pub(super) fn readable(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
+    const WORDS: [&[u8]; 2] = [b"NaN", b"Infinity"];
+    let may_need_repair = WORDS
+        .iter()
+        .any(|word| memchr::memmem::find(payload, word).is_some());
+    if !may_need_repair || serde_json::from_slice::<IgnoredAny>(payload).is_ok() {
+        return Some(Cow::Borrowed(payload));
     }
+    without_bare_words(payload).map(Cow::Owned)
 }
 
-/// An event whose JSON can be read.
-#[derive(Debug)]
-pub(super) struct Event<'a> {
-    /// As it came, or with the tokens `NaN`, `Infinity` and `-Infinity` made null, which Python SDKs write
-    /// (facts/ingestion.md 1.3).
-    pub(super) payload: Cow<'a, [u8]>,
-    /// The payload's own.
-    pub(super) id: Option<EventId>,
-    /// There is an event id, and it cannot be read.
-    pub(super) has_bad_id: bool,
-    /// The item type that an event on the store endpoint is of.
-    pub(super) kind: items::Kind,
-}
-
-/// Reads an event; none if its payload is no JSON object.
-pub(super) fn event(payload: &[u8]) -> Option<Event<'_>> {
-    if let Some(fields) = parse(payload) {
-        return Some(Event::of(&fields, Cow::Borrowed(payload)));
+/// What kind of item an event of the store endpoint is, and its own id.
+///
+/// # Errors
+/// No JSON object, or an event id that cannot be read (facts/ingestion.md 1.3).
+pub(super) fn of_store_event(json: &[u8]) -> Result<(Kind, Option<EventId>), Refusal> {
+    let repaired = readable(json);
+    let event = match serde_json::from_slice(repaired.as_deref().unwrap_or(json)) {
+        Ok(Node::Map(event)) => event,
+        Ok(_) => return Err(Refusal::InvalidJson("expected an object".to_owned())),
+        Err(error) => return Err(Refusal::InvalidJson(error.to_string())),
+    };
+    let id = event.str("event_id").and_then(EventId::parse);
+    let has_id = event.get("event_id").is_some_and(|id| !id.is_null());
+    if has_id && id.is_none() {
+        return Err(Refusal::InvalidJson("invalid event_id".to_owned()));
     }
-    let repaired = without_bare_words(payload)?;
-    let event = Event::of(&parse(&repaired)?, Cow::default());
-    Some(Event {
-        payload: Cow::Owned(repaired),
-        ..event
-    })
-}
-
-impl<'a> Event<'a> {
-    fn of(fields: &EventFields<'_>, payload: Cow<'a, [u8]>) -> Event<'a> {
-        let id_text = fields.event_id.and_then(fields::text);
-        let id = id_text.and_then(|text| EventId::parse(&text));
-        let has_id = fields.event_id.is_some_and(|raw| raw.get() != "null");
-        let kind = match fields.kind.and_then(fields::text).as_deref() {
-            Some("transaction") => items::Kind::Transaction,
-            Some("csp" | "hpkp" | "expectct" | "expectstaple") => items::Kind::Security,
-            _ => items::Kind::Event,
-        };
-        Event {
-            id,
-            has_bad_id: has_id && id.is_none(),
-            kind,
-            payload,
-        }
-    }
+    let kind = match event.str("type") {
+        Some("transaction") => Kind::Transaction,
+        Some("csp" | "hpkp" | "expectct" | "expectstaple") => Kind::Security,
+        _ => Kind::Event,
+    };
+    Ok((kind, id))
 }
 
 /// Reads the fields of a JSON object; none if the payload is none.
@@ -121,29 +103,12 @@ pub(super) fn of_store_body(body: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     if decoded.first() == Some(&b'{') {
         return Ok(Cow::Owned(decoded));
     }
-    decode::inflate_zlib(&decoded, items::EVENT_BYTES_MAX as u64)
+    decode::inflate_zlib(&decoded, items::EVENT_BYTES_MAX)
         .map(Cow::Owned)
         .map_err(|refusal| match refusal {
             Refusal::InvalidCompression(cause) => Refusal::InvalidJson(cause),
             other => other,
         })
-}
-
-/// Packs a payload for the file. Each worker keeps its compressor: setting one up costs more than using it.
-pub(super) fn compress(payload: &[u8]) -> std::io::Result<Vec<u8>> {
-    thread_local! {
-        static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> =
-            const { RefCell::new(None) };
-    }
-    COMPRESSOR.with_borrow_mut(|slot| {
-        let compressor = match slot {
-            Some(compressor) => compressor,
-            None => slot.insert(zstd::bulk::Compressor::new(LEVEL)?),
-        };
-        let mut packed = compressor.compress(payload)?;
-        packed.shrink_to_fit();
-        Ok(packed)
-    })
 }
 
 #[cfg(test)]
@@ -153,25 +118,41 @@ mod tests {
     #[test]
     fn bare_words_become_null_outside_of_strings() {
         let payload = br#"{"a":NaN,"b":[-Infinity,Infinity],"c":"NaN \" Infinity"}"#;
-        let repaired = event(payload).unwrap().payload;
         assert_eq!(
-            std::str::from_utf8(&repaired).unwrap(),
+            std::str::from_utf8(&readable(payload).unwrap()).unwrap(),
             r#"{"a":null,"b":[null,null],"c":"NaN \" Infinity"}"#
         );
-        assert!(event(br#"{"a":Nope}"#).is_none());
-        assert!(event(b"[1]").is_none());
+        assert!(readable(br#"{"a":"\\NaN"#).is_none());
     }
 
     #[test]
     fn a_good_payload_is_not_copied() {
-        assert!(matches!(event(b"{}").unwrap().payload, Cow::Borrowed(_)));
+        for payload in [b"{}".as_slice(), br#"{"a":"NaN"}"#] {
+            assert!(matches!(readable(payload), Some(Cow::Borrowed(_))));
+        }
     }
 
     #[test]
-    fn fields_of_odd_types_are_no_fault() {
-        let event = event(br#"{"event_id":5,"type":[],"user":"x","user":{}}"#).unwrap();
-        assert!(event.has_bad_id);
-        assert_eq!(event.kind, items::Kind::Event);
+    fn an_event_of_the_store_endpoint_says_its_kind_and_id() {
+        let of = |json: &str| of_store_event(json.as_bytes());
+        let id = EventId([0x11; 16]);
+        assert_eq!(
+            of(&format!(r#"{{"event_id":"{id}","type":"transaction"}}"#)),
+            Ok((Kind::Transaction, Some(id)))
+        );
+        assert_eq!(
+            of(r#"{"event_id":null,"type":[],"a":NaN}"#),
+            Ok((Kind::Event, None))
+        );
+        for bad in [
+            r#"{"event_id":5}"#,
+            r#"{"event_id":"x"}"#,
+            "[1]",
+            "{",
+            r#"{"a":Nope}"#,
+        ] {
+            assert!(matches!(of(bad), Err(Refusal::InvalidJson(_))), "{bad}");
+        }
     }
 
     #[test]
@@ -189,11 +170,5 @@ mod tests {
         assert_eq!(&*of_store_body(b"e30=").unwrap(), b"{}");
         assert!(matches!(of_store_body(b"!"), Err(Refusal::InvalidJson(_))));
         assert_eq!(of_store_body(b" \n"), Err(Refusal::EmptyBody));
-    }
-
-    #[test]
-    fn what_is_packed_can_be_unpacked() {
-        let packed = compress(b"{\"a\":1}").unwrap();
-        assert_eq!(zstd::bulk::decompress(&packed, 100).unwrap(), b"{\"a\":1}");
     }
 }

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::cors;
+use super::uploads::Fault;
 use crate::domain::window::UsedUp;
 use crate::http::{Refusal as TransportRefusal, Response};
 
@@ -26,12 +27,18 @@ pub(crate) enum Refusal {
     /// The causes, outermost first.
     InvalidEnvelope(Vec<String>),
     InvalidJson(String),
+    /// The body is of a media type that its endpoint does not take.
+    UnsupportedContentType,
+    /// The body is not what its media type or its endpoint says.
+    InvalidBody(InvalidBody, String),
     UnsupportedEncoding,
     InvalidCompression(String),
     /// The body as a whole, decoded.
     RequestTooLarge,
     /// The items of a type, alone or together; the name that SDKs know.
     TooLarge(&'static str),
+    /// A crash dump or a form of files.
+    Upload(Fault),
     RateLimited(UsedUp),
     /// Nothing was kept; worth trying again.
     Unavailable {
@@ -40,11 +47,58 @@ pub(crate) enum Refusal {
     Internal,
 }
 
+/// What a body was taken for that could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InvalidBody {
+    CheckIn,
+    Logplex,
+    Protobuf,
+    /// An Unreal crash's container.
+    UnrealReport,
+    /// The files in an Unreal crash's container.
+    UnrealFiles,
+}
+
+impl InvalidBody {
+    fn reason(self) -> &'static str {
+        match self {
+            InvalidBody::CheckIn => "invalid_check_in",
+            InvalidBody::Logplex => "invalid_body",
+            InvalidBody::Protobuf => "invalid_proto",
+            InvalidBody::UnrealReport => "invalid_unreal_report",
+            InvalidBody::UnrealFiles => "process_unreal",
+        }
+    }
+
+    fn detail(self) -> &'static str {
+        match self {
+            InvalidBody::CheckIn => "invalid check-in",
+            InvalidBody::Logplex => "invalid logplex frames",
+            InvalidBody::Protobuf => "invalid protobuf data",
+            InvalidBody::UnrealReport => "invalid unreal crash report",
+            InvalidBody::UnrealFiles => "failed to process unreal report",
+        }
+    }
+}
+
 impl Refusal {
     /// For a spooled body that is lost: our fault, and logged as such.
     pub(super) fn unreadable(error: &std::io::Error) -> Refusal {
         log::error!("a spooled request body cannot be read back: {error}");
         Refusal::Internal
+    }
+
+    /// For a body that found no room on the disk.
+    pub(super) fn unwritable(error: &std::io::Error) -> Refusal {
+        log::warn!("a request body could not be spooled: {error}");
+        Refusal::Unavailable {
+            retry_after_secs: 5,
+        }
+    }
+
+    /// Whether the fault is not the client's.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self, Refusal::Internal | Refusal::Unavailable { .. })
     }
 
     fn status(&self) -> u16 {
@@ -61,9 +115,11 @@ impl Refusal {
             | Refusal::EmptyBody
             | Refusal::InvalidEnvelope(_)
             | Refusal::InvalidJson(_)
-            | Refusal::InvalidCompression(_) => 400,
+            | Refusal::InvalidCompression(_)
+            | Refusal::Upload(_) => 400,
+            Refusal::InvalidBody(..) | Refusal::InvalidCompression(_) => 400,
             Refusal::RequestTooLarge | Refusal::TooLarge(_) => 413,
-            Refusal::UnsupportedEncoding => 415,
+            Refusal::UnsupportedContentType | Refusal::UnsupportedEncoding => 415,
             Refusal::RateLimited(_) => 429,
             Refusal::Internal => 500,
             Refusal::Unavailable { .. } => 503,
@@ -77,11 +133,14 @@ impl Refusal {
             Refusal::EmptyBody => "no_data".to_owned(),
             Refusal::InvalidEnvelope(_) => "invalid_envelope".to_owned(),
             Refusal::InvalidJson(_) => "invalid_json".to_owned(),
+            Refusal::UnsupportedContentType => "content_type".to_owned(),
+            Refusal::InvalidBody(what, _) => what.reason().to_owned(),
             Refusal::UnsupportedEncoding | Refusal::InvalidCompression(_) => {
                 "invalid_compression".to_owned()
             }
             Refusal::RequestTooLarge => "request_too_large".to_owned(),
             Refusal::TooLarge(name) => format!("too_large:{name}"),
+            Refusal::Upload(fault) => fault.reason().to_owned(),
             _ => "internal".to_owned(),
         }
     }
@@ -120,6 +179,8 @@ impl Refusal {
                 let cause = cut(cause);
                 json!({ "detail": format!("invalid JSON data: {cause}"), "causes": [cause] })
             }
+            Refusal::InvalidBody(what, cause) => with_cause(what.detail(), cause),
+            Refusal::UnsupportedContentType => Value::Null,
             Refusal::UnsupportedEncoding => json!({ "detail": "unsupported content encoding" }),
             Refusal::InvalidCompression(cause) => {
                 json!({ "detail": format!("Failed to buffer the request body: {}", cut(cause)) })
@@ -131,6 +192,10 @@ impl Refusal {
                      (https://develop.sentry.dev/sdk/envelopes/#size-limits)"
                 ),
             }),
+            Refusal::Upload(fault) => match fault.cause() {
+                Some(cause) => with_cause(fault.detail(), cause),
+                None => json!({ "detail": fault.detail() }),
+            },
             Refusal::RateLimited(_) => json!({
                 "detail": "Sentry dropped data due to a quota or internal rate limit being reached. \
                            This will not affect your application. See \
@@ -142,6 +207,10 @@ impl Refusal {
     }
 
     pub(crate) fn answer(&self) -> Response {
+        // Relay's one refusal without a body (facts/ingestion.md 1.6).
+        if let Refusal::UnsupportedContentType = self {
+            return cors::expose(Response::empty(self.status()));
+        }
         let response = cors::expose(Response::json(self.status(), &self.body()));
         match self {
             Refusal::RateLimited(used_up) => with_rate_limits(response, *used_up)

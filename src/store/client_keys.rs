@@ -106,6 +106,19 @@ pub(crate) fn list_of_project(
         .collect()
 }
 
+/// Every key of an organization.
+pub(super) fn list_of_organization(
+    connection: &Connection,
+    organization: OrganizationId,
+) -> rusqlite::Result<Vec<ClientKey>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM client_key WHERE organization_id = :organization"
+        ))?
+        .query_map([organization.0], from_row)?
+        .collect()
+}
+
 /// Whose keys a list is of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum KeysOf {

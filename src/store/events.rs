@@ -1,4 +1,4 @@
-//! Events as they arrived.
+//! Events: errors, security reports, transactions and feedback. They share the ids of their project.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
@@ -13,6 +13,8 @@ pub(crate) struct NewEvent<'a> {
     pub(crate) project: ProjectId,
     pub(crate) key: KeyId,
     pub(crate) event_id: EventId,
+    /// One of those for which [`StoredKind::is_event`] holds.
+    pub(crate) kind: StoredKind,
     pub(crate) received: Timestamp,
     /// zstd-compressed.
     pub(crate) payload: &'a [u8],
@@ -22,13 +24,14 @@ pub(crate) struct NewEvent<'a> {
 pub(crate) fn insert(connection: &Connection, event: &NewEvent<'_>) -> rusqlite::Result<bool> {
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO event (project_id, event_id, key_id, received_us, payload)
-             VALUES (:project, :event_id, :key, :received, :payload)
+            "INSERT INTO event (project_id, event_id, kind, key_id, received_us, payload)
+             VALUES (:project, :event_id, :kind, :key, :received, :payload)
              ON CONFLICT DO NOTHING",
         )?
         .execute(named_params! {
             ":project": event.project.0,
             ":event_id": event.event_id.0.as_slice(),
+            ":kind": event.kind.number(),
             ":key": event.key.0,
             ":received": event.received.us(),
             ":payload": event.payload,

@@ -93,7 +93,13 @@ impl Store {
     /// One plain sentence for whatever keeps the file from being used; it is untouched then.
     pub(crate) fn open(path: &Path, durability: Durability) -> Result<Store, OpenError> {
         let lock = ServerLock::take(path)?;
-        Store::open_with(path, durability, Some(lock))
+        let store = Store::open_with(path, durability, Some(lock))?;
+        // One a transaction, so that a command beside this server never waits long.
+        while store
+            .write(|unit| Ok(payloads::delete_unfinished(unit)?))
+            .map_err(OpenError::unreadable)?
+        {}
+        Ok(store)
     }
 
     /// Opens or creates the file for a command, beside a server that may be running.

@@ -1,10 +1,11 @@
 //! Organizations.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::audit::{self, Entry};
 use super::conflict;
+use super::snapshot::Touched;
 use super::writer::Unit;
 use crate::domain::Result;
 use crate::domain::actor::Actor;
@@ -242,4 +243,39 @@ pub(crate) fn rename(
         },
     )?;
     Ok(())
+}
+
+/// Sets an option; whether that changed it. The caller has checked name and value.
+pub(crate) fn set_option(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    organization: OrganizationId,
+    name: &str,
+    value: &Value,
+) -> Result<bool> {
+    let changed = unit
+        .prepare_cached(
+            "INSERT INTO organization_option (organization_id, name, value)
+             VALUES (:organization, :name, :value)
+             ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
+        )?
+        .execute(named_params! {
+            ":organization": organization.0,
+            ":name": name,
+            ":value": value.to_string(),
+        })?;
+    if changed > 0 {
+        unit.touch(Touched::Organization(organization));
+        audit::record(
+            unit,
+            actor,
+            Entry {
+                organization: Some(organization),
+                event: "org.edit",
+                target: organization.0,
+                data: json!({ name: value }),
+            },
+        )?;
+    }
+    Ok(changed > 0)
 }

@@ -1,23 +1,121 @@
-//! Payloads as they lie in the file: packed with zstd, in their own row or, over 1 MiB, in parts.
+//! Payloads: small ones lie in their row, packed; a large one lies in parts of its own, written one transaction
+//! after the other before the row that it belongs to, so that no transaction is long and no upload is held in
+//! memory. Until that row is written nothing points to the parts, and the next start removes them.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
+use super::writer::Unit;
 use crate::domain::{Error, Result};
 
-/// Where a payload lies.
+/// A part holds at most so much, before it is packed.
+pub(crate) const PART_BYTES_MAX: usize = 1 << 20;
+
+/// How many parts a payload can have.
+const PARTS_MAX: i64 = 1 << 16;
+
+/// The number of a large payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LargePayloadId(pub(crate) i64);
+
+/// A payload about to be stored with its row.
+#[derive(Clone, Debug)]
+pub(crate) enum NewPayload {
+    /// zstd-compressed.
+    Packed(Vec<u8>),
+    /// Its parts are in the file already.
+    Large { id: LargePayloadId, parts: u32 },
+}
+
+impl NewPayload {
+    /// What it holds in memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match self {
+            NewPayload::Packed(bytes) => bytes.len(),
+            NewPayload::Large { .. } => 0,
+        }
+    }
+
+    /// For the two columns of a row: the packed bytes, or the number of the large payload.
+    pub(super) fn columns(&self) -> (Option<&[u8]>, Option<i64>) {
+        match self {
+            NewPayload::Packed(bytes) => (Some(bytes), None),
+            NewPayload::Large { id, .. } => (None, Some(id.0)),
+        }
+    }
+
+    /// Says that a row has it now.
+    pub(super) fn settle(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let NewPayload::Large { id, parts } = self else {
+            return Ok(());
+        };
+        connection
+            .prepare_cached("UPDATE large_payload SET parts = :parts WHERE id = :id")?
+            .execute(named_params! { ":id": id.0, ":parts": parts })
+            .map(drop)
+    }
+}
+
+/// Begins a large payload.
+pub(crate) fn begin(connection: &Connection) -> rusqlite::Result<LargePayloadId> {
+    connection
+        .prepare_cached("INSERT INTO large_payload DEFAULT VALUES")?
+        .execute([])?;
+    Ok(LargePayloadId(connection.last_insert_rowid()))
+}
+
+/// Adds a part, zstd-compressed. Parts are numbered from 0 on.
+pub(crate) fn add_part(
+    connection: &Connection,
+    id: LargePayloadId,
+    number: u32,
+    packed: &[u8],
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO payload_part (id, payload) VALUES (:id, :payload)")?
+        .execute(named_params! {
+            ":id": id.0 * PARTS_MAX + i64::from(number),
+            ":payload": packed,
+        })
+        .map(drop)
+}
+
+/// Removes a large payload with its parts.
+pub(crate) fn delete(connection: &Connection, id: LargePayloadId) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM payload_part WHERE id >= :first AND id < :end")?
+        .execute(named_params! { ":first": id.0 * PARTS_MAX, ":end": (id.0 + 1) * PARTS_MAX })?;
+    connection
+        .prepare_cached("DELETE FROM large_payload WHERE id = :id")?
+        .execute([id.0])
+        .map(drop)
+}
+
+/// Removes one payload that was never finished, if there is any; whether there was. A server asks for it at its
+/// start, before it takes requests.
+pub(crate) fn delete_unfinished(unit: &Unit<'_>) -> rusqlite::Result<bool> {
+    let found: Option<i64> = unit
+        .prepare_cached("SELECT min(id) FROM large_payload WHERE parts IS NULL")?
+        .query_row([], |row| row.get(0))?;
+    if let Some(id) = found {
+        delete(unit, LargePayloadId(id))?;
+    }
+    Ok(found.is_some())
+}
+
+/// Where a stored payload lies.
 #[derive(Clone, Debug)]
 pub(crate) enum Payload {
     /// Packed, in the row that it belongs to.
     InRow(Vec<u8>),
     /// In parts, under this number.
-    InParts(i64),
+    InParts(LargePayloadId),
 }
 
 impl Payload {
     /// Reads the columns `payload` and `large_payload_id`, one of which is null.
     pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Payload> {
         Ok(match row.get("large_payload_id")? {
-            Some(id) => Payload::InParts(id),
+            Some(id) => Payload::InParts(LargePayloadId(id)),
             None => Payload::InRow(row.get("payload")?),
         })
     }
@@ -54,16 +152,17 @@ impl Payload {
     }
 }
 
-/// The parts of a payload are one range of numbers, of which each payload has this many.
-const PARTS_MAX: i64 = 65_536;
-
-fn part(connection: &Connection, id: i64, number: i64) -> rusqlite::Result<Option<Vec<u8>>> {
+fn part(
+    connection: &Connection,
+    id: LargePayloadId,
+    number: i64,
+) -> rusqlite::Result<Option<Vec<u8>>> {
     if !(0..PARTS_MAX).contains(&number) {
         return Ok(None);
     }
     connection
         .prepare_cached("SELECT payload FROM payload_part WHERE id = :id")?
-        .query_row([id * PARTS_MAX + number], |row| row.get(0))
+        .query_row([id.0 * PARTS_MAX + number], |row| row.get(0))
         .optional()
 }
 

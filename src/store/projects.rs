@@ -1,5 +1,7 @@
 //! Projects, their teams and their options.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::{Value, json};
 
@@ -10,15 +12,10 @@ use super::writer::Unit;
 use crate::domain::actor::Actor;
 use crate::domain::id::{OrganizationId, ProjectId, TeamId};
 use crate::domain::key::random_hex_32;
-use crate::domain::origin::AllowedDomains;
+use crate::domain::option::{IngestSettings, Options, default_rate_limit};
 use crate::domain::slug::{IdOrSlug, Slug};
 use crate::domain::time::Timestamp;
 use crate::domain::{Error, Result};
-
-/// The option with the allowed domains, one pattern per line.
-pub(crate) const OPTION_ORIGINS: &str = "sentry:origins";
-/// The option that switches the localhost filter on.
-pub(crate) const OPTION_FILTER_LOCALHOST: &str = "filters:localhost";
 
 /// A project as it is stored.
 #[derive(Clone, Debug)]
@@ -345,62 +342,80 @@ pub(crate) fn set_first_event(
         .map(drop)
 }
 
-/// What ingestion needs to know of every project.
-pub(super) fn list_states(connection: &Connection) -> rusqlite::Result<Vec<ProjectState>> {
+/// Which projects' states are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum StatesOf {
+    All,
+    Organization(OrganizationId),
+    Project(ProjectId),
+}
+
+/// What ingestion needs to know of projects.
+pub(super) fn list_states(
+    connection: &Connection,
+    of: StatesOf,
+) -> rusqlite::Result<Vec<ProjectState>> {
+    let (condition, id) = match of {
+        StatesOf::All => ("", None),
+        StatesOf::Organization(id) => ("WHERE project.organization_id = :id", Some(id.0)),
+        StatesOf::Project(id) => ("WHERE project.id = :id", Some(id.0)),
+    };
+    let params: &[(&str, &dyn rusqlite::ToSql)] = match &id {
+        Some(id) => &[(":id", id)],
+        None => &[],
+    };
+    let mut of_projects: HashMap<i64, Options> = options(
+        connection,
+        &format!(
+            "SELECT project_id, project_option.name, value FROM project_option
+             JOIN project ON project.id = project_id {condition}"
+        ),
+        params,
+    )?;
+    let of_organizations: HashMap<i64, Options> = options(
+        connection,
+        &format!(
+            "SELECT organization_option.organization_id, organization_option.name, value FROM organization_option
+             WHERE organization_option.organization_id IN (SELECT organization_id FROM project {condition})"
+        ),
+        params,
+    )?;
+    let none = Options::new();
     connection
-        .prepare_cached(&states_sql(""))?
-        .query_map(states_params(None).as_slice(), state_from_row)?
+        .prepare_cached(&format!(
+            "SELECT id, organization_id, first_event_us IS NOT NULL AS has_events FROM project {condition}"
+        ))?
+        .query_map(params, |row| {
+            let id: i64 = row.get("id")?;
+            let organization: i64 = row.get("organization_id")?;
+            let of_organization = of_organizations.get(&organization).unwrap_or(&none);
+            let of_project = of_projects.remove(&id).unwrap_or_default();
+            Ok(ProjectState::new(
+                ProjectId(id),
+                IngestSettings::of(&of_project, of_organization),
+                default_rate_limit(of_organization),
+                row.get("has_events")?,
+            ))
+        })?
         .collect()
 }
 
-/// What ingestion needs to know of one project.
-pub(super) fn find_state(
+/// Options by the id of whom they belong to. The query gives id, name and value.
+fn options(
     connection: &Connection,
-    id: ProjectId,
-) -> rusqlite::Result<Option<ProjectState>> {
-    connection
-        .prepare_cached(&states_sql("WHERE project.id = :id"))?
-        .query_row(states_params(Some(&id.0)).as_slice(), state_from_row)
-        .optional()
-}
-
-fn states_sql(condition: &str) -> String {
-    format!(
-        "SELECT project.id, project.first_event_us IS NOT NULL AS has_events,
-                origins.value AS origins, localhost.value AS localhost
-         FROM project
-         LEFT JOIN project_option AS origins
-             ON origins.project_id = project.id AND origins.name = :origins
-         LEFT JOIN project_option AS localhost
-             ON localhost.project_id = project.id AND localhost.name = :localhost
-         {condition}"
-    )
-}
-
-fn states_params(id: Option<&i64>) -> Vec<(&'static str, &dyn rusqlite::ToSql)> {
-    let mut params: Vec<(&'static str, &dyn rusqlite::ToSql)> = vec![
-        (":origins", &OPTION_ORIGINS),
-        (":localhost", &OPTION_FILTER_LOCALHOST),
-    ];
-    if let Some(id) = id {
-        params.push((":id", id));
+    sql: &str,
+    params: &[(&str, &dyn rusqlite::ToSql)],
+) -> rusqlite::Result<HashMap<i64, Options>> {
+    let mut all: HashMap<i64, Options> = HashMap::new();
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    while let Some(row) = rows.next()? {
+        let text: String = row.get(2)?;
+        if let Ok(value) = serde_json::from_str(&text) {
+            all.entry(row.get(0)?)
+                .or_default()
+                .insert(row.get(1)?, value);
+        }
     }
-    params
-}
-
-fn state_from_row(row: &Row<'_>) -> rusqlite::Result<ProjectState> {
-    let option = |name: &str| -> rusqlite::Result<Option<Value>> {
-        let text: Option<String> = row.get(name)?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
-    };
-    let allowed_domains = match option("origins")? {
-        Some(Value::String(lines)) => AllowedDomains::parse(&lines),
-        _ => AllowedDomains::Any,
-    };
-    Ok(ProjectState::new(
-        ProjectId(row.get("id")?),
-        allowed_domains,
-        option("localhost")? == Some(Value::Bool(true)),
-        row.get("has_events")?,
-    ))
+    Ok(all)
 }

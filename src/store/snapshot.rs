@@ -5,27 +5,31 @@
 //! of that batch leaves, so a change holds for the very next request after its answer. A commit of another
 //! process makes it read everything anew.
 
+use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use rusqlite::Connection;
 
 use super::key_windows::StoredWindow;
+use super::projects::StatesOf;
 use super::{client_keys, key_windows, projects};
-use crate::domain::id::{KeyId, ProjectId};
-use crate::domain::key::{ClientKey, PublicKey, RateLimit};
-use crate::domain::origin::AllowedDomains;
+use crate::domain::id::{KeyId, OrganizationId, ProjectId};
+use crate::domain::key::{ClientKey, LoaderOptions, PublicKey, RateLimit};
+use crate::domain::option::IngestSettings;
 use crate::domain::window::KeyWindow;
 
 /// What governs the items of a project.
 #[derive(Debug)]
 pub(crate) struct ProjectState {
     pub(crate) id: ProjectId,
-    pub(crate) allowed_domains: AllowedDomains,
-    /// The inbound filter `filters:localhost`.
-    pub(crate) filter_localhost: bool,
+    pub(crate) settings: IngestSettings,
+    /// What the front made of the settings. A change of them makes a new state, so this never grows old.
+    compiled: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// The rate limit of keys that have none of their own.
+    default_limit: Option<RateLimit>,
     has_events: AtomicBool,
     /// Reasons of client reports that were let into the ledger since this state was made.
     client_reasons: Mutex<HashSet<Box<str>>>,
@@ -35,6 +39,17 @@ pub(crate) struct ProjectState {
 const CLIENT_REASONS_MAX: usize = 100;
 
 impl ProjectState {
+    /// What `compile` makes of the settings, made once for as long as they last. Every caller must ask for the
+    /// same type; none if another was there.
+    pub(crate) fn compiled<T: Any + Send + Sync>(
+        &self,
+        compile: impl FnOnce(&IngestSettings) -> T,
+    ) -> Option<&T> {
+        self.compiled
+            .get_or_init(|| Box::new(compile(&self.settings)))
+            .downcast_ref()
+    }
+
     /// Whether the project's first event is on disk.
     pub(crate) fn has_events(&self) -> bool {
         self.has_events.load(Ordering::Relaxed)
@@ -65,14 +80,20 @@ pub(crate) struct KeyState {
     pub(crate) project: ProjectId,
     pub(crate) public: PublicKey,
     pub(crate) active: bool,
+    /// Its own, else its organization's for such keys.
     pub(crate) limit: Option<RateLimit>,
     /// Shared with the state before it, as long as the window's length stays.
     pub(crate) window: Arc<KeyWindow>,
+    /// What the JavaScript loader of the key loads and switches on.
+    pub(crate) browser_sdk_version: String,
+    pub(crate) loader_options: LoaderOptions,
 }
 
 /// What a job changed that the snapshot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Touched {
+    /// An organization's options, which govern its projects and keys.
+    Organization(OrganizationId),
     /// A project's options, or that it is new.
     Project(ProjectId),
     /// A key, new, changed or gone.
@@ -126,7 +147,7 @@ impl Snapshot {
         let version = DataVersion::read(connection)?;
         let (projects, keys, windows) = together(connection, |connection| {
             Ok((
-                projects::list_states(connection)?,
+                projects::list_states(connection, StatesOf::All)?,
                 client_keys::list_all(connection)?,
                 key_windows::list(connection)?,
             ))
@@ -136,8 +157,8 @@ impl Snapshot {
         let states: Vec<_> = keys
             .into_iter()
             .map(|key| {
-                let stored = key
-                    .rate_limit
+                let stored = self
+                    .limit_of(&key)
                     .and_then(|limit| windows.get(&(key.id, limit.window_secs)))
                     .copied();
                 (key.public, self.key_state(&key, stored))
@@ -154,40 +175,62 @@ impl Snapshot {
         touched: &Touched,
     ) -> rusqlite::Result<()> {
         match touched {
-            Touched::Project(id) => match projects::find_state(connection, *id)? {
-                Some(state) => self.projects.insert(*id, state),
-                None => self.projects.remove(id),
-            },
-            Touched::Key(public) => match client_keys::find_by_public(connection, *public)? {
-                Some(key) => {
-                    let stored = match key.rate_limit {
-                        Some(limit) => key_windows::find(connection, key.id, limit.window_secs)?,
-                        None => None,
-                    };
-                    self.keys.insert(*public, self.key_state(&key, stored));
+            Touched::Organization(id) => {
+                for state in projects::list_states(connection, StatesOf::Organization(*id))? {
+                    self.projects.insert(state.id, state);
                 }
+                for key in client_keys::list_of_organization(connection, *id)? {
+                    self.refresh_key(connection, &key)?;
+                }
+            }
+            Touched::Project(id) => {
+                match projects::list_states(connection, StatesOf::Project(*id))?.pop() {
+                    Some(state) => self.projects.insert(*id, state),
+                    None => self.projects.remove(id),
+                }
+            }
+            Touched::Key(public) => match client_keys::find_by_public(connection, *public)? {
+                Some(key) => self.refresh_key(connection, &key)?,
                 None => self.keys.remove(public),
             },
         }
         Ok(())
     }
 
+    fn refresh_key(&self, connection: &Connection, key: &ClientKey) -> rusqlite::Result<()> {
+        let stored = match self.limit_of(key) {
+            Some(limit) => key_windows::find(connection, key.id, limit.window_secs)?,
+            None => None,
+        };
+        self.keys.insert(key.public, self.key_state(key, stored));
+        Ok(())
+    }
+
+    /// The limit that holds for a key. Its project must be in the snapshot.
+    fn limit_of(&self, key: &ClientKey) -> Option<RateLimit> {
+        key.rate_limit
+            .or_else(|| self.project(key.project)?.default_limit)
+    }
+
     /// `stored` is the key's newest window in the file.
     fn key_state(&self, key: &ClientKey, stored: Option<StoredWindow>) -> KeyState {
-        let length = key.window_secs();
+        let limit = self.limit_of(key);
+        let length = |limit: Option<RateLimit>| limit.map(|limit| limit.window_secs);
         let going_on = self
             .key(&key.public)
-            .filter(|old| old.id == key.id && old.limit.map(|l| l.window_secs) == length)
+            .filter(|old| old.id == key.id && length(old.limit) == length(limit))
             .map(|old| Arc::clone(&old.window));
         KeyState {
             id: key.id,
             project: key.project,
             public: key.public,
             active: key.active,
-            limit: key.rate_limit,
+            limit,
             window: going_on.unwrap_or_else(|| {
                 Arc::new(stored.map_or_else(KeyWindow::default, StoredWindow::resume))
             }),
+            browser_sdk_version: key.browser_sdk_version.clone(),
+            loader_options: key.loader_options,
         }
     }
 }
@@ -195,14 +238,15 @@ impl Snapshot {
 impl ProjectState {
     pub(super) fn new(
         id: ProjectId,
-        allowed_domains: AllowedDomains,
-        filter_localhost: bool,
+        settings: IngestSettings,
+        default_limit: Option<RateLimit>,
         has_events: bool,
     ) -> ProjectState {
         ProjectState {
             id,
-            allowed_domains,
-            filter_localhost,
+            settings,
+            compiled: OnceLock::new(),
+            default_limit,
             has_events: AtomicBool::new(has_events),
             client_reasons: Mutex::default(),
         }

@@ -216,9 +216,7 @@ fn projects() {
         ),
         (
             &project("options = { \"filters:localhost\" = 1 }"),
-            &[
-                "5: organization.project.options.filters:localhost: this must be a boolean, not of type integer",
-            ],
+            &["5: organization.project.options.filters:localhost: this must be true or false"],
         ),
         (
             &project("[organization.project.options]\n\"sentry:resolve_age\" = 1"),

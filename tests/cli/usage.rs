@@ -64,6 +64,7 @@ fn help_for_a_server_shows_every_setting_with_its_default() {
             "--max-body-bytes BYTES",
             "(default: 40MiB); PICKET_MAX_BODY_BYTES",
         ),
+        ("--loader-bundle-url URL", "PICKET_LOADER_BUNDLE_URL"),
         (
             "--max-connections COUNT",
             "(default: 1024); PICKET_MAX_CONNECTIONS",

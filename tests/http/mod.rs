@@ -71,9 +71,7 @@ fn echo(request: Request) -> Response {
     });
     let mut bytes = text.into_bytes();
     bytes.extend(request.body.into_vec().expect("the spooled body"));
-    let mut response = Response::empty(200).with_header("Content-Type", "text/plain");
-    response.body = bytes.into();
-    response
+    Response::bytes(200, "text/plain", bytes)
 }
 
 pub(crate) const BODY_BYTES_MAX: u64 = 8 * 1024 * 1024;

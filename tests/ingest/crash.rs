@@ -20,6 +20,9 @@ const SERVE: &str = "PICKET_TEST_CRASH_SERVE";
 /// How many events a minute the server's key takes, with the clock held; without it, any number in real time.
 const LIMIT: &str = "PICKET_TEST_CRASH_LIMIT";
 
+/// The apply file, if it is not [`WORLD`].
+const APPLY: &str = "PICKET_TEST_CRASH_APPLY";
+
 /// Not a test of its own: the server's half of the one below.
 #[test]
 fn serve_until_killed() {
@@ -36,7 +39,8 @@ fn serve_until_killed() {
             picket::Clock::system(),
         ),
     };
-    let apply = WORLD.replace("secret = \"fedcba9876543210fedcba9876543210\"", &limit);
+    let apply = std::env::var(APPLY)
+        .unwrap_or_else(|_| WORLD.replace("secret = \"fedcba9876543210fedcba9876543210\"", &limit));
     let app = Server::start_app(Path::new(&file), &apply, clock);
     println!("\nlistening on {}", app.local_addr());
     // Whoever started this process kills it, or ends with it.
@@ -94,12 +98,19 @@ pub(super) struct ServerProcess {
 
 impl ServerProcess {
     pub(super) fn start(file: &Path, limit: Option<u32>) -> ServerProcess {
+        let limit = limit.map(|limit| limit.to_string());
+        ServerProcess::start_with(file, limit.as_deref().map(|limit| (LIMIT, limit)))
+    }
+
+    /// A server with what an apply file describes.
+    pub(super) fn start_world(file: &Path, apply: &str) -> ServerProcess {
+        ServerProcess::start_with(file, Some((APPLY, apply)))
+    }
+
+    fn start_with(file: &Path, variable: Option<(&str, &str)>) -> ServerProcess {
         let program = std::env::current_exe().expect("a program knows itself");
-        let mut command = Command::new(program);
-        if let Some(limit) = limit {
-            command.env(LIMIT, limit.to_string());
-        }
-        let mut process = command
+        let mut process = Command::new(program)
+            .envs(variable)
             .args([
                 "--exact",
                 "ingest::crash::serve_until_killed",
@@ -135,7 +146,7 @@ impl ServerProcess {
         kib * 1024
     }
 
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.process.kill().expect("it still runs");
         self.process.wait().expect("it ends");
     }

@@ -1,4 +1,5 @@
 mod auth;
+mod conservation;
 mod corpora;
 mod crash;
 mod encodings;
@@ -7,3 +8,4 @@ mod items;
 mod limits;
 mod refusals;
 mod rust_sdk;
+mod uploads;

@@ -89,24 +89,39 @@ impl Load {
 /// One request over and over, each time with another event id.
 struct EnvelopeRequest {
     bytes: Vec<u8>,
-    id_at: usize,
+    ids_at: Vec<usize>,
 }
 
 impl EnvelopeRequest {
-    /// An envelope of `body_bytes` with one event of plausible, hardly repetitive text.
+    /// An envelope of about `body_bytes` with one event as an SDK sends it: the larger, the more frames.
     fn new(body_bytes: usize) -> EnvelopeRequest {
         const ID: &str = "00000000000000000000000000000000";
+        let now = jiff::Timestamp::now();
         let head = format!(
-            "{{\"event_id\":\"{ID}\",\"sent_at\":\"2026-01-02T03:04:05Z\"}}\n{{\"type\":\"event\"}}\n\
-             {{\"platform\":\"python\",\"level\":\"error\",\"exception\":{{\"values\":[{{\"type\":\"ValueError\",\
-             \"value\":\"no such thing\"}}]}},\"extra\":{{\"filler\":\""
+            "{{\"event_id\":\"{ID}\",\"sent_at\":\"{now}\"}}\n{{\"type\":\"event\"}}\n\
+             {{\"event_id\":\"{ID}\",\"timestamp\":\"{now}\",\"platform\":\"python\",\"level\":\"error\",\
+             \"release\":\"shop@1.4.2\",\"environment\":\"production\",\"server_name\":\"web-3\",\
+             \"tags\":{{\"region\":\"eu\",\"cart\":\"full\"}},\"user\":{{\"id\":\"4711\",\"ip_address\":\"{{{{auto}}}}\"}},\
+             \"request\":{{\"url\":\"https://shop.example.test/cart\",\"method\":\"POST\",\
+             \"headers\":{{\"user-agent\":\"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\"}}}},\
+             \"exception\":{{\"values\":[{{\"type\":\"ValueError\",\"value\":\"no such thing\",\"stacktrace\":{{\"frames\":["
         );
-        let tail = "\"}}\n";
+        let tail = "]}}]}}\n";
         let mut body = head;
-        while body.len() + tail.len() < body_bytes {
-            body.push_str(&format!("{:x} frame ", rand::random::<u32>()));
+        let mut separator = "";
+        loop {
+            let number: u16 = rand::random();
+            let frame = format!(
+                "{separator}{{\"filename\":\"shop/part_{number:x}.py\",\"function\":\"step_{number:x}\",\
+                 \"module\":\"shop.part_{number:x}\",\"lineno\":{number},\"in_app\":true,\
+                 \"context_line\":\"    return total[{number}] + shipping({number:x})\"}}"
+            );
+            if body.len() + frame.len() + tail.len() > body_bytes && !separator.is_empty() {
+                break;
+            }
+            body.push_str(&frame);
+            separator = ",";
         }
-        body.truncate(body_bytes - tail.len());
         body.push_str(tail);
         let request = format!(
             "POST /api/1/envelope/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-sentry-envelope\r\n\
@@ -115,16 +130,17 @@ impl EnvelopeRequest {
             super::servers::PUBLIC_KEY,
             body.len()
         );
-        let id_at = request.find(ID).expect("the id stands in the body");
         EnvelopeRequest {
+            ids_at: request.match_indices(ID).map(|(at, _)| at).collect(),
             bytes: request.into_bytes(),
-            id_at,
         }
     }
 
     fn next(&mut self) -> &[u8] {
         let id = format!("{:032x}", rand::random::<u128>());
-        self.bytes[self.id_at..self.id_at + 32].copy_from_slice(id.as_bytes());
+        for at in &self.ids_at {
+            self.bytes[*at..*at + 32].copy_from_slice(id.as_bytes());
+        }
         &self.bytes
     }
 }

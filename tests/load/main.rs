@@ -6,6 +6,9 @@
 //! The machine's speed drifts, so the variants take turns in short rounds and the ratios are taken within a
 //! round; what is printed is the median over the rounds. Nothing here asserts a time.
 //!
+//! `LOAD_OTHER` names this very program of another build (`cargo bench --no-run` says where it lies): its Picket
+//! takes part in every round, so that a change is measured against what was before.
+//!
 //! The databases lie in the build's own temporary folder, or in the folder that `LOAD_DIR` names.
 
 mod client;
@@ -52,6 +55,8 @@ fn measure() {
 /// One row of the table: a variant at a number of connections, its rounds in order.
 struct Series {
     variant: Variant,
+    /// Whether it is the other build's.
+    is_other: bool,
     rounds: Vec<Measured>,
     /// Resident memory after the last round, bytes.
     memory: u64,
@@ -60,15 +65,23 @@ struct Series {
 fn ingestion(rounds: usize, round: Duration) {
     println!("### Durable ingestion\n");
     println!("{}", table::HEAD);
+    let mut everything = Vec::new();
     for connections in CONNECTIONS {
-        let servers: Vec<(Variant, Child)> = Variant::ALL
+        let mut servers: Vec<(Variant, Child)> = Variant::ALL
             .iter()
             .map(|variant| (*variant, Child::start(variant.name())))
             .collect();
+        let own = servers.len();
+        if let Some(program) = std::env::var_os("LOAD_OTHER") {
+            let other = |variant: Variant| (variant, Child::start_of(&program, variant.name()));
+            servers.extend([Variant::Durable1Kb, Variant::Durable4Kb].map(other));
+        }
         let mut all: Vec<Series> = servers
             .iter()
-            .map(|(variant, _)| Series {
+            .enumerate()
+            .map(|(at, (variant, _))| Series {
                 variant: *variant,
+                is_other: at >= own,
                 rounds: Vec::new(),
                 memory: 0,
             })
@@ -84,6 +97,10 @@ fn ingestion(rounds: usize, round: Duration) {
             }
         }
         table::print(connections, &all);
+        everything.push((connections, all));
     }
     println!();
+    for (connections, all) in &everything {
+        table::print_to_other(*connections, all);
+    }
 }

@@ -1,5 +1,6 @@
 //! A server in a process of its own, watched from outside.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -17,6 +18,11 @@ impl Child {
     /// Starts this very program as a server and waits until it says where it listens.
     pub(crate) fn start(variant: &str) -> Child {
         let program = std::env::current_exe().expect("a program knows itself");
+        Child::start_of(program.as_os_str(), variant)
+    }
+
+    /// As [`Child::start`], with this program of another build.
+    pub(crate) fn start_of(program: &OsStr, variant: &str) -> Child {
         let mut process = Command::new(program)
             .args(["serve", variant])
             .stdin(Stdio::piped())

@@ -10,7 +10,7 @@ pub(crate) const HEAD: &str = "\
 pub(crate) fn print(connections: usize, all: &[Series]) {
     let of = |variant: Variant| {
         all.iter()
-            .find(|series| series.variant == variant)
+            .find(|series| series.variant == variant && !series.is_other)
             .expect("every variant is measured")
     };
     for series in all {
@@ -28,7 +28,7 @@ pub(crate) fn print(connections: usize, all: &[Series]) {
         println!(
             "| {connections} | {} | {rate:.0} | {to_empty:.2} | {to_naive:.2} | {:.0} µs | {:.0} µs | {:.1} µs | \
              {cpu_to_empty:.2} | {:.0} MB |",
-            series.variant.name(),
+            series.name(),
             micros(|m| m.quantile(0.5)),
             micros(|m| m.quantile(0.99)),
             micros(super::Measured::cpu_per_request),
@@ -37,8 +37,34 @@ pub(crate) fn print(connections: usize, all: &[Series]) {
     }
 }
 
+/// The rates of this build to those of the other one, round by round.
+pub(crate) fn print_to_other(connections: usize, all: &[Series]) {
+    for other in all.iter().filter(|series| series.is_other) {
+        let own = all
+            .iter()
+            .find(|series| series.variant == other.variant && !series.is_other);
+        let pairs = own
+            .iter()
+            .flat_map(|own| own.rounds.iter().zip(&other.rounds));
+        let ratio = median(pairs.map(|(own, other)| own.per_second() / other.per_second()));
+        println!(
+            "{connections} connections, {}: {ratio:.2} of the other build's rate",
+            other.variant.name()
+        );
+    }
+}
+
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+impl Series {
+    fn name(&self) -> String {
+        match self.is_other {
+            true => format!("{}, other build", self.variant.name()),
+            false => self.variant.name().to_owned(),
+        }
+    }
 }

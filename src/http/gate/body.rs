@@ -330,7 +330,6 @@ fn spool_failed(error: io::Error) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read as _;
 
     #[test]
     fn chunk_lines_are_read_strictly() {
@@ -355,20 +354,5 @@ mod tests {
         ] {
             assert_eq!(size(line), None, "{line:?}");
         }
-    }
-
-    #[test]
-    fn a_nameless_file_can_be_read_back() {
-        let directory = tempfile::tempdir().expect("a directory");
-        for make in [nameless_file, named_for_a_moment] {
-            let mut file = make(directory.path()).expect("a file");
-            file.write_all(b"abc").expect("written");
-            file.rewind().expect("rewound");
-            let mut text = String::new();
-            file.read_to_string(&mut text).expect("read");
-            assert_eq!(text, "abc");
-        }
-        let left = std::fs::read_dir(directory.path()).expect("a listing");
-        assert_eq!(left.count(), 0);
     }
 }
