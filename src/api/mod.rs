@@ -7,7 +7,8 @@
 //! - the table in [`routes`] has a line for every method and path, with its permission and its handler;
 //! - [`error`] words every refusal, [`auth`] finds out who is asking;
 //! - [`body`], [`search`], [`period`] and [`paging`] are the rules that all resources share;
-//! - the other files hold a resource each: the shapes on the wire, and the handlers below them.
+//! - the other files hold a resource each: the shapes on the wire, and the handlers below them; [`entries`] writes
+//!   the parts of an event, [`download`] what is sent as a file.
 //!
 //! Time comes from the request. SQL is the store's.
 

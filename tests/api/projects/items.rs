@@ -173,3 +173,46 @@ fn who_may_not_read_events_reads_no_items() {
         assert_answer(&ann(&server).get(&target), 404, NOT_FOUND);
     }
 }
+
+#[test]
+fn what_an_envelope_brought_can_be_read() {
+    let server = world();
+    let id = "d".repeat(32);
+    let large = "z".repeat((1 << 20) + 7);
+    let check_in = format!(r#"{{"check_in_id":"{id}","monitor_slug":"nightly","status":"ok"}}"#);
+    let envelope = format!(
+        "{{\"event_id\":\"{id}\"}}\n\
+         {{\"type\":\"event\"}}\n{{\"message\":\"lost it\"}}\n\
+         {{\"type\":\"attachment\",\"filename\":\"large.txt\",\"content_type\":\"text/plain\",\"length\":{}}}\n{large}\n\
+         {{\"type\":\"check_in\"}}\n{check_in}\n",
+        large.len()
+    );
+    let target = format!("/api/31/envelope/?sentry_key={KEY}");
+    let sent = server.client().post(&target, envelope.as_bytes());
+    assert_eq!(sent.status, 200, "{}", sent.text());
+
+    let ann = ann(&server);
+    let event = ok(&ann.get(&format!("/api/0/projects/acme/web/events/{id}/")));
+    assert_eq!(event["title"], "lost it");
+    let attachments = format!("/api/0/projects/acme/web/events/{id}/attachments/");
+    let list = ok(&ann.get(&attachments));
+    assert_eq!(
+        (&list[0]["name"], &list[0]["size"]),
+        (&json!("large.txt"), &json!(large.len()))
+    );
+    let number = list[0]["id"].as_str().expect("a number");
+    let downloaded = ann.get(&format!("{attachments}{number}/?download=1"));
+    assert!(
+        downloaded.body == large.as_bytes(),
+        "{} bytes",
+        downloaded.body.len()
+    );
+    let check_ins = ok(&ann.get(&format!("{ITEMS}?type=check_in")));
+    assert_eq!(
+        (
+            &check_ins[0]["itemId"],
+            &check_ins[0]["payload"]["monitor_slug"]
+        ),
+        (&json!(id), &json!("nightly"))
+    );
+}
