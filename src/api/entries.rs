@@ -70,7 +70,8 @@ pub(super) fn meta(event: &Value, entries: &[Value]) -> Map<String, Value> {
     meta
 }
 
-/// What was wrong with the event: its own list, and the errors among the remarks (facts/ingestion.md 5.1).
+/// What was wrong with the event: its own list, and the errors among the remarks (facts/ingestion.md 5.1) that are
+/// not in the list already.
 pub(super) fn errors(event: &Value) -> Vec<Value> {
     let own = event["errors"].as_array().into_iter().flatten();
     let mut errors: Vec<Value> = own
@@ -85,7 +86,12 @@ pub(super) fn errors(event: &Value) -> Vec<Value> {
             error_body(kind, data)
         })
         .collect();
-    collect_errors(&event["_meta"], &mut Vec::new(), &mut errors);
+    let mut remarked = Vec::new();
+    collect_errors(&event["_meta"], &mut Vec::new(), &mut remarked);
+    let is_about = |error: &Value| (error["type"].clone(), error["data"]["name"].clone());
+    let listed: Vec<_> = errors.iter().map(is_about).collect();
+    remarked.retain(|error| !listed.contains(&is_about(error)));
+    errors.append(&mut remarked);
     errors
 }
 
@@ -317,8 +323,9 @@ mod tests {
     #[test]
     fn remarks_are_errors_with_the_place_they_are_about() {
         let event = json!({
-            "errors": [{"type": "clock_drift", "sdk_time": "x"}, "odd"],
+            "errors": [{"type": "clock_drift", "name": "timestamp", "sdk_time": "x"}, "odd"],
             "_meta": {
+                "timestamp": {"": {"err": ["clock_drift"], "val": 1}},
                 "user": {"id": {"": {"err": [["invalid_data", {"reason": "expected a string"}]], "val": []}}},
                 "release": {"": {"err": ["value_too_long"], "rem": []}},
             },
@@ -326,7 +333,7 @@ mod tests {
         assert_eq!(
             json!(errors(&event)),
             json!([
-                {"type": "clock_drift", "message": "Clock drift detected in SDK", "data": {"sdk_time": "x"}},
+                {"type": "clock_drift", "message": "Clock drift detected in SDK", "data": {"name": "timestamp", "sdk_time": "x"}},
                 {"type": "invalid_data", "message": "Discarded invalid value",
                  "data": {"reason": "expected a string", "name": "user.id", "value": []}},
                 {"type": "value_too_long", "message": "Discarded value due to exceeding maximum length",
