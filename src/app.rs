@@ -152,6 +152,8 @@ impl App {
             ingest::Settings {
                 body_bytes_max,
                 spool_dir,
+                url_prefix: url_prefix.clone(),
+                loader_bundle_url: settings.loader_bundle_url.clone(),
             },
         )
         .map_err(|error| failed(&error))?;

@@ -1,7 +1,7 @@
 //! Which key a request brings: the grammar and the sources of facts/ingestion.md 2.
 //!
 //! Sources are the header `X-Sentry-Auth`, `Authorization` (its own scheme, or Basic with the key as user
-//! name), the query, and for envelopes without any of these the first line's `dsn`. Two sources that agree
+//! name), the query, a segment of the path, and for envelopes without any of these the first line's `dsn`. Two sources that agree
 //! are accepted, differing ones are refused (design 11).
 
 use std::borrow::Cow;
@@ -42,8 +42,11 @@ impl Credentials {
     }
 }
 
-/// The key that headers and query bring; none if there is none in any of them.
-pub(super) fn credentials(request: &Request) -> Result<Option<Credentials>, Refusal> {
+/// The key that headers, query and path bring; none if there is none in any of them.
+pub(super) fn credentials(
+    request: &Request,
+    in_path: Option<&str>,
+) -> Result<Option<Credentials>, Refusal> {
     let header = request
         .headers
         .get("x-sentry-auth")
@@ -57,7 +60,11 @@ pub(super) fn credentials(request: &Request) -> Result<Option<Credentials>, Refu
         .contains("sentry_")
         .then(|| of_query(&request.query));
     let mut found: Option<Credentials> = None;
-    for source in [header, own_scheme, basic, query].into_iter().flatten() {
+    let path = in_path.map(|key| of_key(key.to_owned()));
+    for source in [header, own_scheme, basic, query, path]
+        .into_iter()
+        .flatten()
+    {
         let source = source?;
         match &found {
             Some(first) if *first != source => return Err(Refusal::MultipleAuth),

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
+use super::endpoints::cron;
 use super::items::{self, Kind, Quantities};
 use super::json::Map;
 use super::meta::Meta;
@@ -19,6 +20,7 @@ use super::plan::{EventPart, Plan, Stored};
 use super::rules::Rules;
 use super::sort::Sorted;
 use super::source::Payload;
+use super::uploads::crash::Report;
 use super::{Authenticated, Refusal, client_report, container, payload};
 use crate::domain::event_id::EventId;
 use crate::domain::outcome::{KEY_QUOTA, Outcome};
@@ -89,10 +91,13 @@ impl<'r, 's> Intake<'r, 's> {
     /// Something broke on our side, or has no room; nothing must be kept then.
     pub(super) fn take(
         &mut self,
-        sorted: Sorted<'_>,
+        mut sorted: Sorted<'_>,
         id: Option<EventId>,
         sent_us: Option<i64>,
     ) -> Result<(), Refusal> {
+        if sorted.primary.is_none() {
+            sorted.primary = self.event_of_attachment(&sorted.bound)?;
+        }
         let needs_id = sorted.iter().any(|item| item.kind.needs_event_id());
         let lacks = replay_lacks(&sorted);
         let id = match &sorted.primary {
@@ -115,6 +120,19 @@ impl<'r, 's> Intake<'r, 's> {
         }
         self.plan.name(id);
         Ok(())
+    }
+
+    /// The event that a crash dump is, when no other came with it (facts/ingestion.md 4.5).
+    fn event_of_attachment(&self, bound: &[Item<'_>]) -> Result<Option<Item<'static>>, Refusal> {
+        let report =
+            |item: &Item<'_>| Report::of_attachment_type(item.header.attachment_type.as_deref()?);
+        for item in bound {
+            if let Some(report) = report(item) {
+                let event = report.event(&item.payload, self.who.received)?;
+                return Ok(Some(Item::new(Kind::Event, Payload::owned(event))));
+            }
+        }
+        Ok(None)
     }
 
     fn decide(
@@ -387,7 +405,7 @@ impl<'r, 's> Intake<'r, 's> {
     fn check_in(&mut self, item: &Item<'_>) -> Result<Processed, Refusal> {
         let quantities = items::count(item);
         let bytes = item.payload.bytes().map_err(|e| Refusal::unreadable(&e))?;
-        match check_in_stub(&bytes) {
+        match cron::check(&bytes) {
             Ok(payload) => {
                 let id = Map::parse(&payload)
                     .and_then(|map| map.str("check_in_id").and_then(EventId::parse));
@@ -525,11 +543,4 @@ fn header_json(header: &ItemHeader<'_>) -> String {
         }
     }
     serde_json::Value::Object(fields).to_string()
-}
-fn check_in_stub(b: &[u8]) -> Result<Vec<u8>, &'static str> {
-    if Map::parse(b).is_some() {
-        Ok(b.to_vec())
-    } else {
-        Err("invalid_check_in")
-    }
 }

@@ -34,6 +34,7 @@ mod plan;
 mod profile;
 mod refusal;
 mod reply;
+mod routes;
 mod rules;
 mod scrub;
 mod sort;
@@ -45,12 +46,14 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::domain::bundle_url::BundleUrl;
 use crate::domain::category::Category;
+use crate::domain::dsn::UrlPrefix;
 use crate::domain::event_id::EventId;
 use crate::domain::id::ProjectId;
 use crate::domain::key::PublicKey;
 use crate::domain::time::Timestamp;
-use crate::http::router::{Found, Params, Route, Router};
+use crate::http::router::{Found, Params, Router};
 use crate::http::{Body, Method, Request, Responder, Response};
 use crate::store::Store;
 use crate::store::snapshot::{KeyState, ProjectState};
@@ -58,44 +61,20 @@ use auth::Credentials;
 use intake::Intake;
 use large::LargeRequests;
 use pack::Packer;
+use pages::dialog::{self, Refused};
+use pages::{health, loader};
 use parcel::{Item, Parcel};
 use plan::Plan;
 pub(crate) use refusal::Refusal;
 use reply::Reply;
+pub(crate) use routes::owns;
+use routes::{Endpoint, Page, Target};
 use rules::Rules;
 use sort::Sorted;
 use source::{Payload, SpoolDir, Spooled};
 
-/// How a request is read into items, and what it is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Endpoint {
-    Envelope,
-    Store,
-    /// The store endpoint for pages that can only ask for a picture.
-    StorePicture,
-}
-
-/// Who may use a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Permission {
-    /// Whoever has an active key of the project (facts/ingestion.md 2).
-    ClientKey,
-}
-
-fn routes() -> Vec<Route<(Permission, Endpoint)>> {
-    let route = |method, path, endpoint| Route {
-        method,
-        path,
-        target: (Permission::ClientKey, endpoint),
-    };
-    vec![
-        route("POST", "/api/{project}/envelope/", Endpoint::Envelope),
-        route("POST", "/api/{project}/store/", Endpoint::Store),
-        route("GET", "/api/{project}/store/", Endpoint::StorePicture),
-        route("POST", "/api/store/", Endpoint::Store),
-        route("GET", "/api/store/", Endpoint::StorePicture),
-    ]
-}
+/// The crash-report dialog's own path: pages ask for leave there in another way than elsewhere.
+const DIALOG: &str = "/api/embed/error-page/";
 
 /// A request whose key, project and origin are known to be good.
 struct Authenticated {
@@ -111,11 +90,15 @@ pub(crate) struct Settings {
     pub(crate) body_bytes_max: u64,
     /// Where large payloads lie while they are worked on.
     pub(crate) spool_dir: PathBuf,
+    /// How clients reach this server.
+    pub(crate) url_prefix: UrlPrefix,
+    /// Where the JavaScript loader gets the SDK from.
+    pub(crate) loader_bundle_url: Option<BundleUrl>,
 }
 
 /// The front for SDKs.
 pub(crate) struct Ingest {
-    router: Router<(Permission, Endpoint)>,
+    router: Router<Target>,
     desk: Arc<Desk>,
     large: LargeRequests,
 }
@@ -125,12 +108,15 @@ struct Desk {
     store: Arc<Store>,
     spool: SpoolDir,
     body_bytes_max: u64,
+    url_prefix: UrlPrefix,
+    loader_bundle_url: Option<BundleUrl>,
 }
 
 /// A request of a known project on its way.
 struct Arrival {
     who: Authenticated,
     endpoint: Endpoint,
+    params: Params,
     /// Without its body.
     request: Request,
     sent: Payload<'static>,
@@ -145,9 +131,11 @@ impl Ingest {
             store,
             spool: SpoolDir::new(&settings.spool_dir),
             body_bytes_max: settings.body_bytes_max,
+            url_prefix: settings.url_prefix,
+            loader_bundle_url: settings.loader_bundle_url,
         });
         Ok(Ingest {
-            router: Router::new(routes()),
+            router: Router::new(routes::routes()),
             large: LargeRequests::start(&desk)?,
             desk,
         })
@@ -157,13 +145,16 @@ impl Ingest {
     pub(crate) fn handle(&self, request: Request, responder: Responder) {
         let path = fold_slashes(&request.path);
         match self.router.find(&request.method, &path) {
+            Found::OtherMethods(_) if request.method == Method::Options && path == DIALOG => {
+                responder.respond(dialog::preflight(&request));
+            }
             _ if request.method == Method::Options => {
                 responder.respond(cors::preflight(&request));
             }
-            Found::Route(route, params) => {
-                let (Permission::ClientKey, endpoint) = route.target;
-                self.take(endpoint, &params, request, responder);
-            }
+            Found::Route(route, params) => match route.target {
+                Target::ClientKey(endpoint) => self.take(endpoint, &params, request, responder),
+                Target::Anyone(page) => self.serve(page, &params, request, responder),
+            },
             Found::OtherMethods(methods) => {
                 let allow = methods.join(", ");
                 responder.respond(cors::expose(
@@ -171,6 +162,24 @@ impl Ingest {
                 ));
             }
             Found::Nothing => responder.respond(cors::expose(Response::empty(404))),
+        }
+    }
+
+    fn serve(&self, page: Page, params: &Params, request: Request, responder: Responder) {
+        let desk = &self.desk;
+        match page {
+            Page::Loader => {
+                let key = loader::public_key(params.get("script"))
+                    .and_then(PublicKey::parse)
+                    .and_then(|public| desk.store.snapshot().key(&public));
+                let bundle_url = desk.loader_bundle_url.as_ref();
+                responder.respond(loader::script(key.as_deref(), &desk.url_prefix, bundle_url));
+            }
+            Page::Health => {
+                let answer = health::answer(desk.store.writer().is_healthy());
+                responder.respond(cors::expose(answer));
+            }
+            Page::Dialog => desk.dialog(request, responder),
         }
     }
 
@@ -190,10 +199,16 @@ impl Ingest {
         let arrival = Arrival {
             who,
             endpoint: endpoint.of(&request),
+            params: params.clone(),
             request,
             sent,
             responder,
         };
+        if arrival.endpoint == Endpoint::Playstation
+            && let Some(answer) = uploads::playstation::data_request(&arrival.request)
+        {
+            return arrival.responder.respond(cors::expose(answer));
+        }
         if let Err(refusal) = filters::origin(&arrival.who.project, &arrival.request) {
             return self.desk.refuse(arrival, refusal);
         }
@@ -211,6 +226,56 @@ impl Ingest {
 }
 
 impl Desk {
+    /// The crash-report dialog: its script, or the report that its form sends.
+    fn dialog(&self, mut request: Request, responder: Responder) {
+        let found = dialog::subject(&request).and_then(|subject| {
+            self.find(&subject.public, Some(subject.project), request.received)
+                .map(|who| (subject.event, who))
+                .map_err(|_| Refused::Dsn)
+        });
+        let (event, who) = match found {
+            Ok(found) => found,
+            Err(refused) => return responder.respond(refused.answer(&request)),
+        };
+        let may_ask = filters::origin(&who.project, &request);
+        if request.method != Method::Post {
+            return responder.respond(match may_ask {
+                Ok(()) => dialog::open(&request, &self.url_prefix),
+                Err(_) => Refused::Origin.answer(&request),
+            });
+        }
+        let mut plan = Plan::default();
+        let answer = match may_ask.map_err(|_| Refused::Origin).and_then(|()| {
+            let body = sent(&mut request);
+            dialog::parcel(
+                event,
+                &body
+                    .slice(0, dialog::BODY_BYTES_MAX)
+                    .bytes()
+                    .unwrap_or_default(),
+            )
+        }) {
+            Err(Refused::Origin) => {
+                plan = Plan::refused(Refusal::Origin, Category::Default, &who);
+                Refused::Origin.answer(&request)
+            }
+            Err(refused) => return responder.respond(refused.answer(&request)),
+            Ok(parcel) => {
+                let Some(rules) = who.project.compiled(Rules::compile) else {
+                    return responder.respond(Refusal::Internal.answer());
+                };
+                let mut packer = Packer::new(&self.store);
+                let mut intake = Intake::new(&who, &request, rules, &mut packer, &mut plan);
+                if let Err(Fault::Whole(refusal)) = take_parcel(parcel, &mut intake) {
+                    return responder.respond(refusal.answer());
+                }
+                dialog::thanks(&request)
+            }
+        };
+        plan.answer_with(answer);
+        plan.submit(&self.store, who, responder, Reply::Empty(200), false);
+    }
+
     /// The rest of the way of a request that is too large for a worker.
     fn take_large(&self, mut arrival: Arrival) {
         let sent = std::mem::replace(&mut arrival.sent, Payload::borrowed(b""));
@@ -255,7 +320,7 @@ impl Desk {
                 &mut packer,
                 &mut plan,
             );
-            arrival.read(body, &mut intake)
+            arrival.read(body, self, &mut intake)
         };
         plan.begun(packer.begun());
         match taken {
@@ -278,7 +343,7 @@ impl Desk {
         params: &Params,
         request: &Request,
     ) -> Result<Authenticated, Refusal> {
-        let credentials = match auth::credentials(request)? {
+        let credentials = match auth::credentials(request, params.find("key"))? {
             Some(credentials) => credentials,
             None if endpoint == Endpoint::Envelope => {
                 Credentials::of_envelope_header(&decode::beginning(request)?)?
@@ -293,16 +358,26 @@ impl Desk {
             ),
             None => None,
         };
+        self.find(&public, named, request.received)
+    }
+
+    /// The active key of this public half. `named` is the project that must have it.
+    fn find(
+        &self,
+        public: &PublicKey,
+        named: Option<u64>,
+        received: Timestamp,
+    ) -> Result<Authenticated, Refusal> {
         let snapshot = self.store.snapshot();
         let key = snapshot
-            .key(&public)
+            .key(public)
             .filter(|key| key.active && named.is_none_or(|id| is_project(key.project, id)))
             .ok_or(Refusal::UnknownKey)?;
         let project = snapshot.project(key.project).ok_or(Refusal::UnknownKey)?;
         Ok(Authenticated {
             key,
             project,
-            received: request.received,
+            received,
         })
     }
 }
@@ -342,7 +417,13 @@ impl Arrival {
     }
 
     /// Reads the body into items and lets the intake decide about them.
-    fn read(&self, body: &Payload<'_>, intake: &mut Intake<'_, '_>) -> Result<(), Fault> {
+    fn read(
+        &self,
+        body: &Payload<'_>,
+        desk: &Desk,
+        intake: &mut Intake<'_, '_>,
+    ) -> Result<(), Fault> {
+        let (request, spool) = (&self.request, &desk.spool);
         match self.endpoint {
             Endpoint::Envelope => self.read_envelope(body, intake),
             Endpoint::Store | Endpoint::StorePicture => {
@@ -359,6 +440,51 @@ impl Arrival {
                 };
                 take_parcel(parcel, intake)
             }
+            Endpoint::Minidump => {
+                let limits = uploads::Limits {
+                    attachment_bytes_max: desk.body_bytes_max,
+                };
+                take_parcel(
+                    uploads::minidump::parcel(body, request, spool, limits)?,
+                    intake,
+                )
+            }
+            Endpoint::Attachments => {
+                let event_id = self.params.get("event_id");
+                let parcel = uploads::attachments::parcel(event_id, body, request, spool)?;
+                take_parcel(parcel, intake)
+            }
+            Endpoint::Playstation => {
+                take_parcel(uploads::playstation::parcel(body, request, spool)?, intake)
+            }
+            endpoint => {
+                let bytes = body.bytes().map_err(|e| Refusal::unreadable(&e))?;
+                for parcel in self.parcels(endpoint, &bytes, desk.body_bytes_max)? {
+                    take_parcel(parcel, intake)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The items of an endpoint whose body is small or of one piece.
+    fn parcels(
+        &self,
+        endpoint: Endpoint,
+        body: &[u8],
+        files_bytes_max: u64,
+    ) -> Result<Vec<Parcel<'static>>, Refusal> {
+        let request = &self.request;
+        match endpoint {
+            Endpoint::Security => endpoints::security::parcels(body, request),
+            Endpoint::Nel => endpoints::nel::parcels(body, request),
+            Endpoint::Unreal => endpoints::unreal::parcels(body, files_bytes_max, request),
+            Endpoint::Cron => endpoints::cron::parcels(body, self.params.get("slug"), request),
+            Endpoint::OtlpTraces => endpoints::otlp::traces(body, request),
+            Endpoint::OtlpLogs => endpoints::otlp::logs(body, request),
+            Endpoint::VercelLogs => endpoints::vercel::parcels(body, request),
+            Endpoint::HerokuLogs => endpoints::heroku::parcels(body, request),
+            _ => Err(Refusal::Internal),
         }
     }
 
@@ -399,55 +525,6 @@ fn sent(request: &mut Request) -> Payload<'static> {
     }
 }
 
-impl Endpoint {
-    /// A store request may declare its body to be an envelope (facts/ingestion.md 1.3).
-    fn of(self, request: &Request) -> Endpoint {
-        match request.headers.get("content-type") {
-            Some("application/x-sentry-envelope") if self == Endpoint::Store => Endpoint::Envelope,
-            _ => self,
-        }
-    }
-
-    /// What a request counts as that is refused before its items are known (design 1).
-    fn category(self) -> Category {
-        match self {
-            Endpoint::Envelope => Category::Default,
-            Endpoint::Store | Endpoint::StorePicture => Category::Error,
-        }
-    }
-
-    /// How many bytes a decoded body may have. `all` bounds every body.
-    fn body_bytes_max(self, all: u64) -> u64 {
-        match self {
-            Endpoint::Envelope => all,
-            Endpoint::Store | Endpoint::StorePicture => items::EVENT_BYTES_MAX.min(all),
-        }
-    }
-
-    /// What is answered when the request was taken.
-    fn reply(self) -> Reply {
-        match self {
-            Endpoint::Envelope | Endpoint::Store => Reply::Id,
-            Endpoint::StorePicture => Reply::Picture,
-        }
-    }
-
-    /// Whether a used-up limit that left nothing of a request is told as a 429.
-    fn says_429(self) -> bool {
-        true
-    }
-
-    /// A store request is one event, so its limit is the event's.
-    fn name_limit(self, refusal: Refusal) -> Refusal {
-        match (self, refusal) {
-            (Endpoint::Store | Endpoint::StorePicture, Refusal::RequestTooLarge) => {
-                Refusal::TooLarge("event")
-            }
-            (_, refusal) => refusal,
-        }
-    }
-}
-
 fn is_project(project: ProjectId, named: u64) -> bool {
     u64::try_from(project.0).is_ok_and(|id| id == named)
 }
@@ -464,14 +541,4 @@ fn fold_slashes(path: &str) -> Cow<'_, str> {
         }
     }
     folded.into()
-}
-
-/// Whether a path is ingestion's: `/api/` and anything but the management API's `0`.
-pub(crate) fn owns(path: &str) -> bool {
-    let path = path.trim_start_matches('/');
-    let Some(rest) = path.strip_prefix("api/") else {
-        return false;
-    };
-    let rest = rest.trim_start_matches('/');
-    rest != "0" && !rest.starts_with("0/") && !rest.is_empty()
 }

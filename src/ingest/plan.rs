@@ -39,6 +39,8 @@ pub(super) struct Plan {
     took_something: bool,
     /// The request was refused whole.
     refusal: Option<Refusal>,
+    /// The answer, if it is not the endpoint's own.
+    answer: Option<Response>,
     /// Large payloads whose parts are in the file already.
     begun: Vec<LargePayloadId>,
 }
@@ -250,6 +252,10 @@ impl Plan {
         self.took_something = true;
     }
 
+    pub(super) fn answer_with(&mut self, answer: Response) {
+        self.answer = Some(answer);
+    }
+
     pub(super) fn begun(&mut self, begun: Vec<LargePayloadId>) {
         self.begun = begun;
     }
@@ -367,9 +373,10 @@ impl Plan {
     }
 
     fn response(&self, reply: Reply) -> Response {
-        match &self.refusal {
-            Some(refusal) => refusal.answer(),
-            None => reply.response(self.id, self.limited),
+        match (&self.answer, &self.refusal) {
+            (Some(answer), _) => answer.clone(),
+            (None, Some(refusal)) => refusal.answer(),
+            (None, None) => reply.response(self.id, self.limited),
         }
     }
 }

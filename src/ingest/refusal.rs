@@ -247,3 +247,52 @@ pub(super) fn with_rate_limits(response: Response, used_up: UsedUp) -> Response 
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_cannot_be_read_says_what_it_was_taken_for() {
+        for (what, reason, detail) in [
+            (InvalidBody::CheckIn, "invalid_check_in", "invalid check-in"),
+            (
+                InvalidBody::Logplex,
+                "invalid_body",
+                "invalid logplex frames",
+            ),
+            (
+                InvalidBody::Protobuf,
+                "invalid_proto",
+                "invalid protobuf data",
+            ),
+            (
+                InvalidBody::UnrealReport,
+                "invalid_unreal_report",
+                "invalid unreal crash report",
+            ),
+            (
+                InvalidBody::UnrealFiles,
+                "process_unreal",
+                "failed to process unreal report",
+            ),
+        ] {
+            let refusal = Refusal::InvalidBody(what, "cause".to_owned());
+            assert_eq!(
+                (refusal.status(), refusal.reason()),
+                (400, reason.to_owned())
+            );
+            let body = json!({ "detail": detail, "causes": ["cause"] }).to_string();
+            assert_eq!(*refusal.answer().body, *body.as_bytes());
+        }
+    }
+
+    #[test]
+    fn an_unsupported_media_type_is_refused_without_a_body() {
+        let refusal = Refusal::UnsupportedContentType;
+        let answer = refusal.answer();
+        assert_eq!((answer.status, answer.body.len()), (415, 0));
+        assert_eq!(answer.header("Access-Control-Allow-Origin"), Some("*"));
+        assert_eq!(refusal.reason(), "content_type");
+    }
+}

@@ -29,7 +29,10 @@ impl<'a> Sorted<'a> {
             too_large.dropped.add(&items::count(&item));
             return;
         }
-        if let Err(group) = self.sizes.add(&item) {
+        // What our own endpoints know to be invalid is no part of an envelope's measure.
+        if item.invalid.is_some() {
+            self.others.push(item);
+        } else if let Err(group) = self.sizes.add(&item) {
             let mut dropped = items::count(&item);
             for item in self.iter() {
                 dropped.add(&items::count(item));

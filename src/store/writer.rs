@@ -220,6 +220,12 @@ impl Writer {
         }
     }
 
+    /// Whether it takes jobs and gets on with them.
+    pub(crate) fn is_healthy(&self) -> bool {
+        let state = self.queue.lock();
+        !state.closed && !state.is_stalled()
+    }
+
     /// Takes no more jobs, finishes those that wait, checkpoints, and ends both threads.
     pub(crate) fn stop(&self) {
         self.queue.close();

@@ -2,6 +2,7 @@ mod auth;
 mod conservation;
 mod corpora;
 mod crash;
+mod dsn;
 mod encodings;
 mod hostile;
 mod items;

@@ -25,7 +25,7 @@ const INVALID: &str = "invalid_check_in";
 ///
 /// # Errors
 /// The body is too large or no JSON object, or it says no status or an id that is none.
-pub(super) fn parcels(
+pub(in crate::ingest) fn parcels(
     body: &[u8],
     slug: &str,
     request: &Request,
@@ -63,7 +63,7 @@ pub(super) fn parcels(
 ///
 /// # Errors
 /// The ledger's reason why it is invalid.
-pub(super) fn check(payload: &[u8]) -> Result<Vec<u8>, &'static str> {
+pub(in crate::ingest) fn check(payload: &[u8]) -> Result<Vec<u8>, &'static str> {
     let sent = Map::parse(payload).ok_or(INVALID)?;
     let check_in = normalise(&sent).map_err(|_| INVALID)?;
     Ok(check_in.to_vec())

@@ -22,7 +22,10 @@ const HEADERS: [(&str, &str); 3] = [
 ///
 /// # Errors
 /// Another media type, a frame without a length or shorter than it says, or more than a container may have.
-pub(super) fn parcels(body: &[u8], request: &Request) -> Result<Vec<Parcel<'static>>, Refusal> {
+pub(in crate::ingest) fn parcels(
+    body: &[u8],
+    request: &Request,
+) -> Result<Vec<Parcel<'static>>, Refusal> {
     expect_media_type(request, &["application/logplex-1"])?;
     let mut logs = Container::logs();
     let mut rest = body;

@@ -416,4 +416,58 @@ mod tests {
             assert_eq!(snake_case(name), snake);
         }
     }
+
+    /// Whether a converter takes a body.
+    type Convert = fn(&[u8]) -> bool;
+
+    #[test]
+    fn no_broken_body_breaks_a_converter() {
+        const CSP: &str = r#"[{"type":"csp-violation","body":{"effectiveDirective":"img-src","blockedURL":"a://b:1"}},
+            {"known-pins":1},{"csp-report":{"violated-directive":"img-src https://a"}}]"#;
+        const NEL: &str =
+            r#"[{"type":"network-error","age":1e308,"body":{"type":"abandoned","a":[{}]}}]"#;
+        const VERCEL: &str = r#"[{"timestamp":1e308,"message":"a","proxy":{"b":[1]}}]"#;
+        const OTLP: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"a","value":{"intValue":"1"}}]},
+            "scopeSpans":[{"spans":[{"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708"}]}]}]}"#;
+        const SPANS: &[u8] = b"\x0a\x1a\x12\x18\x12\x16\x0a\x10aaaaaaaaaaaaaaaa\x12\x02bb";
+        const LOGS: &[u8] = b"\x0a\x08\x12\x06\x12\x04\x1a\x02hi";
+        const HEROKU: &[u8] = b"23 <13>1 2026 a b c - d\xc3\xa9\n9 <x> a b c";
+        let converters: [(&[u8], Convert); 8] = [
+            (CSP.as_bytes(), |body| {
+                security::parcels(body, &request("application/json")).is_ok()
+            }),
+            (NEL.as_bytes(), |body| {
+                nel::parcels(body, &request("application/json")).is_ok()
+            }),
+            (VERCEL.as_bytes(), |body| {
+                vercel::parcels(body, &request("application/json")).is_ok()
+            }),
+            (br#"{"status":"ok","contexts":{"a":[1]}}"#, |body| {
+                cron::parcels(body, "a", &request("application/json")).is_ok()
+            }),
+            (HEROKU, |body| {
+                heroku::parcels(body, &request("application/logplex-1")).is_ok()
+            }),
+            (OTLP.as_bytes(), |body| {
+                otlp::traces(body, &request("application/json")).is_ok()
+            }),
+            (SPANS, |body| {
+                otlp::traces(body, &request("application/x-protobuf")).is_ok()
+            }),
+            (LOGS, |body| {
+                otlp::logs(body, &request("application/x-protobuf")).is_ok()
+            }),
+        ];
+        for (whole, convert) in converters {
+            assert!(convert(whole), "{}", whole.escape_ascii());
+            for at in 0..whole.len() {
+                convert(&whole[..at]);
+                for byte in [0, b'"', b'9', b'[', 0x7f, 0x80, 0xff] {
+                    let mut broken = whole.to_vec();
+                    broken[at] = byte;
+                    convert(&broken);
+                }
+            }
+        }
+    }
 }

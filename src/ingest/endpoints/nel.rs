@@ -17,7 +17,10 @@ use crate::ingest::parcel::Parcel;
 ///
 /// # Errors
 /// Another media type, an empty body, no JSON, or more than a container may have.
-pub(super) fn parcels(body: &[u8], request: &Request) -> Result<Vec<Parcel<'static>>, Refusal> {
+pub(in crate::ingest) fn parcels(
+    body: &[u8],
+    request: &Request,
+) -> Result<Vec<Parcel<'static>>, Refusal> {
     expect_media_type(request, &["application/json", "application/reports+json"])?;
     if body.is_empty() {
         return Err(Refusal::EmptyBody);

@@ -30,7 +30,10 @@ const REPORTS_MAX: usize = 1000;
 ///
 /// # Errors
 /// Another media type, an empty or too large body, no JSON, or more than [`REPORTS_MAX`] reports.
-pub(super) fn parcels(body: &[u8], request: &Request) -> Result<Vec<Parcel<'static>>, Refusal> {
+pub(in crate::ingest) fn parcels(
+    body: &[u8],
+    request: &Request,
+) -> Result<Vec<Parcel<'static>>, Refusal> {
     expect_media_type(request, &MEDIA_TYPES)?;
     if body.is_empty() {
         return Err(Refusal::EmptyBody);

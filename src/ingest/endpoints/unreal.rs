@@ -28,7 +28,7 @@ const CONTEXT_BYTES_MAX: usize = 1 << 20;
 ///
 /// # Errors
 /// An empty body, one that is no container, or files that are too large.
-pub(super) fn parcels(
+pub(in crate::ingest) fn parcels(
     body: &[u8],
     files_bytes_max: u64,
     request: &Request,

@@ -28,7 +28,10 @@ const OWN_FIELDS: [&str; 8] = [
 ///
 /// # Errors
 /// Another media type, no JSON, an entry that is too large, or more than a container may have.
-pub(super) fn parcels(body: &[u8], request: &Request) -> Result<Vec<Parcel<'static>>, Refusal> {
+pub(in crate::ingest) fn parcels(
+    body: &[u8],
+    request: &Request,
+) -> Result<Vec<Parcel<'static>>, Refusal> {
     expect_media_type(request, &[JSON, LINES[0], LINES[1]])?;
     let text = json_text(body)?;
     let mut logs = Container::logs();

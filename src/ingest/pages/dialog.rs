@@ -59,6 +59,9 @@ pub(in crate::ingest) enum Refused {
     Form(Vec<(&'static str, String)>),
 }
 
+/// Of a form, in bytes; what is behind that is not read.
+pub(in crate::ingest) const BODY_BYTES_MAX: u64 = 64 << 10;
+
 /// What a request is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ingest) struct Subject {

@@ -8,8 +8,8 @@
 //! Choices where the protocol's documentation is silent: a whole value becomes the text `[Filtered]` whatever type
 //! it had; an address in a known field becomes null. The user and custom contexts are data; versions, names of
 //! programs and ids in the protocol's own contexts are not. `request.url`, `tags` and the other fields that the
-//! default rules leave alone do obey the words of the settings, even `https://user:password@host/` in a url does
-//! not: its password stays unless a word of the settings takes the whole. Keys are never changed.
+//! default rules leave alone obey the words of the settings only: a password in `request.url` stays unless such a
+//! word takes the whole url. Keys of objects are never changed.
 
 mod addresses;
 mod cookies;

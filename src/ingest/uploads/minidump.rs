@@ -337,7 +337,7 @@ mod tests {
         let bomb = packed(Container::Xz, &vec![0; (1 << 20) + 1]);
         let nested_without =
             b"--inner\r\nContent-Disposition: form-data; name=other; filename=o\r\n\r\nMDMP\r\n--inner--";
-        let large = vec![0xc0; EVENT_BYTES_MAX + 1];
+        let large = vec![0xc0; EVENT_BYTES_MAX as usize + 1];
         type Parts<'a> = &'a [(&'a str, &'a [u8])];
         let cases: [(Parts<'_>, Refusal); 9] = [
             (&[], Fault::MissingMinidump.into()),
