@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 /// Status, fields and body of an answer. Built by fronts, written by [`super::server`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Response {
     pub status: u16,
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
@@ -17,13 +18,15 @@ pub struct Response {
 }
 
 /// A body that is made while it is sent, so that the handlers never have it whole.
+#[derive(Clone)]
 pub(super) struct Pieces {
     /// Of all together.
     pub(super) bytes: u64,
-    pub(super) next: Box<NextPiece>,
+    /// Makes a piece, numbered from 0 on; none past the last.
+    pub(super) piece: Arc<MakePiece>,
 }
 
-type NextPiece = dyn FnMut() -> io::Result<Option<Vec<u8>>> + Send;
+type MakePiece = dyn Fn(u64) -> io::Result<Option<Vec<u8>>> + Send + Sync;
 
 impl fmt::Debug for Pieces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,18 +47,17 @@ impl Response {
         }
     }
 
-    /// An answer whose body is `bytes` long in all and is read from `next` until that has no more. If it fails, or
-    /// has more or fewer, the client's connection is closed: its beginning is under way by then.
+    /// An answer whose body is `bytes` long in all and made piece by piece: `piece` is asked for number 0, 1 and so
+    /// on until there is no more. If one cannot be made, or they are more or fewer bytes, the client's connection is
+    /// closed: the body's beginning is under way by then.
     pub fn in_pieces(
         status: u16,
         bytes: u64,
-        next: impl FnMut() -> io::Result<Option<Vec<u8>>> + Send + 'static,
+        piece: impl Fn(u64) -> io::Result<Option<Vec<u8>>> + Send + Sync + 'static,
     ) -> Response {
+        let piece = Arc::new(piece);
         Response {
-            pieces: Some(Pieces {
-                bytes,
-                next: Box::new(next),
-            }),
+            pieces: Some(Pieces { bytes, piece }),
             ..Response::empty(status)
         }
     }

@@ -284,7 +284,7 @@ pub struct Responder {
 impl Responder {
     /// Sends `response`. Whether the client is still there to read it is not known.
     pub fn respond(mut self, response: Response) {
-        self.send(response);
+        self.send(&response);
     }
 
     /// Closes the client's connection without any answer: for a request that may have taken effect although
@@ -296,18 +296,18 @@ impl Responder {
         self.write(head, &[], None);
     }
 
-    fn send(&mut self, mut response: Response) {
+    fn send(&mut self, response: &Response) {
         if !(200..=999).contains(&response.status) {
             log::error!("a handler answered with status {}", response.status);
             return self.send_internal();
         }
         let mut head = Vec::with_capacity(512 + response.body.len().min(COPIED_BYTES_MAX));
-        wire::write_head(&response, &mut head);
+        wire::write_head(response, &mut head);
         head.extend_from_slice(b"\r\n");
         if self.bodiless || !wire::has_body(response.status) {
             return self.write(head, &[], None);
         }
-        self.write(head, &response.body, response.pieces.take());
+        self.write(head, &response.body, response.pieces.as_ref());
     }
 
     fn send_internal(&mut self) {
@@ -319,11 +319,11 @@ impl Responder {
         if !(200..=999).contains(&response.status) {
             response.status = refusal.status();
         }
-        self.send(response);
+        self.send(&response);
     }
 
     /// Writes in one piece what is small: each piece wakes the gate.
-    fn write(&mut self, mut head: Vec<u8>, body: &[u8], pieces: Option<Pieces>) {
+    fn write(&mut self, mut head: Vec<u8>, body: &[u8], pieces: Option<&Pieces>) {
         let Some(mut writer) = self.writer.take() else {
             return;
         };
@@ -350,13 +350,15 @@ impl Responder {
 
     /// Writes a body as it is made. One that cannot be made whole ends the lane, and with it the client's
     /// connection.
-    fn write_pieces(&self, writer: &mut dyn Write, mut pieces: Pieces) -> io::Result<()> {
+    fn write_pieces(&self, writer: &mut dyn Write, pieces: &Pieces) -> io::Result<()> {
         let mut left = pieces.bytes;
+        let mut number = 0;
         let fault = loop {
-            match (pieces.next)() {
+            match (pieces.piece)(number) {
                 Ok(Some(piece)) if piece.len() as u64 <= left => {
                     writer.write_all(&piece)?;
                     left -= piece.len() as u64;
+                    number += 1;
                 }
                 Ok(None) if left == 0 => return Ok(()),
                 Ok(_) => break io::Error::other("it is not as long as it was said to be"),

@@ -125,7 +125,7 @@ impl Payload {
     ///
     /// # Errors
     /// Internal: the piece cannot be unpacked.
-    pub(crate) fn piece(&self, connection: &Connection, number: i64) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn piece(&self, connection: &Connection, number: u64) -> Result<Option<Vec<u8>>> {
         let packed = match self {
             Payload::InRow(packed) => (number == 0).then(|| packed.clone()),
             Payload::InParts(id) => part(connection, *id, number)?,
@@ -155,11 +155,14 @@ impl Payload {
 fn part(
     connection: &Connection,
     id: LargePayloadId,
-    number: i64,
+    number: u64,
 ) -> rusqlite::Result<Option<Vec<u8>>> {
-    if !(0..PARTS_MAX).contains(&number) {
+    let Some(number) = i64::try_from(number)
+        .ok()
+        .filter(|number| *number < PARTS_MAX)
+    else {
         return Ok(None);
-    }
+    };
     connection
         .prepare_cached("SELECT payload FROM payload_part WHERE id = :id")?
         .query_row([id.0 * PARTS_MAX + number], |row| row.get(0))
