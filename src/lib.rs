@@ -8,8 +8,9 @@
 //! | `domain` | the nouns and rules, the errors, the clock; no input, no output | none of ours |
 //! | `store` | the SQLite file: opening, group commits, what ingestion needs in memory, a file of queries per resource; alone names SQLite's driver | `domain` |
 //! | [`http`] | transport: the gate, the lanes, the workers, requests and answers, route tables; alone names the HTTP server that it wraps; knows no resource | `domain` |
+//! | `issues` | what an event is called and tagged with: pure | `domain` |
 //! | `ingest` | the front for SDKs: from a request to one job for the writer | `domain`, `store`, `http` |
-//! | `api` | the front for management clients, `/api/0/` | `domain`, `store`, `http` |
+//! | `api` | the front for management clients, `/api/0/` | `domain`, `store`, `http`, `issues` |
 //! | `apply` | creates and updates what a TOML file describes | `domain`, `store` |
 //! | `first_start` | what a new file begins with | `domain`, `store` |
 //! | `config` | every setting in one table: flag, variable, line of a file | `domain` |
@@ -28,6 +29,7 @@ mod domain;
 mod first_start;
 pub mod http;
 mod ingest;
+mod issues;
 mod store;
 
 pub use app::{App, ApplyFile, Settings, StartError};

@@ -130,6 +130,13 @@ pub(super) fn list_of_one(text: &str) -> Response {
     Response::json(400, &[text])
 }
 
+/// A series would be too long (facts/management-api.md 8.2).
+pub(super) fn too_many_points() -> Response {
+    let text = "Your interval and date range would create too many results. \
+                Use a larger interval, or a smaller date range.";
+    detail(400, text)
+}
+
 /// The old envelope of the project lists, which names the parameter `stats_period` whatever was wrong
 /// (facts/management-api.md 4.2).
 pub(super) fn legacy_parameter(message: &str) -> Response {

@@ -5,11 +5,10 @@ use serde::Serialize;
 use super::body::{Fields, Given, Null};
 use super::error::{self, Result};
 use super::paging::{self, Paged};
-use super::projects::parse_id;
+use super::projects::{self, AskedProjects};
 use super::{Api, Call, InOrganization, InProject};
 use crate::domain::Error;
 use crate::domain::dsn::UrlPrefix;
-use crate::domain::id::ProjectId;
 use crate::domain::key::{
     BROWSER_SDK_CHOICES, BROWSER_SDK_RETIRED, BROWSER_SDK_VERSION, ClientKey, LoaderOptions,
     PublicKey, RateLimit, is_hex_32, random_label,
@@ -19,7 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::http::page::Page;
 use crate::http::{Body, Request, Response};
 use crate::store::client_keys::{self, KeyFilter, KeysOf, NewClientKey};
-use crate::store::{projects, teams};
+use crate::store::{projects as stored_projects, teams};
 
 /// Key lists are the only ones with a shorter page (facts/management-api.md 1.9).
 const KEYS_PER_PAGE: u32 = 10;
@@ -168,67 +167,18 @@ pub(super) fn list_of_organization(
             .ok_or_else(|| error::detail(404, "Team not found"))?;
         filter.team = Some(team.id);
     }
-    match projects_asked_for(&call, &context)? {
-        Asked::These(projects) => filter.projects = Some(projects),
+    match projects::asked_for(&call, &context)? {
+        AskedProjects::These(projects) => filter.projects = Some(projects),
         // To a token of the organization every project is its own.
-        Asked::Mine if call.caller.user().is_none() => {}
-        Asked::AllAccessible if context.access.sees_all() => {}
-        Asked::Mine | Asked::AllAccessible => {
+        AskedProjects::Mine if call.caller.user().is_none() => {}
+        AskedProjects::AllAccessible if context.access.sees_all() => {}
+        AskedProjects::Mine | AskedProjects::AllAccessible => {
             filter.teams = Some(context.access.teams().map(|(id, _)| id).collect());
         }
     }
     let of = KeysOf::Organization(context.organization.id);
     let filter = active.map(|active| KeyFilter { active, ..filter });
     answer_page(api, &call, of, filter)
-}
-
-/// Which projects a list over the whole organization is asked for.
-enum Asked {
-    /// Those of the caller's teams.
-    Mine,
-    AllAccessible,
-    These(Vec<ProjectId>),
-}
-
-/// Reads `project` and `projectSlug`, which are repeatable (facts/auth-and-tokens.md 6.4).
-///
-/// # Errors
-/// 400: a project that is no number. `Forbidden`, for the whole request: one that is unknown or not the
-/// caller's.
-fn projects_asked_for(call: &Call<'_>, context: &InOrganization) -> Result<Asked> {
-    const ALL_ID: i64 = -1;
-    const ALL_SLUG: &str = "$all";
-    let ids: Option<Vec<i64>> = call
-        .request
-        .query_values("project")
-        .iter()
-        .map(|text| parse_id(text))
-        .collect();
-    let ids = ids
-        .ok_or_else(|| error::detail(400, "Invalid project parameter. Values must be numbers."))?;
-    let slugs = call.request.query_values("projectSlug");
-    if ids.contains(&ALL_ID) || slugs.iter().any(|slug| slug == ALL_SLUG) {
-        return Ok(Asked::AllAccessible);
-    }
-    let named: Vec<IdOrSlug> = ids
-        .into_iter()
-        .map(IdOrSlug::Id)
-        .chain(slugs.into_iter().map(IdOrSlug::Slug))
-        .collect();
-    if named.is_empty() {
-        return Ok(Asked::Mine);
-    }
-    let mut found = Vec::new();
-    for segment in named {
-        let project = projects::find(&call.connection, context.organization.id, &segment)?
-            .ok_or(Error::Forbidden)?;
-        let teams = projects::list_team_ids(&call.connection, project.id)?;
-        if !context.access.sees_project(&teams) {
-            return Err(Error::Forbidden.into());
-        }
-        found.push(project.id);
-    }
-    Ok(Asked::These(found))
 }
 
 /// The parameter `status`: whether the keys are active, where it says so. None: a word that no key has.
@@ -428,7 +378,7 @@ pub(super) fn create(api: &Api, mut call: Call<'_>, context: InProject) -> Resul
     };
     let key = api.store.write(move |unit| {
         // Gone since it was looked up.
-        if projects::find(unit, new.organization, &project)?.is_none() {
+        if stored_projects::find(unit, new.organization, &project)?.is_none() {
             return Err(Error::NotFound);
         }
         let id = client_keys::create(unit, &actor, &new)?;

@@ -6,21 +6,30 @@
 //!
 //! - the table in [`routes`] has a line for every method and path, with its permission and its handler;
 //! - [`error`] words every refusal, [`auth`] finds out who is asking;
-//! - [`body`], [`search`] and [`paging`] are the rules that all resources share;
-//! - the other files hold a resource each: the shapes on the wire, and the handlers below them.
+//! - [`body`], [`search`], [`period`] and [`paging`] are the rules that all resources share;
+//! - the other files hold a resource each: the shapes on the wire, and the handlers below them; [`entries`] writes
+//!   the parts of an event, [`download`] what is sent as a file.
 //!
 //! Time comes from the request. SQL is the store's.
 
+mod attachments;
 mod auth;
 mod body;
+mod download;
+mod entries;
 mod error;
+mod events;
 mod index;
+mod items;
 mod keys;
 mod organizations;
 mod paging;
+mod period;
 mod projects;
 mod search;
 mod stats;
+mod stats_summary;
+mod stats_v2;
 mod teams;
 
 use std::sync::Arc;
@@ -97,6 +106,14 @@ const ORGANIZATION: Permission = Permission::Scopes {
     delete: &[Scope::OrgAdmin],
 };
 
+/// What an organization's members may look at and nobody changes.
+const ORGANIZATION_READ: Permission = Permission::Scopes {
+    get: &[Scope::OrgRead, Scope::OrgWrite, Scope::OrgAdmin],
+    post: &[],
+    put: &[],
+    delete: &[],
+};
+
 /// The projects of an organization: every member may make one with a team of their own.
 const ORGANIZATION_PROJECTS: Permission = Permission::Scopes {
     get: &[Scope::OrgRead, Scope::OrgWrite, Scope::OrgAdmin],
@@ -119,6 +136,22 @@ const PROJECT_PART: Permission = Permission::Scopes {
     post: &[Scope::ProjectWrite, Scope::ProjectAdmin],
     put: &[Scope::ProjectWrite, Scope::ProjectAdmin],
     delete: &[Scope::ProjectAdmin],
+};
+
+/// What was sent to a project. The published document asks for the project's scopes; those of events, which are
+/// there to be given to whoever only looks at events, serve as well.
+const EVENT: Permission = Permission::Scopes {
+    get: &[
+        Scope::ProjectRead,
+        Scope::ProjectWrite,
+        Scope::ProjectAdmin,
+        Scope::EventRead,
+        Scope::EventWrite,
+        Scope::EventAdmin,
+    ],
+    post: &[],
+    put: &[],
+    delete: &[],
 };
 
 /// A handler, by what must have been found before it runs.
@@ -161,7 +194,15 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/organizations/{org}/", ORGANIZATION, InOrganization(organizations::get)),
         line("GET", "/api/0/organizations/{org}/projects/", ORGANIZATION_PROJECTS, InOrganization(projects::list)),
         line("GET", "/api/0/organizations/{org}/project-keys/", ORGANIZATION, InOrganization(keys::list_of_organization)),
+        line("GET", "/api/0/organizations/{org}/stats_v2/", ORGANIZATION_READ, InOrganization(stats_v2::get)),
+        line("GET", "/api/0/organizations/{org}/stats-summary/", ORGANIZATION_READ, InOrganization(stats_summary::get)),
         line("GET", "/api/0/projects/{org}/{project}/", PROJECT, InProject(projects::get)),
+        line("GET", "/api/0/projects/{org}/{project}/events/", EVENT, InProject(events::list)),
+        line("GET", "/api/0/projects/{org}/{project}/events/{event}/", EVENT, InProject(events::get)),
+        line("GET", "/api/0/projects/{org}/{project}/events/{event}/attachments/", EVENT, InProject(attachments::list)),
+        line("GET", "/api/0/projects/{org}/{project}/events/{event}/attachments/{attachment}/", EVENT, InProject(attachments::get)),
+        line("GET", "/api/0/projects/{org}/{project}/items/", EVENT, InProject(items::list)),
+        line("GET", "/api/0/projects/{org}/{project}/items/{item}/", EVENT, InProject(items::get)),
         line("GET", "/api/0/projects/{org}/{project}/keys/", PROJECT_PART, InProject(keys::list)),
         line("POST", "/api/0/projects/{org}/{project}/keys/", PROJECT_PART, InProject(keys::create)),
         line("GET", "/api/0/projects/{org}/{project}/keys/{key}/", PROJECT_PART, OfKey(keys::get)),
@@ -209,6 +250,12 @@ impl Call<'_> {
     /// Whether a flag of the query is on: only `1` is.
     fn is_set(&self, name: &str) -> bool {
         self.request.query_value(name).as_deref() == Some("1")
+    }
+
+    /// Whether a parameter of the query is there and says anything but no.
+    fn is_asked(&self, name: &str) -> bool {
+        let value = self.request.query_value(name).unwrap_or_default();
+        !["", "0", "false"].contains(&value.as_str())
     }
 
     /// What the caller may do in an organization.

@@ -17,17 +17,18 @@ use super::paging;
 use super::search::SearchQuery;
 use super::teams::TeamReference;
 use super::{Api, Call, InOrganization, InProject};
+use crate::domain::Error;
 use crate::domain::access::{Access, Caller};
 use crate::domain::category::Category;
 use crate::domain::id::{ProjectId, TeamId};
 use crate::domain::option;
 use crate::domain::outcome::Outcome;
 use crate::domain::scope::ScopeSet;
-use crate::domain::slug::Slug;
+use crate::domain::slug::{IdOrSlug, Slug};
 use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
-use crate::store::ledger::{self, LedgerFilter};
+use crate::store::ledger::{self, LedgerColumns, LedgerFilter, LedgerRange};
 use crate::store::projects::{self, Project, ProjectFilter};
 use crate::store::teams::{self, Team};
 
@@ -221,14 +222,6 @@ impl Period {
             bucket_secs,
         })
     }
-
-    /// The coarsest resolution of the ledger that its buckets are made of.
-    fn resolution_secs(self) -> i64 {
-        ledger::RESOLUTIONS_SECS
-            .into_iter()
-            .rfind(|resolution| self.bucket_secs % resolution == 0)
-            .unwrap_or(ledger::RESOLUTIONS_SECS[0])
-    }
 }
 
 fn count_accepted(
@@ -245,20 +238,18 @@ fn count_accepted(
         outcomes: vec![Outcome::Accepted],
         ..LedgerFilter::default()
     };
-    let rows = ledger::series(
+    let sums = ledger::sums(
         &call.connection,
         project,
-        period.resolution_secs(),
-        first,
-        end,
+        LedgerRange::in_steps(first, end, period.bucket_secs),
+        LedgerColumns::default(),
         &filter,
     )?;
     let mut counts: BTreeMap<i64, u64> = (0..period.buckets)
         .map(|n| (first.secs() + n * period.bucket_secs, 0))
         .collect();
-    for (bucket, _, quantity) in rows {
-        let start = bucket.floor_to(period.bucket_secs).secs();
-        *counts.entry(start).or_default() += quantity;
+    for sum in sums {
+        *counts.entry(sum.bucket.secs()).or_default() += sum.quantity;
     }
     Ok(counts.into_iter().collect())
 }
@@ -353,6 +344,55 @@ pub(super) fn parse_id(text: &str) -> Option<i64> {
     let unsigned = digits.strip_prefix(['-', '+']).unwrap_or(digits);
     let is_number = !unsigned.is_empty() && unsigned.bytes().all(|b| b.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(0))
+}
+
+/// Which projects a list over the whole organization is asked for.
+pub(super) enum AskedProjects {
+    /// Those of the caller's teams.
+    Mine,
+    AllAccessible,
+    These(Vec<ProjectId>),
+}
+
+/// Reads `project` and `projectSlug`, which are repeatable (facts/auth-and-tokens.md 6.4).
+///
+/// # Errors
+/// 400: a project that is no number. `Forbidden`, for the whole request: one that is unknown or not the
+/// caller's.
+pub(super) fn asked_for(call: &Call<'_>, context: &InOrganization) -> Result<AskedProjects> {
+    const ALL_ID: i64 = -1;
+    const ALL_SLUG: &str = "$all";
+    let ids: Option<Vec<i64>> = call
+        .request
+        .query_values("project")
+        .iter()
+        .map(|text| parse_id(text))
+        .collect();
+    let ids = ids
+        .ok_or_else(|| error::detail(400, "Invalid project parameter. Values must be numbers."))?;
+    let slugs = call.request.query_values("projectSlug");
+    if ids.contains(&ALL_ID) || slugs.iter().any(|slug| slug == ALL_SLUG) {
+        return Ok(AskedProjects::AllAccessible);
+    }
+    let named: Vec<IdOrSlug> = ids
+        .into_iter()
+        .map(IdOrSlug::Id)
+        .chain(slugs.into_iter().map(IdOrSlug::Slug))
+        .collect();
+    if named.is_empty() {
+        return Ok(AskedProjects::Mine);
+    }
+    let mut found = Vec::new();
+    for segment in named {
+        let project = projects::find(&call.connection, context.organization.id, &segment)?
+            .ok_or(Error::Forbidden)?;
+        let teams = projects::list_team_ids(&call.connection, project.id)?;
+        if !context.access.sees_project(&teams) {
+            return Err(Error::Forbidden.into());
+        }
+        found.push(project.id);
+    }
+    Ok(AskedProjects::These(found))
 }
 
 /// A project with its settings (facts/management-api.md 6.1).

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::error::{self, Result};
+use super::period::{DAY_SECS, HOUR_SECS, MINUTE_SECS, parse_moment};
 use super::projects::Points;
 use super::{Api, Call, InProject};
 use crate::domain::Error;
@@ -15,14 +16,11 @@ use crate::domain::key::ClientKey;
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
 use crate::http::{Request, Response};
-use crate::store::ledger::{self, LedgerFilter};
+use crate::store::ledger::{self, LedgerColumns, LedgerFilter, LedgerRange};
 
 /// The most points of an answer: 270 years of days, and eleven days of ten seconds. The original has no
 /// limit; a request for decades of ten seconds would take all memory.
 const POINTS_MAX: i64 = 100_000;
-
-const HOUR_SECS: i64 = 3600;
-const DAY_SECS: i64 = 86_400;
 
 /// What a `stat` counts.
 #[derive(Debug, PartialEq, Eq)]
@@ -148,7 +146,7 @@ fn parse_resolution(text: &str) -> Option<i64> {
     let (at, unit) = text.char_indices().next_back()?;
     let unit_secs = match unit {
         's' => 1,
-        'm' => 60,
+        'm' => MINUTE_SECS,
         'h' => HOUR_SECS,
         'd' => DAY_SECS,
         _ => return None,
@@ -156,15 +154,6 @@ fn parse_resolution(text: &str) -> Option<i64> {
     let number: i64 = text[..at].trim().parse().ok()?;
     let secs = number.checked_mul(unit_secs)?;
     ledger::RESOLUTIONS_SECS.contains(&secs).then_some(secs)
-}
-
-/// UNIX seconds, with a fraction or without, between the years 1 and 9999.
-fn parse_moment(text: &str) -> Option<Timestamp> {
-    const RANGE_SECS: std::ops::Range<f64> = -62_135_596_800.0..253_402_300_800.0;
-    let secs: f64 = text.trim().parse().ok()?;
-    RANGE_SECS
-        .contains(&secs)
-        .then(|| Timestamp::from_us((secs * 1e6).round() as i64))
 }
 
 /// `GET P/stats/` (8.1): `[[UNIX seconds, count], ...]`, oldest first, without gaps.
@@ -189,37 +178,37 @@ pub(super) fn of_project(_: &Api, call: Call<'_>, context: InProject) -> Result<
     let step_us = resolution * 1_000_000;
     let points = (range.until.us() - range.since.us()) / step_us + 1;
     if points > POINTS_MAX {
-        return Err(error::detail(400, TOO_MANY_POINTS).into());
+        return Err(error::too_many_points().into());
     }
     let last = range.until.floor_to(resolution);
     let first = last.plus_secs(-(points - 1) * resolution);
     let filter = LedgerFilter {
         categories: Category::ERRORS.to_vec(),
         outcomes: stat.outcomes.to_vec(),
-        reason: stat.reason.map(str::to_owned),
+        reasons: stat
+            .reason
+            .iter()
+            .map(|&reason| reason.to_owned())
+            .collect(),
         ..LedgerFilter::default()
     };
-    let rows = ledger::series(
+    let range = LedgerRange::in_steps(first, last.plus_secs(resolution), resolution);
+    let sums = ledger::sums(
         &call.connection,
         context.project.id,
-        resolution,
-        first,
-        last.plus_secs(resolution),
+        range,
+        LedgerColumns::default(),
         &filter,
     )?;
     let mut counts: BTreeMap<i64, u64> = (0..points)
         .map(|n| (first.secs() + n * resolution, 0))
         .collect();
-    for (bucket, _, quantity) in rows {
-        *counts.entry(bucket.secs()).or_default() += quantity;
+    for sum in sums {
+        *counts.entry(sum.bucket.secs()).or_default() += sum.quantity;
     }
     let points: Points = counts.into_iter().collect();
     Ok(Response::json(200, &points))
 }
-
-/// The words that the newer statistics have for it (facts/management-api.md 8.2).
-const TOO_MANY_POINTS: &str = "Your interval and date range would create too many results. \
-     Use a larger interval, or a smaller date range.";
 
 /// What became of a key's errors in one interval.
 #[derive(Clone, Copy, Default, Serialize)]
@@ -255,17 +244,19 @@ pub(super) fn of_key(
         return Err(invalid().into());
     }
     let filter = LedgerFilter {
-        key: Some(key.id),
+        keys: vec![key.id],
         categories: Category::ERRORS.to_vec(),
         outcomes: vec![Outcome::Accepted, Outcome::Filtered, Outcome::RateLimited],
         ..LedgerFilter::default()
     };
-    let rows = ledger::series(
+    let sums = ledger::sums(
         &call.connection,
         context.project.id,
-        interval,
-        first,
-        end,
+        LedgerRange::in_steps(first, end, interval),
+        LedgerColumns {
+            outcome: true,
+            ..LedgerColumns::default()
+        },
         &filter,
     )?;
     let mut series: BTreeMap<i64, KeyPoint> = (0..points)
@@ -278,17 +269,17 @@ pub(super) fn of_key(
             (ts, point)
         })
         .collect();
-    for (bucket, outcome, quantity) in rows {
-        let Some(point) = series.get_mut(&bucket.secs()) else {
+    for sum in sums {
+        let Some(point) = series.get_mut(&sum.bucket.secs()) else {
             continue;
         };
-        let count = match outcome {
-            n if n == Outcome::Accepted.number() => &mut point.accepted,
-            n if n == Outcome::Filtered.number() => &mut point.filtered,
+        let count = match sum.outcome {
+            Some(Outcome::Accepted) => &mut point.accepted,
+            Some(Outcome::Filtered) => &mut point.filtered,
             _ => &mut point.dropped,
         };
-        *count += quantity;
-        point.total += quantity;
+        *count += sum.quantity;
+        point.total += sum.quantity;
     }
     let series: Vec<KeyPoint> = series.into_values().collect();
     Ok(Response::json(200, &series))
@@ -322,17 +313,6 @@ mod tests {
             "99999999999999999d",
         ] {
             assert_eq!(parse_resolution(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_moment_is_a_number_that_a_date_can_have() {
-        assert_eq!(
-            parse_moment("1772323200.25"),
-            Some(Timestamp::from_us(1_772_323_200_250_000))
-        );
-        for text in ["", "x", "nan", "inf", "1e15", "-1e15"] {
-            assert_eq!(parse_moment(text), None, "{text}");
         }
     }
 

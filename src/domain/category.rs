@@ -16,6 +16,20 @@ macro_rules! categories {
                     _ => None,
                 }
             }
+
+            /// The category of this number; [`Category::Unknown`] for one that is none.
+            pub(crate) fn of_number(number: i64) -> Category {
+                match number {
+                    $($number => Category::$name,)*
+                    _ => Category::Unknown,
+                }
+            }
+
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(Category::$name => $text),*
+                }
+            }
         }
     };
 }

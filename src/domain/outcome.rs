@@ -7,14 +7,44 @@ use super::category::Category;
 use super::id::{KeyId, ProjectId};
 use super::time::Timestamp;
 
-/// The protocol's outcome numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Outcome {
-    Accepted = 0,
-    Filtered = 1,
-    RateLimited = 2,
-    Invalid = 3,
-    ClientDiscard = 5,
+/// An outcome with the protocol's own number and name.
+macro_rules! outcomes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal $text:literal)*) => {
+        /// The protocol's outcomes. The numbers stand in the ledger.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum Outcome { $($(#[$doc])* $name = $number),* }
+
+        impl Outcome {
+            pub(crate) const ALL: &[Outcome] = &[$(Outcome::$name),*];
+
+            /// The outcome of this name.
+            pub(crate) fn parse(name: &str) -> Option<Outcome> {
+                Outcome::ALL.iter().copied().find(|outcome| outcome.name() == name)
+            }
+
+            pub(crate) fn of_number(number: i64) -> Option<Outcome> {
+                Outcome::ALL.iter().copied().find(|outcome| outcome.number() == number)
+            }
+
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(Outcome::$name => $text),*
+                }
+            }
+        }
+    };
+}
+
+outcomes! {
+    Accepted = 0 "accepted"
+    Filtered = 1 "filtered"
+    RateLimited = 2 "rate_limited"
+    Invalid = 3 "invalid"
+    /// Reserved; Picket gives it to nothing.
+    Abuse = 4 "abuse"
+    ClientDiscard = 5 "client_discard"
+    /// Of a metrics product that is gone; Picket gives it to nothing.
+    CardinalityLimited = 6 "cardinality_limited"
 }
 
 impl Outcome {

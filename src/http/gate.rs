@@ -18,7 +18,7 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -508,6 +508,7 @@ impl Session<'_> {
             handover: Handover {
                 file,
                 refuse: accepted.class.refuse,
+                lane: Weak::new(),
             },
             bodiless: accepted.bodiless,
         };

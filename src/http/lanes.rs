@@ -23,7 +23,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::sync::{Arc, Condvar, Mutex, RwLock, Weak};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
@@ -58,6 +58,8 @@ const OPEN_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Handover {
     pub(super) file: Option<(File, u64)>,
     pub(super) refuse: fn(&Refusal) -> Response,
+    /// The gate's end of the lane, set by [`exchange`]: shut down to say that an answer under way has no end.
+    pub(super) lane: Weak<UnixStream>,
 }
 
 enum Content {
@@ -74,7 +76,7 @@ pub(super) type Handle = dyn Fn(tiny_http::Request, Handover) + Send + Sync;
 
 /// One connection to `tiny_http`.
 pub(super) struct Lane {
-    stream: UnixStream,
+    stream: Arc<UnixStream>,
     key: u64,
     slot: Arc<Slot>,
 }
@@ -336,7 +338,7 @@ impl Shared {
     /// Connects and sees a first request answered.
     fn open_lane(&self) -> io::Result<Lane> {
         see_descriptors_to_spare()?;
-        let stream = UnixStream::connect(&self.socket)?;
+        let stream = Arc::new(UnixStream::connect(&self.socket)?);
         let slot = Arc::new(Slot(Mutex::new(Some(Content::Verify))));
         let key = loop {
             let key: u64 = rand::random();
@@ -362,7 +364,7 @@ impl Shared {
         );
         lane.stream.set_read_timeout(Some(VERIFY_TIMEOUT))?;
         lane.stream.set_write_timeout(Some(VERIFY_TIMEOUT))?;
-        lane.stream.write_all(request.as_bytes())?;
+        (&*lane.stream).write_all(request.as_bytes())?;
         read_answer(&lane.stream, true, &mut |_| true)?;
         lane.stream.set_read_timeout(None)?;
         lane.stream.set_write_timeout(None)
@@ -465,6 +467,9 @@ pub(super) fn exchange(
         head.truncate(head_bytes);
         wire::write_field(field::LANE, format!("{:016x}", lane.key).as_bytes(), head);
         head.extend_from_slice(b"\r\n");
+        if let Content::Request(handover) = &mut content {
+            handover.lane = Arc::downgrade(&lane.stream);
+        }
         *lock(&lane.slot.0) = Some(content);
         let answer = write_all(&lane.stream, head, body)
             .and_then(|()| read_answer(&lane.stream, bodiless, room));
@@ -640,6 +645,7 @@ mod tests {
             handover: Handover {
                 file: None,
                 refuse: |_| Response::empty(500),
+                lane: Weak::new(),
             },
             bodiless: false,
         };

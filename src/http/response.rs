@@ -1,6 +1,9 @@
 //! An answer, before the transport adds its own fields (`Date`, `Content-Length`, `Connection`, `X-Request-Id`).
 
 use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -9,7 +12,28 @@ use serde::Serialize;
 pub struct Response {
     pub status: u16,
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// Empty where the body comes in pieces.
     pub body: Cow<'static, [u8]>,
+    pub(super) pieces: Option<Pieces>,
+}
+
+/// A body that is made while it is sent, so that the handlers never have it whole.
+#[derive(Clone)]
+pub(super) struct Pieces {
+    /// Of all together.
+    pub(super) bytes: u64,
+    /// Makes a piece, numbered from 0 on; none past the last.
+    pub(super) piece: Arc<MakePiece>,
+}
+
+type MakePiece = dyn Fn(u64) -> io::Result<Option<Vec<u8>>> + Send + Sync;
+
+impl fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pieces")
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Response {
@@ -19,7 +43,29 @@ impl Response {
             status,
             headers: Vec::new(),
             body: Cow::Borrowed(b""),
+            pieces: None,
         }
+    }
+
+    /// An answer whose body is `bytes` long in all and made piece by piece: `piece` is asked for number 0, 1 and so
+    /// on until there is no more. If one cannot be made, or they are more or fewer bytes, the client's connection is
+    /// closed: the body's beginning is under way by then.
+    pub fn in_pieces(
+        status: u16,
+        bytes: u64,
+        piece: impl Fn(u64) -> io::Result<Option<Vec<u8>>> + Send + Sync + 'static,
+    ) -> Response {
+        let piece = Arc::new(piece);
+        Response {
+            pieces: Some(Pieces { bytes, piece }),
+            ..Response::empty(status)
+        }
+    }
+
+    /// How long the body is.
+    pub(super) fn body_bytes(&self) -> u64 {
+        let pieces = self.pieces.as_ref().map_or(0, |pieces| pieces.bytes);
+        self.body.len() as u64 + pieces
     }
 
     /// A body of `application/json` (no charset parameter: sentry-cli compares the whole type).
@@ -34,19 +80,11 @@ impl Response {
 
     /// A body that is JSON already.
     pub fn json_bytes(status: u16, body: impl Into<Cow<'static, [u8]>>) -> Response {
-        Response {
-            status,
-            headers: vec![("Content-Type", Cow::Borrowed("application/json"))],
-            body: body.into(),
-        }
+        Response::bytes(status, "application/json", body)
     }
 
     pub fn text(status: u16, body: impl Into<String>) -> Response {
-        Response {
-            status,
-            headers: vec![("Content-Type", Cow::Borrowed("text/plain"))],
-            body: Cow::Owned(body.into().into_bytes()),
-        }
+        Response::bytes(status, "text/plain", body.into().into_bytes())
     }
 
     /// A body of any other type.
@@ -59,6 +97,7 @@ impl Response {
             status,
             headers: vec![("Content-Type", Cow::Borrowed(content_type))],
             body: body.into(),
+            pieces: None,
         }
     }
 

@@ -9,11 +9,12 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ use crate::domain::time::{Clock, Timestamp};
 use super::gate::Gate;
 use super::lanes::{Handover, Lanes, field};
 use super::metrics::{Counters, Metrics};
+use super::response::Pieces;
 use super::{Body, Headers, Method, Request, Response, wire};
 
 /// What a front offers to the transport.
@@ -273,6 +275,7 @@ const COPIED_BYTES_MAX: usize = 64 * 1024;
 pub struct Responder {
     writer: Option<Box<dyn Write + Send>>,
     refuse: fn(&Refusal) -> Response,
+    lane: Weak<UnixStream>,
     bodiless: bool,
     request_id: String,
     counters: Arc<Counters>,
@@ -290,7 +293,7 @@ impl Responder {
         let mut head = b"HTTP/1.1 204 No Content\r\n".to_vec();
         wire::write_field(field::CLOSE, b"1", &mut head);
         head.extend_from_slice(b"\r\n");
-        self.write(head, &[]);
+        self.write(head, &[], None);
     }
 
     fn send(&mut self, response: &Response) {
@@ -298,14 +301,13 @@ impl Responder {
             log::error!("a handler answered with status {}", response.status);
             return self.send_internal();
         }
-        let body: &[u8] = match self.bodiless || !wire::has_body(response.status) {
-            true => &[],
-            false => &response.body,
-        };
-        let mut head = Vec::with_capacity(512 + body.len().min(COPIED_BYTES_MAX));
+        let mut head = Vec::with_capacity(512 + response.body.len().min(COPIED_BYTES_MAX));
         wire::write_head(response, &mut head);
         head.extend_from_slice(b"\r\n");
-        self.write(head, body);
+        if self.bodiless || !wire::has_body(response.status) {
+            return self.write(head, &[], None);
+        }
+        self.write(head, &response.body, response.pieces.as_ref());
     }
 
     fn send_internal(&mut self) {
@@ -321,7 +323,7 @@ impl Responder {
     }
 
     /// Writes in one piece what is small: each piece wakes the gate.
-    fn write(&mut self, mut head: Vec<u8>, body: &[u8]) {
+    fn write(&mut self, mut head: Vec<u8>, body: &[u8], pieces: Option<&Pieces>) {
         let Some(mut writer) = self.writer.take() else {
             return;
         };
@@ -335,11 +337,43 @@ impl Responder {
         let written = writer
             .write_all(&head)
             .and_then(|()| writer.write_all(rest))
+            .and_then(|()| match pieces {
+                Some(pieces) => self.write_pieces(&mut writer, pieces),
+                None => Ok(()),
+            })
             .and_then(|()| writer.flush());
         if let Err(error) = written {
             // The gate gave up this lane; whoever asked is gone.
             log::debug!("an answer found no lane: {error}");
         }
+    }
+
+    /// Writes a body as it is made. One that cannot be made whole ends the lane, and with it the client's
+    /// connection.
+    fn write_pieces(&self, writer: &mut dyn Write, pieces: &Pieces) -> io::Result<()> {
+        let mut left = pieces.bytes;
+        let mut number = 0;
+        let fault = loop {
+            match (pieces.piece)(number) {
+                Ok(Some(piece)) if piece.len() as u64 <= left => {
+                    writer.write_all(&piece)?;
+                    left -= piece.len() as u64;
+                    number += 1;
+                }
+                Ok(None) if left == 0 => return Ok(()),
+                Ok(_) => break io::Error::other("it is not as long as it was said to be"),
+                Err(error) => break error,
+            }
+        };
+        log::error!(
+            "the answer to request {} broke off: {fault}",
+            self.request_id
+        );
+        if let Some(lane) = self.lane.upgrade() {
+            // It is gone if this fails.
+            let _ = lane.shutdown(Shutdown::Both);
+        }
+        Ok(())
     }
 }
 
@@ -478,6 +512,7 @@ fn call(
         bodiless: *carried.method() == tiny_http::Method::Head,
         writer: Some(carried.into_writer()),
         refuse: handover.refuse,
+        lane: handover.lane,
         request_id: String::new(),
         counters: Arc::clone(counters),
     };

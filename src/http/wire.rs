@@ -39,7 +39,7 @@ pub(super) fn write_head(response: &Response, out: &mut Vec<u8>) {
     out.extend_from_slice(reason(status).as_bytes());
     out.extend_from_slice(b"\r\n");
     if has_body(status) {
-        write_length("Content-Length", response.body.len() as u64, out);
+        write_length("Content-Length", response.body_bytes(), out);
     }
     for (name, value) in &response.headers {
         if is_own(name) {

@@ -1,7 +1,8 @@
 //! Events: errors, security reports, transactions and feedback. They share the ids of their project.
 
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
+use super::Place;
 use crate::domain::event_id::EventId;
 use crate::domain::id::{KeyId, ProjectId};
 use crate::domain::stored::StoredKind;
@@ -36,4 +37,138 @@ pub(crate) fn insert(connection: &Connection, event: &NewEvent<'_>) -> rusqlite:
             ":payload": event.payload,
         })?;
     Ok(inserted == 1)
+}
+
+/// An event as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredEvent {
+    /// The row's number: the order of arrival.
+    pub(crate) id: i64,
+    pub(crate) kind: StoredKind,
+    pub(crate) event_id: EventId,
+    pub(crate) key: KeyId,
+    pub(crate) received: Timestamp,
+    /// zstd-compressed; [`super::payloads::unpack`] reads it.
+    pub(crate) packed: Vec<u8>,
+}
+
+const COLUMNS: &str = "id, kind, event_id, key_id, received_us, payload";
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
+    Ok(StoredEvent {
+        id: row.get("id")?,
+        // A number that this version does not know is from a newer one, and shown like any event.
+        kind: StoredKind::of_number(row.get("kind")?).unwrap_or(StoredKind::Event),
+        event_id: EventId(row.get("event_id")?),
+        key: KeyId(row.get("key_id")?),
+        received: Timestamp::from_us(row.get("received_us")?),
+        packed: row.get("payload")?,
+    })
+}
+
+/// The event of a project that has this id, of whatever kind.
+pub(crate) fn find(
+    connection: &Connection,
+    project: ProjectId,
+    event_id: EventId,
+) -> rusqlite::Result<Option<StoredEvent>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM event WHERE project_id = :project AND event_id = :event_id"
+        ))?
+        .query_row(
+            named_params! { ":project": project.0, ":event_id": event_id.0.as_slice() },
+            from_row,
+        )
+        .optional()
+}
+
+/// The event of a project and a kind that has this row.
+pub(crate) fn find_by_row(
+    connection: &Connection,
+    project: ProjectId,
+    kind: StoredKind,
+    id: i64,
+) -> rusqlite::Result<Option<StoredEvent>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM event WHERE id = :id AND project_id = :project AND kind = :kind"
+        ))?
+        .query_row(
+            named_params! { ":id": id, ":project": project.0, ":kind": kind.number() },
+            from_row,
+        )
+        .optional()
+}
+
+/// The events of these kinds that came within a range of time, if one is given, newest first.
+///
+/// Each kind is a range of an index by row, of which no more than `limit` rows are read; the time only leaves some
+/// out.
+pub(crate) fn list(
+    connection: &Connection,
+    project: ProjectId,
+    kinds: &[StoredKind],
+    received: Option<(Timestamp, Timestamp)>,
+    place: Place,
+    limit: u32,
+) -> rusqlite::Result<Vec<StoredEvent>> {
+    let (range, order) = place.sql();
+    let time = match received {
+        Some(_) => " AND received_us >= :from AND received_us < :until",
+        None => "",
+    };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM event INDEXED BY event_by_kind
+         WHERE project_id = :project AND kind = :kind{range}{time} ORDER BY id {order} LIMIT :limit"
+    );
+    let boundary = place.boundary();
+    let times = received.map(|(from, until)| (from.us(), until.us()));
+    let mut events = Vec::new();
+    for kind in kinds {
+        let kind = kind.number();
+        let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = vec![
+            (":project", &project.0),
+            (":kind", &kind),
+            (":limit", &limit),
+        ];
+        if let Some(boundary) = &boundary {
+            params.push((":boundary", boundary));
+        }
+        if let Some((from, until)) = &times {
+            params.push((":from", from));
+            params.push((":until", until));
+        }
+        let mut statement = connection.prepare_cached(&sql)?;
+        let rows = statement.query_map(params.as_slice(), from_row)?;
+        events.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    place.cut_to(&mut events, limit, |event| event.id);
+    Ok(events)
+}
+
+/// The ids of the events of these kinds that came just before and just after a row.
+pub(crate) fn neighbours(
+    connection: &Connection,
+    project: ProjectId,
+    kinds: &[StoredKind],
+    id: i64,
+) -> rusqlite::Result<(Option<EventId>, Option<EventId>)> {
+    let beside = |place: Place| -> rusqlite::Result<Option<EventId>> {
+        let (range, order) = place.sql();
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT id, event_id FROM event INDEXED BY event_by_kind
+             WHERE project_id = :project AND kind = :kind{range} ORDER BY id {order} LIMIT 1"
+        ))?;
+        let mut found = Vec::new();
+        for kind in kinds {
+            let params =
+                named_params! { ":project": project.0, ":kind": kind.number(), ":boundary": id };
+            let row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, EventId(row.get(1)?)));
+            found.extend(statement.query_row(params, row).optional()?);
+        }
+        place.cut_to(&mut found, 1, |(id, _)| *id);
+        Ok(found.pop().map(|(_, event_id)| event_id))
+    };
+    Ok((beside(Place::Below(id))?, beside(Place::Above(id))?))
 }

@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, Row, named_params};
+use serde_json::json;
 
 use crate::domain::category::Category;
 use crate::domain::id::{KeyId, ProjectId};
@@ -15,17 +16,17 @@ use crate::domain::time::Timestamp;
 /// The resolutions, in seconds, finest first.
 pub(crate) const RESOLUTIONS_SECS: [i64; 3] = [10, 3600, 86_400];
 
-/// Where a count stops growing: the largest integer that every JSON client reads exactly. No honest sender
-/// comes near it, and sums over many rows stay within SQLite's integers.
+/// Where a count stops growing, and a sum too: the largest integer that every JSON client reads exactly. No honest
+/// sender comes near it. Up to here SQLite's `total` is exact, and unlike `sum` it is no error beyond.
 const QUANTITY_MAX: i64 = 1 << 53;
 
 /// The counts of one transaction, summed so that each distinct row is written once.
 #[derive(Default)]
-pub(super) struct LedgerSums(HashMap<Row, Counts>);
+pub(super) struct LedgerSums(HashMap<Entry, Counts>);
 
 /// A row at the finest resolution.
 #[derive(PartialEq, Eq, Hash)]
-struct Row {
+struct Entry {
     project: ProjectId,
     bucket: Timestamp,
     key: Option<KeyId>,
@@ -44,7 +45,7 @@ impl LedgerSums {
     pub(super) fn add(&mut self, entry: LedgerEntry) {
         let counts = self
             .0
-            .entry(Row {
+            .entry(Entry {
                 project: entry.project,
                 bucket: entry.at.floor_to(RESOLUTIONS_SECS[0]),
                 key: entry.key,
@@ -95,69 +96,179 @@ fn bounded(count: u64) -> i64 {
 /// What to sum. Empty lists mean all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LedgerFilter {
-    pub(crate) key: Option<KeyId>,
+    pub(crate) keys: Vec<KeyId>,
     pub(crate) categories: Vec<Category>,
     pub(crate) outcomes: Vec<Outcome>,
-    pub(crate) reason: Option<String>,
+    /// '' is none.
+    pub(crate) reasons: Vec<String>,
 }
 
-/// The quantities of a project in `[from, until)`, by bucket and outcome, oldest first. Buckets without any
-/// are absent. `resolution_secs` is one of [`RESOLUTIONS_SECS`].
-pub(crate) fn series(
+/// Which columns the sums are told apart by, beside the bucket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LedgerColumns {
+    pub(crate) key: bool,
+    pub(crate) category: bool,
+    pub(crate) outcome: bool,
+    pub(crate) reason: bool,
+}
+
+impl LedgerColumns {
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        [
+            (self.key, "key_id"),
+            (self.category, "category"),
+            (self.outcome, "outcome"),
+            (self.reason, "reason"),
+        ]
+        .into_iter()
+        .filter_map(|(is_shown, name)| is_shown.then_some(name))
+    }
+}
+
+/// The range and the buckets of a sum.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LedgerRange {
+    /// One of [`RESOLUTIONS_SECS`]: which rows are read.
+    pub(crate) resolution_secs: i64,
+    /// Inclusive.
+    pub(crate) from: Timestamp,
+    /// Exclusive.
+    pub(crate) until: Timestamp,
+    /// How long the buckets of the sum are, a multiple of the resolution. None: the whole range is one, which starts
+    /// at `from`.
+    pub(crate) step_secs: Option<i64>,
+}
+
+impl LedgerRange {
+    /// The buckets in `[from, until)` that are `step_secs` long, read from the coarsest rows that they are made of.
+    pub(crate) fn in_steps(from: Timestamp, until: Timestamp, step_secs: i64) -> LedgerRange {
+        LedgerRange {
+            resolution_secs: coarsest_resolution_secs(step_secs),
+            from,
+            until,
+            step_secs: Some(step_secs),
+        }
+    }
+}
+
+/// The coarsest resolution whose buckets make up steps of this length.
+pub(crate) fn coarsest_resolution_secs(step_secs: i64) -> i64 {
+    RESOLUTIONS_SECS
+        .into_iter()
+        .rfind(|resolution| step_secs % resolution == 0)
+        .unwrap_or(RESOLUTIONS_SECS[0])
+}
+
+/// One sum. What was not told apart is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LedgerSum {
+    pub(crate) bucket: Timestamp,
+    pub(crate) key: Option<KeyId>,
+    pub(crate) category: Option<Category>,
+    pub(crate) outcome: Option<Outcome>,
+    /// '' also where there is none.
+    pub(crate) reason: String,
+    pub(crate) quantity: u64,
+    pub(crate) times_seen: u64,
+}
+
+/// The sums of a project, by bucket, oldest first. Buckets without any are absent.
+pub(crate) fn sums(
     connection: &Connection,
     project: ProjectId,
-    resolution_secs: i64,
-    from: Timestamp,
-    until: Timestamp,
+    range: LedgerRange,
+    columns: LedgerColumns,
     filter: &LedgerFilter,
-) -> rusqlite::Result<Vec<(Timestamp, i64, u64)>> {
-    let numbers = |list: Vec<i64>| -> String {
-        list.iter()
-            .map(i64::to_string)
-            .collect::<Vec<_>>()
-            .join(",")
+) -> rusqlite::Result<Vec<LedgerSum>> {
+    let (from_us, until_us) = (range.from.us(), range.until.us());
+    let reasons = json!(filter.reasons).to_string();
+    let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = vec![
+        (":resolution", &range.resolution_secs),
+        (":project", &project.0),
+        (":from", &from_us),
+        (":until", &until_us),
+    ];
+    if !filter.reasons.is_empty() {
+        params.push((":reasons", &reasons));
+    }
+    connection
+        .prepare_cached(&sums_sql(range, columns, filter))?
+        .query_map(params.as_slice(), |row| sum_from_row(row, range, columns))?
+        .collect()
+}
+
+/// Only what tells the sums apart is grouped by: where that is the bucket alone, the rows come in order and nothing
+/// is sorted.
+fn sums_sql(range: LedgerRange, columns: LedgerColumns, filter: &LedgerFilter) -> String {
+    let bucket = range
+        .step_secs
+        .map(|step| match step == range.resolution_secs {
+            true => "bucket_us".to_owned(),
+            false => format!("bucket_us - bucket_us % {}", step * 1_000_000),
+        });
+    let groups: Vec<String> = bucket
+        .map(|bucket| format!("{bucket} AS bucket"))
+        .into_iter()
+        .chain(columns.names().map(str::to_owned))
+        .collect();
+    let shown: String = groups.iter().map(|group| format!("{group}, ")).collect();
+    let numbers_of_groups: Vec<String> = (1..=groups.len()).map(|n| n.to_string()).collect();
+    let grouping = match numbers_of_groups.join(", ") {
+        none if none.is_empty() => "HAVING count(*) > 0".to_owned(),
+        list => format!("GROUP BY {list} ORDER BY {list}"),
     };
     let mut conditions = String::new();
-    if filter.key.is_some() {
-        conditions.push_str(" AND key_id = :key");
+    for (name, numbers) in [
+        ("key_id", numbers(&filter.keys, |key| key.0)),
+        ("category", numbers(&filter.categories, |c| c.number())),
+        ("outcome", numbers(&filter.outcomes, |o| o.number())),
+    ] {
+        if !numbers.is_empty() {
+            conditions.push_str(&format!(" AND {name} IN ({numbers})"));
+        }
     }
-    if !filter.categories.is_empty() {
-        let list = numbers(filter.categories.iter().map(|c| c.number()).collect());
-        conditions.push_str(&format!(" AND category IN ({list})"));
+    if !filter.reasons.is_empty() {
+        conditions.push_str(" AND reason IN (SELECT value FROM json_each(:reasons))");
     }
-    if !filter.outcomes.is_empty() {
-        let list = numbers(filter.outcomes.iter().map(|o| o.number()).collect());
-        conditions.push_str(&format!(" AND outcome IN ({list})"));
-    }
-    if filter.reason.is_some() {
-        conditions.push_str(" AND reason = :reason");
-    }
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT bucket_us, outcome, sum(quantity) FROM ledger
+    format!(
+        "SELECT {shown}CAST(min(total(quantity), {QUANTITY_MAX}.0) AS INTEGER) AS quantity_sum,
+                CAST(min(total(times_seen), {QUANTITY_MAX}.0) AS INTEGER) AS times_seen_sum
+         FROM ledger
          WHERE resolution = :resolution AND project_id = :project
            AND bucket_us >= :from AND bucket_us < :until{conditions}
-         GROUP BY bucket_us, outcome ORDER BY bucket_us, outcome"
-    ))?;
-    let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = Vec::new();
-    let (from_us, until_us) = (from.us(), until.us());
-    params.push((":resolution", &resolution_secs));
-    params.push((":project", &project.0));
-    params.push((":from", &from_us));
-    params.push((":until", &until_us));
-    if let Some(key) = &filter.key {
-        params.push((":key", &key.0));
-    }
-    if let Some(reason) = &filter.reason {
-        params.push((":reason", reason));
-    }
-    statement
-        .query_map(params.as_slice(), |row| {
-            let quantity: i64 = row.get(2)?;
-            Ok((
-                Timestamp::from_us(row.get(0)?),
-                row.get(1)?,
-                u64::try_from(quantity).unwrap_or(0),
-            ))
-        })?
-        .collect()
+         {grouping}"
+    )
+}
+
+fn numbers<T: Copy>(list: &[T], number: impl Fn(T) -> i64) -> String {
+    let numbers: Vec<String> = list.iter().map(|one| number(*one).to_string()).collect();
+    numbers.join(",")
+}
+
+fn sum_from_row(
+    row: &Row<'_>,
+    range: LedgerRange,
+    columns: LedgerColumns,
+) -> rusqlite::Result<LedgerSum> {
+    let number = |is_shown: bool, name: &str| -> rusqlite::Result<Option<i64>> {
+        is_shown.then(|| row.get(name)).transpose()
+    };
+    let count = |name: &str| -> rusqlite::Result<u64> {
+        let count: i64 = row.get(name)?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    };
+    let bucket = number(range.step_secs.is_some(), "bucket")?;
+    let key = number(columns.key, "key_id")?.filter(|key| *key != 0);
+    Ok(LedgerSum {
+        bucket: bucket.map_or(range.from, Timestamp::from_us),
+        key: key.map(KeyId),
+        category: number(columns.category, "category")?.map(Category::of_number),
+        outcome: number(columns.outcome, "outcome")?.and_then(Outcome::of_number),
+        reason: match columns.reason {
+            true => row.get("reason")?,
+            false => String::new(),
+        },
+        quantity: count("quantity_sum")?,
+        times_seen: count("times_seen_sum")?,
+    })
 }

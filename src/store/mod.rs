@@ -49,6 +49,35 @@ pub(crate) enum Place {
     Above(i64),
 }
 
+impl Place {
+    /// The condition on `id`, which names a parameter `:boundary` if there is one, and the order that finds the rows
+    /// next to the place first.
+    fn sql(self) -> (&'static str, &'static str) {
+        match self {
+            Place::First => ("", "DESC"),
+            Place::Below(_) => (" AND id < :boundary", "DESC"),
+            Place::Above(_) => (" AND id > :boundary", "ASC"),
+        }
+    }
+
+    fn boundary(self) -> Option<i64> {
+        match self {
+            Place::First => None,
+            Place::Below(id) | Place::Above(id) => Some(id),
+        }
+    }
+
+    /// Keeps the `limit` rows next to the place, newest first.
+    fn cut_to<T>(self, rows: &mut Vec<T>, limit: u32, id: impl Fn(&T) -> i64) {
+        rows.sort_by_key(|row| std::cmp::Reverse(id(row)));
+        let excess = rows.len().saturating_sub(limit as usize);
+        match self {
+            Place::First | Place::Below(_) => rows.truncate(limit as usize),
+            Place::Above(_) => drop(rows.drain(..excess)),
+        }
+    }
+}
+
 /// The open file: one writing thread, connections for reading, and what ingestion needs in memory.
 pub(crate) struct Store {
     writer: Writer,

@@ -9,8 +9,8 @@ mod schema;
 
 use serde_json::Value;
 
-use crate::support::Server;
 use crate::support::client::{Answer, Client};
+use crate::support::{START, Server};
 
 /// Two organizations. In `acme`, `ann` is an owner and in team `core`, `bob` a member and in team `ops`; project
 /// `web` is `core`'s, `shop` is `ops`'s, `bare` nobody's. `beta` is `eve`'s. `zoe` is in neither.
@@ -181,6 +181,158 @@ fn ok(answer: &Answer) -> Value {
 fn each<'a>(list: &'a Value, field: &str) -> Vec<&'a Value> {
     let list = list.as_array().expect("a list");
     list.iter().map(|item| &item[field]).collect()
+}
+
+/// A count that the ledger is given by hand: so many seconds before the start of the test, of a project's category,
+/// outcome and reason.
+struct Counted<'a> {
+    project: i64,
+    secs_ago: i64,
+    category: i64,
+    outcome: i64,
+    reason: &'a str,
+    quantity: i64,
+    times_seen: i64,
+}
+
+/// Adds counts to the ledger as its writer does, at every resolution.
+fn count(server: &Server, counts: &[Counted<'_>]) {
+    let database = server.database();
+    for counted in counts {
+        for resolution in [10, 3600, 86_400] {
+            let at = START.secs() - counted.secs_ago;
+            database
+                .execute(
+                    "INSERT INTO ledger (resolution, project_id, bucket_us, key_id, category, outcome, reason, quantity,
+                                         times_seen)
+                     SELECT ?1, ?2, ?3, min(client_key.id), ?4, ?5, ?6, ?7, ?8
+                     FROM client_key WHERE project_id = ?2
+                     ON CONFLICT DO UPDATE SET quantity = quantity + excluded.quantity,
+                                               times_seen = times_seen + excluded.times_seen",
+                    rusqlite::params![
+                        resolution,
+                        counted.project,
+                        (at - at % resolution) * 1_000_000,
+                        counted.category,
+                        counted.outcome,
+                        counted.reason,
+                        counted.quantity,
+                        counted.times_seen
+                    ],
+                )
+                .expect("an insert");
+        }
+    }
+}
+
+/// A payload as the file holds it.
+fn packed(payload: &[u8]) -> Vec<u8> {
+    zstd::stream::encode_all(payload, 1).expect("zstd")
+}
+
+/// Stores an event by hand, one second after the start of the test, under the oldest key of the project.
+fn insert_event(server: &Server, project: i64, kind: i64, event_id: &str, payload: &[u8]) {
+    server
+        .database()
+        .execute(
+            "INSERT INTO event (project_id, kind, event_id, key_id, received_us, payload)
+             SELECT ?1, ?2, unhex(?3), min(id), ?4, ?5 FROM client_key WHERE project_id = ?1",
+            rusqlite::params![
+                project,
+                kind,
+                event_id,
+                START.plus_secs(1).us(),
+                packed(payload)
+            ],
+        )
+        .expect("an insert");
+}
+
+/// Stores a payload in parts of so many bytes, by hand; its number.
+fn insert_parts(server: &Server, payload: &[u8], part_bytes: usize) -> i64 {
+    let database = server.database();
+    let parts: Vec<&[u8]> = payload.chunks(part_bytes).collect();
+    database
+        .execute(
+            "INSERT INTO large_payload (parts) VALUES (?1)",
+            [parts.len() as i64],
+        )
+        .expect("an insert");
+    let id = database.last_insert_rowid();
+    for (number, part) in parts.iter().enumerate() {
+        database
+            .execute(
+                "INSERT INTO payload_part (id, payload) VALUES (?1, ?2)",
+                rusqlite::params![id * 65_536 + number as i64, packed(part)],
+            )
+            .expect("an insert");
+    }
+    id
+}
+
+/// An event with most of the parts that one can have, as it is stored.
+fn error_event() -> Value {
+    serde_json::json!({
+        "event_id": "a".repeat(32), "platform": "python", "level": "error", "timestamp": 1767311999.5,
+        "release": "shop@1.0", "environment": "production", "dist": "7", "transaction": "/pay",
+        "logentry": {"formatted": "lost it"},
+        "exception": {"values": [{
+            "type": "KeyError", "value": "'a'", "module": "builtins", "thread_id": 1,
+            "mechanism": {"type": "generic", "handled": false},
+            "stacktrace": {"frames": [
+                {"function": "get", "filename": "lib.py", "abs_path": "/lib.py", "in_app": false},
+                {"function": "pay", "filename": "shop.py", "lineno": 2, "in_app": true, "vars": {"n": "1"},
+                 "pre_context": ["one"], "context_line": "two", "post_context": ["three"]},
+            ]},
+        }]},
+        "threads": {"values": [{"id": 1, "crashed": true, "name": "main"}]},
+        "breadcrumbs": {"values": [{"message": "click", "timestamp": 1767311998.0}]},
+        "request": {"url": "https://shop.test/pay", "method": "POST", "headers": [["Host", "shop.test"]],
+                    "query_string": [["a", "1"]]},
+        "user": {"id": 7, "email": "a@example.test", "data": {"plan": "free"}},
+        "tags": [["colour", "red"], ["empty", null]],
+        "contexts": {"runtime": {"name": "CPython"}},
+        "extra": {"cart": [1]}, "modules": {"django": "5.2"}, "fingerprint": ["{{ default }}", "x"],
+        "sdk": {"name": "sentry.python", "version": "2.0.0", "packages": []},
+        "debug_meta": {"images": [{"type": "elf"}]},
+        "errors": [{"type": "clock_drift"}],
+        "_meta": {"extra": {"cart": {"0": {"": {"len": 9}}}}},
+    })
+}
+
+/// Stores an attachment of an event of `web` by hand, in its row or with `part_bytes` in parts; its number.
+fn attach(
+    server: &Server,
+    event_id: &str,
+    name: &str,
+    content_type: Option<&str>,
+    payload: &[u8],
+    part_bytes: Option<usize>,
+) -> i64 {
+    let large = part_bytes.map(|bytes| insert_parts(server, payload, bytes));
+    let kind = match name.ends_with(".dmp") {
+        true => "event.minidump",
+        false => "event.attachment",
+    };
+    let database = server.database();
+    database
+        .execute(
+            "INSERT INTO attachment (project_id, key_id, received_us, event_id, kind, name, content_type, bytes, sha1,
+                                     payload, large_payload_id)
+             VALUES (31, 1, ?1, unhex(?2), ?3, ?4, ?5, ?6, unhex('000102030405060708090a0b0c0d0e0f10111213'), ?7, ?8)",
+            rusqlite::params![
+                START.us(),
+                event_id,
+                kind,
+                name,
+                content_type,
+                payload.len() as i64,
+                large.is_none().then(|| packed(payload)),
+                large,
+            ],
+        )
+        .expect("an insert");
+    database.last_insert_rowid()
 }
 
 /// One entry of a `Link` field: target, `results` and `cursor`.

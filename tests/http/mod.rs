@@ -71,11 +71,7 @@ fn echo(request: Request) -> Response {
     });
     let mut bytes = text.into_bytes();
     bytes.extend(request.body.into_vec().expect("the spooled body"));
-    Response {
-        status: 200,
-        headers: vec![("Content-Type", "text/plain".into())],
-        body: bytes.into(),
-    }
+    Response::bytes(200, "text/plain", bytes)
 }
 
 pub(crate) const BODY_BYTES_MAX: u64 = 8 * 1024 * 1024;

@@ -29,11 +29,7 @@ fn literal(value: &Value) -> String {
 }
 
 fn javascript(script: String) -> Response {
-    Response {
-        status: 200,
-        headers: vec![("Content-Type", "text/javascript".into())],
-        body: script.into_bytes().into(),
-    }
+    Response::bytes(200, "text/javascript", script.into_bytes())
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 mod project_keys;
 mod projects;
+mod stats_summary;
+mod stats_v2;
 
 use serde_json::json;
 

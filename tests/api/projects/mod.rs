@@ -1,5 +1,7 @@
 //! `/api/0/projects/{org}/{project}/` and below (facts/management-api.md 6 to 8).
 
+mod events;
+mod items;
 mod key_stats;
 mod keys;
 mod stats;

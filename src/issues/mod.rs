@@ -1,0 +1,13 @@
+//! What an event is called and what it is tagged with: pure, from its JSON alone.
+//!
+//! Events come here for being shown, one at a time, so whole [`serde_json::Value`]s are fine; ingestion has a
+//! cheaper reader of its own. Stored events are normalised, but nothing here relies on it: what has another shape
+//! than expected counts as absent.
+//!
+//! - [`title`] says what kind of event it is, and its title, metadata, culprit and location;
+//! - [`tags`] joins the event's own tags and those that follow from its other fields;
+//! - [`interface`] reads the shapes that the parts of an event share.
+
+pub(crate) mod interface;
+pub(crate) mod tags;
+pub(crate) mod title;
