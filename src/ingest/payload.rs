@@ -1,4 +1,4 @@
-//! Reads JSON payloads without building a tree, and packs them for the file.
+//! The JSON of events as it comes: with tokens that are no JSON, and on the store endpoint in odd encodings.
 
 use std::borrow::Cow;
 
@@ -11,9 +11,6 @@ use super::items::Kind;
 use super::json::Node;
 use super::{Refusal, decode, items};
 use crate::domain::event_id::EventId;
-
-/// zstd's fastest level with entropy coding: a 1 KB event shrinks to half in a few microseconds.
-const LEVEL: i32 = 1;
 
 /// What can be read of a payload: itself, or with the tokens `NaN`, `Infinity` and `-Infinity` made null, which
 /// Python SDKs write (facts/ingestion.md 1.3). None if it is no JSON either way.

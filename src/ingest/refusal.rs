@@ -115,9 +115,9 @@ impl Refusal {
             | Refusal::EmptyBody
             | Refusal::InvalidEnvelope(_)
             | Refusal::InvalidJson(_)
+            | Refusal::InvalidBody(..)
             | Refusal::InvalidCompression(_)
             | Refusal::Upload(_) => 400,
-            Refusal::InvalidBody(..) | Refusal::InvalidCompression(_) => 400,
             Refusal::RequestTooLarge | Refusal::TooLarge(_) => 413,
             Refusal::UnsupportedContentType | Refusal::UnsupportedEncoding => 415,
             Refusal::RateLimited(_) => 429,
