@@ -9,4 +9,5 @@ mod items;
 mod limits;
 mod refusals;
 mod rust_sdk;
+mod settings;
 mod uploads;
