@@ -3,222 +3,34 @@
 A client is a short program with an SDK nobody changed; all it is given is a DSN. The DSN leads through a
 recorder, so that what the client sent is known from the wire and not from the client's own word.
 
-Usage: check.py BINARY WORK, with what `run` installed in the folder WORK.
+Usage: check.py BINARY RUST_CLIENT WORK [--write-table], with what `run` installed in the folder WORK.
 """
 
 import json
-import os
-import queue
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import zstandard
-
-import envelopes
+import matrix
+import stored
+import table
+import wire
 from recorder import Recorder
+from report import Report
+from server import Server, environment_without
 
-HERE = Path(__file__).resolve().parent
-START_SECS_MAX = 30
 CLIENT_SECS_MAX = 60
-STOP_SECS_MAX = 10
 # In seconds: the ledger counts everything once at each.
 RESOLUTIONS = (10, 3600, 86400)
-
-
-@dataclass
-class Client:
-    name: str
-    project: int
-    command: list
-    # Of each event that the client reports, in its order: a path in the payload, and what stands there.
-    events: list
-    # The types of items that it must have sent, so that a client that falls silent is noticed.
-    sends: set
-    # The content encoding that some of its requests must have.
-    encoding: str = "gzip"
-    # Filled by running it.
-    event_ids: list = field(default_factory=list)
-
-    @property
-    def key(self):
-        return f"{self.project:032}"
-
-
-def clients(work):
-    def python(environment, script):
-        return [str(work / environment / "bin" / "python"), str(HERE / "python" / script)]
-
-    def node(script):
-        return ["node", str(work / "node" / script)]
-
-    division = {
-        "platform": "python",
-        "level": "error",
-        "exception.values.-1.type": "ZeroDivisionError",
-        "exception.values.-1.value": "division by zero",
-        "extra.basket.items": 3,
-        "tags.shop": "north",
-    }
-    warning = {
-        "level": "warning",
-        "release": "shop@1.2.3",
-        "environment": "checks",
-        "tags.shop": "north",
-    }
-    error = warning | {"level": "error"}
-    telemetry = {"event", "attachment", "session", "check_in", "log", "client_report"}
-    return [
-        Client("python", 101, python("python", "exception.py"), [division], {"event"}),
-        Client(
-            "python-brotli", 102, python("python-brotli", "exception.py"), [division], {"event"}, "br"
-        ),
-        Client(
-            "python-telemetry",
-            103,
-            python("python", "telemetry.py"),
-            [
-                warning | {"platform": "python", "message": "Grüße ☃"},
-                error
-                | {
-                    "platform": "python",
-                    "exception.values.-1.type": "KeyError",
-                    "exception.values.-1.value": "'no such basket'",
-                },
-            ],
-            telemetry | {"transaction"},
-        ),
-        Client(
-            "node",
-            104,
-            node("exception.js"),
-            [
-                {
-                    "platform": "node",
-                    "exception.values.-1.type": "TypeError",
-                    "exception.values.-1.value": "Cannot read properties of null (reading 'price')",
-                    "extra.basket.items": 3,
-                    "tags.shop": "north",
-                }
-            ],
-            {"event"},
-            "",
-        ),
-        Client(
-            "node-telemetry",
-            105,
-            node("telemetry.js"),
-            [
-                warning | {"platform": "node", "message": "Grüße ☃"},
-                error
-                | {
-                    "platform": "node",
-                    "exception.values.-1.type": "RangeError",
-                    "exception.values.-1.value": "no such basket",
-                },
-                {"platform": "node", "message": "long", "extra.text": "0123456789" * 5_000},
-            ],
-            # Since its version 11 the SDK streams spans and sends no transactions unless asked to.
-            telemetry | {"span"},
-        ),
-        Client("node-transaction", 106, node("transaction.js"), [], {"transaction"}, ""),
-    ]
-
-
-class Report:
-    """Counts what held and what did not, and says it as it becomes known."""
-
-    def __init__(self):
-        self.passed = 0
-        self.failed = 0
-
-    def check(self, what, expected, found):
-        if expected == found:
-            self.passed += 1
-            print(f"ok      {what}", flush=True)
-        else:
-            self.fail(what, f"expected {_short(expected)}\n        found    {_short(found)}")
-
-    def fail(self, what, why):
-        self.failed += 1
-        print(f"FAILED  {what}\n        {why}", flush=True)
-
-
-def _short(value):
-    text = repr(value)
-    return text if len(text) <= 2_000 else f"{text[:2_000]}… ({len(text)} characters)"
-
-
-def environment_without(*prefixes):
-    """The environment less the settings that could make a run differ from one on another machine."""
-    return {
-        name: value for name, value in os.environ.items() if not name.upper().startswith(prefixes)
-    }
-
-
-class Server:
-    """The binary, on a new file with the projects of world.toml."""
-
-    def __init__(self, binary, folder):
-        self.file = folder / "picket.db"
-        self.log = folder / "picket.log"
-        command = [str(binary), "serve", "--json", "--listen", "127.0.0.1:0"]
-        command += ["--data", str(self.file), "--apply", str(HERE / "world.toml")]
-        with open(self.log, "wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                env=environment_without("PICKET_"),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
-        try:
-            self.address = self._wait()
-        except BaseException:
-            self.kill()
-            raise
-
-    def _wait(self):
-        """The address it says that it listens on."""
-        lines = queue.Queue()
-        stdout = self._process.stdout
-        # A thread, because a read of a pipe cannot be given up.
-        threading.Thread(
-            target=lambda: lines.put(stdout.readline()), daemon=True
-        ).start()
-        try:
-            line = lines.get(timeout=START_SECS_MAX)
-            host, _, port = json.loads(line)["listening"].rpartition(":")
-        except (queue.Empty, ValueError) as error:
-            log = self.log.read_text(errors="replace")
-            raise SystemExit(f"the server did not start ({error!r}):\n{log}") from error
-        return host, int(port)
-
-    def stop(self):
-        """Asks it to stop; its exit code and how long it took. None if it did not stop in time."""
-        begun = time.monotonic()
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            code = self._process.wait(STOP_SECS_MAX)
-        except subprocess.TimeoutExpired:
-            code = None
-        return code, time.monotonic() - begun
-
-    def kill(self):
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+# They keep what they say, but not their shape.
+RESHAPED = {"check_in", "replay_event"}
 
 
 def run_client(client, port, report):
-    environment = environment_without("SENTRY_", "PYTHON", "NODE_", "HTTP_PROXY", "ALL_PROXY")
+    environment = environment_without("SENTRY_", "OTEL_", "PYTHON", "NODE_", "HTTP_PROXY", "ALL_PROXY")
     environment["SENTRY_DSN"] = f"http://{client.key}@127.0.0.1:{port}/{client.project}"
     what = f"{client.name}: runs to its end and reports {len(client.events)} event(s)"
     try:
@@ -239,88 +51,156 @@ def run_client(client, port, report):
     report.check(what, len(client.events), len(client.event_ids))
 
 
-def check_client(client, exchanges, database, report):
-    """Compares what went over the wire for a client's project with what the server's file says of it."""
-    own = [e for e in exchanges if e.target.startswith(f"/api/{client.project}/")]
-    answers = [(e.method, e.target.partition("?")[0], e.status) for e in own]
-    good = ("POST", f"/api/{client.project}/envelope/", 200)
-    # At least one, so that a client that sent nothing does not pass.
-    report.check(f"{client.name}: every request is taken", [good] * max(len(own), 1), answers)
+def check_client(client, exchanges, file, report):
+    """Compares what went over the wire for a client's project with what the server's file says of it.
 
-    items = [item for e in own for item in envelopes.parse(e.body)[1]]
-    types = Counter(item.type for item in items)
-    print(f"        {client.name} sent {len(own)} envelope(s): {dict(types)}")
-    missing = client.sends - types.keys()
-    report.check(f"{client.name}: sends what it is here for", set(), missing)
+    The types of items that are stored for it.
+    """
+    prefix = f"/api/{client.project}/"
+    own = [e for e in exchanges if e.target.startswith(prefix)]
+    requests = {
+        (e.method, e.target.partition("?")[0].removeprefix(prefix), e.status) for e in own
+    }
+    report.check(f"{client.name}: every request is taken", client.requests, requests)
     encodings = {e.headers.get("content-encoding", "") for e in own}
     report.check(f"{client.name}: uses its encoding", True, client.encoding in encodings)
 
-    sent = {
-        json.loads(item.payload)["event_id"]: item.payload for item in items if item.type == "event"
-    }
-    stored = {
-        event_id: zstandard.ZstdDecompressor().decompressobj().decompress(payload)
-        for event_id, payload in database.execute(
-            "SELECT lower(hex(event_id)), payload FROM event WHERE project_id = ?", [client.project]
-        )
-    }
-    report.check(
-        f"{client.name}: stores the events that it reports", sorted(client.event_ids), sorted(stored)
-    )
-    report.check(f"{client.name}: stores them byte for byte", sent, stored)
-    for event_id, expected in zip(client.event_ids, client.events):
-        payload = json.loads(stored.get(event_id, b"null"))
-        expected = {"event_id": event_id} | expected
-        found = {path: _at(payload, path) for path in expected}
-        report.check(f"{client.name}: event {event_id} says what was meant", expected, found)
+    sent = [item for e in own for item in wire.items(e)]
+    types = Counter(item.type for item in sent)
+    print(f"        {client.name} made {len(own)} request(s): {dict(types)}")
+    report.check(f"{client.name}: sends what it is here for", set(), client.sends - types.keys())
+    found = check_events(client, sent, file, report)
+    found |= check_items(client, sent, file, report)
+    found |= check_attachments(client, sent, file, report)
 
-    expected = dict(sorted(envelopes.ledger(items).items()))
+    expected = wire.ledger(sent)
+    if "log" in client.texts:
+        # Their bytes are counted in the shape that is stored.
+        logs = [item for item in file.items(client.project) if item.type == "log"]
+        expected[wire.LOG_BYTE, wire.ACCEPTED, ""] = sum(len(item.payload) for item in logs)
+    expected = dict(sorted(expected.items()))
     for resolution in RESOLUTIONS:
-        rows = database.execute(
-            """SELECT ledger.category, ledger.outcome, ledger.reason, sum(ledger.quantity)
-               FROM ledger LEFT JOIN client_key ON client_key.id = ledger.key_id
-               WHERE resolution = ? AND ledger.project_id = ? AND client_key.public = ?
-               GROUP BY 1, 2, 3 ORDER BY 1, 2, 3""",
-            [resolution, client.project, client.key],
+        rows = file.ledger(client.project, client.key, resolution)
+        report.check(f"{client.name}: the ledger by {resolution} s is exact", expected, rows)
+    return found
+
+
+def check_events(client, sent, file, report):
+    events = file.events(client.project)
+    for type, of_type in events.items():
+        ids = sorted(item.event_id for item in sent if item.type == type)
+        report.check(f"{client.name}: stores each {type} that it sends", ids, sorted(of_type))
+    ids = sorted(client.event_ids)
+    report.check(f"{client.name}: stores the events that it reports", ids, sorted(events["event"]))
+    expectations = [
+        (events["event"].get(event_id), {"event_id": event_id} | expected)
+        for event_id, expected in zip(client.event_ids, client.events)
+    ]
+    for payload, expected in expectations:
+        check_meaning(client, "event", payload, expected, report)
+    for type in client.others.keys() & events.keys():
+        first = next(iter(events[type].values()), None)
+        check_meaning(client, type, first, client.others[type], report)
+    return {type for type, of_type in events.items() if of_type}
+
+
+def check_items(client, sent, file, report):
+    """Items are stored as they came, in whatever order."""
+    items = file.items(client.project)
+    kinds = stored.KINDS.keys() - set(stored.EVENT_TYPES)
+
+    def content(items):
+        return sorted(
+            (
+                item.type,
+                item.quantity,
+                "" if item.type in RESHAPED | client.texts.keys() else _meaning(item.payload),
+            )
+            for item in items
+            if item.type in kinds
         )
-        found = {(category, outcome, reason): sum for category, outcome, reason, sum in rows}
-        report.check(f"{client.name}: the ledger by {resolution} s is exact", expected, found)
+
+    report.check(f"{client.name}: stores each item as it came", content(sent), content(items))
+    for type in client.others.keys() & kinds:
+        first = next((json.loads(item.payload) for item in items if item.type == type), None)
+        check_meaning(client, type, first, client.others[type], report)
+    for type, texts in client.texts.items():
+        payloads = b"".join(item.payload for item in items if item.type == type)
+        missing = [text for text in texts if text.encode() not in payloads]
+        report.check(f"{client.name}: each {type} says what was meant", [], missing)
+    return {item.type for item in items}
+
+
+def check_meaning(client, type, payload, expected, report):
+    found = {path: _at(payload, path) for path in expected}
+    report.check(f"{client.name}: its {type} says what was meant", expected, found)
+
+
+def check_attachments(client, sent, file, report):
+    attachments = file.attachments(client.project)
+    expected = [
+        (
+            item.event_id,
+            item.header.get("attachment_type", "event.attachment"),
+            item.header["filename"],
+            item.payload,
+        )
+        for item in sent
+        if item.type == "attachment"
+    ]
+    what = f"{client.name}: stores each attachment with its event"
+    report.check(what, sorted(expected), sorted(attachments))
+    return {"attachment"} if attachments else set()
+
+
+def _meaning(payload):
+    """JSON in one spelling; what is none as it is."""
+    try:
+        return json.dumps(json.loads(payload), sort_keys=True)
+    except ValueError:
+        return repr(payload)
 
 
 def _at(value, path):
-    """What stands at a path of names and indexes; None if nothing does."""
+    """What stands at a path of names and indexes; None if nothing does. In a list, a name finds the pair that
+    begins with it."""
     for step in path.split("."):
         try:
-            value = value[int(step)] if isinstance(value, list) else value[step]
+            if not isinstance(value, list):
+                value = value[step]
+            elif step.lstrip("-").isdigit():
+                value = value[int(step)]
+            else:
+                value = dict(value)[step]
         except (KeyError, IndexError, TypeError, ValueError):
             return None
     return value
 
 
-def check_file(all_clients, exchanges, database, report):
+def check_file(all_clients, exchanges, file, report):
     """Nothing is in the file that no client sent."""
     known = {client.project for client in all_clients}
     strangers = [e.target for e in exchanges if e.target.split("/")[2] not in map(str, known)]
     report.check("no request is for another project", [], strangers)
-    for table in ("event", "ledger"):
-        projects = {id for (id,) in database.execute(f"SELECT project_id FROM {table}")}
-        report.check(f"no row of {table} is of another project", set(), projects - known)
-    keyless = database.execute(
+    for name in ("event", "item", "attachment", "ledger"):
+        projects = {id for (id,) in file.rows(f"SELECT project_id FROM {name}")}
+        report.check(f"no row of {name} is of another project", set(), projects - known)
+    keyless = file.rows(
         "SELECT count(*) FROM ledger WHERE key_id NOT IN (SELECT id FROM client_key)"
-    ).fetchone()
-    report.check("every row of ledger has its key", (0,), keyless)
-    check = database.execute("PRAGMA integrity_check").fetchone()
-    report.check("the file is whole", ("ok",), check)
+    )
+    report.check("every row of ledger has its key", [(0,)], keyless)
+    report.check("the file is whole", [("ok",)], file.rows("PRAGMA integrity_check"))
 
 
 def main():
-    binary, work = Path(sys.argv[1]), Path(sys.argv[2])
+    binary, rust_client, work = map(Path, sys.argv[1:4])
     # Ended from outside, it still ends the server and removes its file.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report = Report()
-    all_clients = clients(work)
+    all_clients = matrix.clients(work, rust_client)
+    found = {client.sdk: set() for client in all_clients}
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(binary, Path(folder))
+        server = Server(binary, Path(folder), all_clients)
         recorder = Recorder(server.address)
         try:
             for client in all_clients:
@@ -332,16 +212,21 @@ def main():
             recorder.close()
         report.check("the recording is whole", [], recorder.faults)
         exchanges = recorder.exchanges()
-        database = sqlite3.connect(f"file:{server.file}?mode=ro", uri=True)
+        file = stored.File(server.file)
         for client in all_clients:
             try:
-                check_client(client, exchanges, database, report)
-            except ValueError as error:
-                report.fail(f"{client.name}: what it sent can be read", str(error))
-        check_file(all_clients, exchanges, database, report)
-        database.close()
+                found[client.sdk] |= check_client(client, exchanges, file, report)
+            except (KeyError, ValueError) as error:
+                report.fail(f"{client.name}: what it sent can be read", repr(error))
+        check_file(all_clients, exchanges, file, report)
+        file.close()
         if report.failed:
             print(f"the server's log:\n{server.log.read_text(errors='replace')}")
+    made = table.table(found)
+    print(made)
+    if "--write-table" in sys.argv:
+        table.write(made)
+    report.check("the README has this table (tests/clients/run --write-table)", made, table.in_readme())
     print(f"{report.passed} passed, {report.failed} failed")
     return 1 if report.failed else 0
 

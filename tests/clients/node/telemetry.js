@@ -19,6 +19,7 @@ Sentry.captureCheckIn({ monitorSlug: "nightly", status: "ok", duration: 1.5 });
 Sentry.logger.info("a first line");
 Sentry.logger.warn("a second line", { thing: "an attribute" });
 Sentry.captureMessage("unwanted");
+Sentry.captureFeedback({ message: "The till is closed", name: "Ann", email: "ann@example.test" });
 console.log(Sentry.captureMessage("Grüße ☃", "warning"));
 console.log(Sentry.captureException(new RangeError("no such basket")));
 // Larger than what the SDK sends uncompressed.
