@@ -402,11 +402,11 @@ impl Arrival {
             return Ok(Some(Cow::Owned(data.into_bytes())));
         }
         match &self.sent {
-            Payload::Memory(sent) => {
+            Payload::Memory(sent) if !self.endpoint.unfolds() => {
                 let bytes_max = self.endpoint.body_bytes_max(desk.body_bytes_max);
                 decode::in_memory(&self.request, sent, bytes_max)
             }
-            Payload::Spooled(_) => Ok(None),
+            _ => Ok(None),
         }
     }
 
