@@ -50,6 +50,16 @@ pub(super) fn spooled(
             Ok(sent)
         };
     };
+    unfold(encoding, &sent, bytes_max, spool)
+}
+
+/// The decoded bytes, at most `bytes_max`, wherever they find room.
+fn unfold(
+    encoding: Encoding,
+    sent: &Payload<'_>,
+    bytes_max: u64,
+    spool: &SpoolDir,
+) -> Result<Payload<'static>, Refusal> {
     let beginning = sent.slice(0, 2).bytes().map(Cow::into_owned);
     let beginning = beginning.map_err(|error| Refusal::unreadable(&error))?;
     let mut decoder = encoding
@@ -191,6 +201,15 @@ fn inflate(encoding: Encoding, sent: &[u8], bytes_max: u64) -> Result<Vec<u8>, R
 /// Inflates a zlib stream that stands inside a body (facts/ingestion.md 1.3).
 pub(super) fn inflate_zlib(sent: &[u8], bytes_max: u64) -> Result<Vec<u8>, Refusal> {
     inflate(Encoding::Deflate, sent, bytes_max)
+}
+
+/// As [`inflate_zlib`], for what may be too large for memory.
+pub(super) fn unfold_zlib(
+    sent: &Payload<'_>,
+    bytes_max: u64,
+    spool: &SpoolDir,
+) -> Result<Payload<'static>, Refusal> {
+    unfold(Encoding::Deflate, sent, bytes_max, spool)
 }
 
 #[cfg(test)]

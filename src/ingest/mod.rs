@@ -402,11 +402,11 @@ impl Arrival {
             return Ok(Some(Cow::Owned(data.into_bytes())));
         }
         match &self.sent {
-            Payload::Memory(sent) => {
+            Payload::Memory(sent) if !self.endpoint.unfolds() => {
                 let bytes_max = self.endpoint.body_bytes_max(desk.body_bytes_max);
                 decode::in_memory(&self.request, sent, bytes_max)
             }
-            Payload::Spooled(_) => Ok(None),
+            _ => Ok(None),
         }
     }
 
@@ -449,6 +449,10 @@ impl Arrival {
                     intake,
                 )
             }
+            Endpoint::Unreal => take_parcel(
+                endpoints::unreal::parcel(body, request, spool, desk.body_bytes_max)?,
+                intake,
+            ),
             Endpoint::Attachments => {
                 let event_id = self.params.get("event_id");
                 let parcel = uploads::attachments::parcel(event_id, body, request, spool)?;
@@ -459,7 +463,7 @@ impl Arrival {
             }
             endpoint => {
                 let bytes = body.bytes().map_err(|e| Refusal::unreadable(&e))?;
-                for parcel in self.parcels(endpoint, &bytes, desk.body_bytes_max)? {
+                for parcel in self.parcels(endpoint, &bytes)? {
                     take_parcel(parcel, intake)?;
                 }
                 Ok(())
@@ -468,17 +472,11 @@ impl Arrival {
     }
 
     /// The items of an endpoint whose body is small or of one piece.
-    fn parcels(
-        &self,
-        endpoint: Endpoint,
-        body: &[u8],
-        files_bytes_max: u64,
-    ) -> Result<Vec<Parcel<'static>>, Refusal> {
+    fn parcels(&self, endpoint: Endpoint, body: &[u8]) -> Result<Vec<Parcel<'static>>, Refusal> {
         let request = &self.request;
         match endpoint {
             Endpoint::Security => endpoints::security::parcels(body, request),
             Endpoint::Nel => endpoints::nel::parcels(body, request),
-            Endpoint::Unreal => endpoints::unreal::parcels(body, files_bytes_max, request),
             Endpoint::Cron => endpoints::cron::parcels(body, self.params.get("slug"), request),
             Endpoint::OtlpTraces => endpoints::otlp::traces(body, request),
             Endpoint::OtlpLogs => endpoints::otlp::logs(body, request),

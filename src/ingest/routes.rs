@@ -171,6 +171,11 @@ impl Endpoint {
         own.min(all)
     }
 
+    /// Whether a decoded body may still be packed, so that a small one can become as large as any.
+    pub(super) fn unfolds(self) -> bool {
+        matches!(self, Endpoint::Minidump | Endpoint::Unreal)
+    }
+
     /// An endpoint whose body is one item has that item's limit.
     pub(super) fn name_limit(self, refusal: Refusal) -> Refusal {
         let name = match self {

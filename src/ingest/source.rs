@@ -63,6 +63,14 @@ impl<'a> Payload<'a> {
         }
     }
 
+    /// The same bytes, borrowing nothing: a range of the same file, or a copy of what is small.
+    pub(super) fn kept(&self) -> Payload<'static> {
+        match self {
+            Payload::Memory(bytes) => Payload::owned(bytes.to_vec()),
+            Payload::Spooled(spooled) => Payload::Spooled(spooled.clone()),
+        }
+    }
+
     /// Reads it from the beginning. Any number of readers can be at work at once.
     pub(super) fn reader(&self) -> Reader<'_> {
         Reader {

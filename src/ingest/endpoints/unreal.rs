@@ -3,6 +3,8 @@
 //! The event is made of the crash's context file, and every file is kept as an attachment. `symbolic-unreal` reads
 //! the same format; it builds the context's XML as a tree that overflows the stack when it is nested deeply
 //! enough, which ends the process, and brings twenty crates.
+//!
+//! A crash is some kilobytes or a whole dump: it is inflated into a spool, which its files share.
 
 mod container;
 mod context;
@@ -16,55 +18,65 @@ use crate::ingest::items::Kind;
 use crate::ingest::json::{Map, Node};
 use crate::ingest::parcel::{Item, Parcel};
 use crate::ingest::refusal::InvalidBody;
-use crate::ingest::source::Payload;
+use crate::ingest::source::{Payload, SpoolDir};
 use crate::ingest::{Refusal, decode};
 use container::File;
 use context::Context;
 
 /// A context of more bytes is attached and not read.
-const CONTEXT_BYTES_MAX: usize = 1 << 20;
+const CONTEXT_BYTES_MAX: u64 = 1 << 20;
 
 /// The event and its attachments. `files_bytes_max` bounds the files once they are inflated.
 ///
 /// # Errors
 /// An empty body, one that is no container, or files that are too large.
-pub(in crate::ingest) fn parcels(
-    body: &[u8],
-    files_bytes_max: u64,
+pub(in crate::ingest) fn parcel(
+    body: &Payload<'_>,
     request: &Request,
-) -> Result<Vec<Parcel<'static>>, Refusal> {
+    spool: &SpoolDir,
+    files_bytes_max: u64,
+) -> Result<Parcel<'static>, Refusal> {
     if body.is_empty() {
         return Err(Refusal::EmptyBody);
     }
     let inflated =
-        decode::inflate_zlib(body, files_bytes_max).map_err(|refusal| match refusal {
+        decode::unfold_zlib(body, files_bytes_max, spool).map_err(|refusal| match refusal {
             Refusal::InvalidCompression(cause) => {
                 Refusal::InvalidBody(InvalidBody::UnrealReport, cause)
             }
             refusal => refusal,
         })?;
-    let files = container::files(&inflated)
-        .map_err(|cause| Refusal::InvalidBody(InvalidBody::UnrealFiles, cause.to_owned()))?;
-    let context = files
-        .iter()
-        .find(|file| file.is_context() && file.bytes.len() <= CONTEXT_BYTES_MAX)
-        .map(|file| Context::read(&String::from_utf8_lossy(file.bytes)))
-        .unwrap_or_default();
-    let event = event(&context, request);
+    let files = container::files(&inflated)?;
+    let event = event(&context(&files)?, request);
     let mut items = vec![Item::new(Kind::Event, Payload::owned(event.to_vec()))];
-    items.extend(files.iter().map(attachment));
-    Ok(vec![Parcel {
+    for file in files {
+        items.push(attachment(file)?);
+    }
+    Ok(Parcel {
         id: Some(EventId::random()),
         sent_us: None,
         items,
-    }])
+    })
 }
 
-fn attachment(file: &File<'_>) -> Item<'static> {
-    let mut item = Item::new(Kind::Attachment, Payload::owned(file.bytes.to_vec()));
-    item.header.filename = Some(Cow::Owned(file.name.to_string()));
-    item.header.attachment_type = Some(Cow::Borrowed(file.attachment_type()));
-    item
+/// What the context file says; nothing if there is none.
+fn context(files: &[File]) -> Result<Context, Refusal> {
+    let file = files
+        .iter()
+        .find(|file| file.is_context() && file.content.len() <= CONTEXT_BYTES_MAX);
+    match file.map(|file| file.content.bytes()).transpose() {
+        Ok(Some(bytes)) => Ok(Context::read(&String::from_utf8_lossy(&bytes))),
+        Ok(None) => Ok(Context::default()),
+        Err(error) => Err(Refusal::unreadable(&error)),
+    }
+}
+
+fn attachment(file: File) -> Result<Item<'static>, Refusal> {
+    let attachment_type = file.attachment_type()?;
+    let mut item = Item::new(Kind::Attachment, file.content);
+    item.header.filename = Some(Cow::Owned(file.name));
+    item.header.attachment_type = Some(Cow::Borrowed(attachment_type));
+    Ok(item)
 }
 
 /// What the game set in `__sentry` of its crash data, and below it what the engine says.
@@ -180,6 +192,7 @@ fn some_map(map: Map<'static>) -> Node<'static> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::sync::Arc;
 
     use flate2::Compression;
     use flate2::write::ZlibEncoder;
@@ -195,6 +208,12 @@ mod tests {
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(container).unwrap();
         encoder.finish().unwrap()
+    }
+
+    fn parcel_of(body: &[u8], query: &str) -> Result<Parcel<'static>, Refusal> {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = SpoolDir::new(directory.path());
+        parcel(&Payload::borrowed(body), &request(query), &spool, MAX)
     }
 
     fn request(query: &str) -> Request {
@@ -224,9 +243,7 @@ mod tests {
             ("Report.crash", b"Incident Identifier: 1"),
         ];
         for container in [new_format(&files), old_format(&files)] {
-            let parcels =
-                parcels(&packed(&container), MAX, &request("UserID=u%7C1&AppID=x")).unwrap();
-            let [parcel] = &parcels[..] else { panic!() };
+            let parcel = parcel_of(&packed(&container), "UserID=u%7C1&AppID=x").unwrap();
             assert!(parcel.id.is_some());
             assert_eq!(parcel.items[0].kind, Kind::Event);
             assert_eq!(
@@ -282,9 +299,9 @@ mod tests {
     fn a_crash_without_a_readable_context_is_an_event_all_the_same() {
         for context in [&b"<a><b"[..], b"\xff\xfe", b""] {
             let container = new_format(&[("CrashContext.runtime-xml", context)]);
-            let parcels = parcels(&packed(&container), MAX, &request("")).unwrap();
+            let parcel = parcel_of(&packed(&container), "").unwrap();
             assert_eq!(
-                testing::json(&parcels[0].items[0]),
+                testing::json(&parcel.items[0]),
                 json!({
                     "platform": "native", "level": "fatal",
                     "exception": {"values": [{
@@ -292,13 +309,13 @@ mod tests {
                     }]},
                 })
             );
-            assert_eq!(parcels[0].items.len(), 2);
+            assert_eq!(parcel.items.len(), 2);
         }
     }
 
     #[test]
     fn a_body_that_is_no_container_is_refused() {
-        let refusal = |body: &[u8]| parcels(body, MAX, &request("")).unwrap_err();
+        let refusal = |body: &[u8]| parcel_of(body, "").unwrap_err();
         assert_eq!(refusal(b""), Refusal::EmptyBody);
         assert!(matches!(
             refusal(b"no container"),
@@ -313,7 +330,34 @@ mod tests {
     #[test]
     fn a_bomb_stops_at_the_limit() {
         let container = new_format(&[("Game.log", &vec![0; 2 * MAX as usize])]);
-        let refused = parcels(&packed(&container), MAX, &request(""));
+        let refused = parcel_of(&packed(&container), "");
         assert_eq!(refused.unwrap_err(), Refusal::RequestTooLarge);
+    }
+
+    #[test]
+    fn large_files_share_one_spool() {
+        let large: Vec<u8> = (0..3 << 20).map(|n: u32| (n / 7) as u8).collect();
+        let container = new_format(&[
+            ("CrashContext.runtime-xml", CONTEXT),
+            ("Game.log", &large),
+            ("UE4Minidump.dmp", b"MDMP..."),
+        ]);
+        let directory = tempfile::tempdir().unwrap();
+        let (body, spool) = (packed(&container), SpoolDir::new(directory.path()));
+        let body = Payload::borrowed(&body);
+        let parcel = parcel(&body, &request(""), &spool, 4 << 20).unwrap();
+        let spools: Vec<_> = parcel.items[1..]
+            .iter()
+            .map(|item| match &item.payload {
+                Payload::Spooled(spooled) => &spooled.file,
+                Payload::Memory(_) => panic!("all of them lie in the file"),
+            })
+            .collect();
+        assert!(spools.iter().all(|file| Arc::ptr_eq(file, spools[0])));
+        assert_eq!(*parcel.items[2].payload.bytes().unwrap(), large[..]);
+        assert_eq!(
+            parcel.items[3].header.attachment_type.as_deref(),
+            Some("event.minidump")
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Unfolds a dump that came compressed (facts/ingestion.md 1.4), a piece at a time and to a bounded size.
 
 use std::io::{self, Read, Write};
+use std::sync::{Mutex, PoisonError};
 
 use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
@@ -10,7 +11,8 @@ use super::super::Refusal;
 use super::super::source::{Payload, SpoolDir};
 use super::{Fault, beginning, unspoolable};
 
-/// What a sender may make a decoder set aside: the dictionary of xz's strongest usual level, 64 MiB.
+/// What a sender may make a decoder set aside: the dictionary of xz's strongest usual level, 64 MiB. As much at a
+/// time for everybody: decoders with such dictionaries have to wait for one another.
 const WINDOW_LOG_MAX: u32 = 26;
 
 /// The same for xz, which counts in KiB and some overhead of its own.
@@ -60,6 +62,11 @@ impl Container {
         }
     }
 
+    /// Whether its decoder keeps more than a few hundred kilobytes of what it unfolded.
+    fn has_dictionary(self) -> bool {
+        matches!(self, Container::Xz | Container::Zstd)
+    }
+
     /// The content, at most `bytes_max` of it.
     ///
     /// # Errors
@@ -70,6 +77,10 @@ impl Container {
         bytes_max: u64,
         spool: &SpoolDir,
     ) -> Result<Payload<'static>, Refusal> {
+        static DICTIONARY: Mutex<()> = Mutex::new(());
+        let _alone = self
+            .has_dictionary()
+            .then(|| DICTIONARY.lock().unwrap_or_else(PoisonError::into_inner));
         let broken = |_| Refusal::from(Fault::InvalidContainer);
         let mut reader = self.reader(packed).map_err(broken)?;
         let mut writer = spool.writer();

@@ -34,7 +34,7 @@ pub(in crate::ingest) fn parcel(
             name: DUMP.to_owned(),
             filename: "Minidump".to_owned(),
             content_type: None,
-            content: multipart::keep(body),
+            content: body.kept(),
         };
         (dump, Form::default())
     } else {

@@ -7,7 +7,6 @@
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
@@ -17,7 +16,7 @@ use percent_encoding::percent_decode_str;
 
 use super::super::Refusal;
 use super::super::items::EVENT_BYTES_MAX;
-use super::super::source::{Payload, Reader, SpoolDir, SpoolWriter, Spooled};
+use super::super::source::{Payload, Reader, SpoolDir, SpoolWriter};
 use super::{Fault, unspoolable};
 use crate::http::Request;
 
@@ -218,23 +217,14 @@ impl Parts<'_> {
             name: file.name,
             filename: file.filename,
             content_type: file.content_type,
-            content: keep(&contents.slice(file.place.start, file.place.end - file.place.start)),
+            content: contents
+                .slice(file.place.start, file.place.end - file.place.start)
+                .kept(),
         });
         Form {
             files: files.collect(),
             fields: self.fields,
         }
-    }
-}
-
-/// The same bytes, borrowing nothing: a range of the same file, or a copy of what is small.
-pub(super) fn keep(payload: &Payload<'_>) -> Payload<'static> {
-    match payload {
-        Payload::Memory(bytes) => Payload::owned(bytes.to_vec()),
-        Payload::Spooled(spooled) => Payload::Spooled(Spooled {
-            file: Arc::clone(&spooled.file),
-            ..*spooled
-        }),
     }
 }
 
@@ -254,6 +244,8 @@ fn filename(part: &Field<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::super::source::MEMORY_BYTES_MAX;
     use super::super::tests::{FORM, Sender, form, request};
     use super::*;
