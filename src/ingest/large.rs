@@ -6,7 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Arrival, Desk};
+use super::arrival::Arrival;
+use super::desk::Desk;
 
 /// Each has at most a few times 12 MiB in memory: the largest item that is read whole, and what is made of it.
 const THREADS: usize = 2;

@@ -252,6 +252,12 @@ impl Plan {
         self.took_something = true;
     }
 
+    /// Whether the request was not refused whole.
+    pub(super) fn is_taken(&self) -> bool {
+        self.refusal.is_none()
+    }
+
+    /// Answers in other words than the endpoint's or the refusal's.
     pub(super) fn answer_with(&mut self, answer: Response) {
         self.answer = Some(answer);
     }

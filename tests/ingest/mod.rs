@@ -7,6 +7,7 @@ mod encodings;
 mod hostile;
 mod items;
 mod limits;
+mod pages;
 mod refusals;
 mod rust_sdk;
 mod settings;
