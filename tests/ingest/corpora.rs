@@ -50,11 +50,7 @@ fn every_event_is_taken_by_store_and_in_an_envelope() {
         assert_eq!(answer.status, 200, "{name}: {}", answer.text());
         let stored = server.event(&format!("{id:032x}"));
         assert_eq!(stored["event_id"], format!("{id:032x}"), "{name}");
-        assert_keeps(
-            &stored,
-            &serde_json::from_slice(event).expect("JSON"),
-            &name,
-        );
+        assert_keeps(&stored, &serde_json::from_slice(event).expect("JSON"), name);
     }
     let invalid: Vec<_> = server
         .ledger()

@@ -128,10 +128,10 @@ fn side_file(file: Option<File>) -> Result<Vec<u8>, Refusal> {
     let Some(file) = file else {
         return Ok(Vec::new());
     };
-    if file.content.len() > EVENT_BYTES_MAX as u64 {
+    if file.content.len() > EVENT_BYTES_MAX {
         return Err(Refusal::TooLarge("event"));
     }
-    beginning(&file.content, EVENT_BYTES_MAX as u64)
+    beginning(&file.content, EVENT_BYTES_MAX)
 }
 
 #[cfg(test)]
