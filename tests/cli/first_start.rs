@@ -213,7 +213,7 @@ fn a_wrong_apply_file_keeps_the_server_from_starting() {
             .collect::<Vec<_>>(),
         [
             "a.toml:2: organization.slug: This slug \"a\" is too short. Minimum of 3 characters.",
-            "a.toml:3: organization.title: unknown field; there are name, project, slug, team, token",
+            "a.toml:3: organization.title: unknown field; there are name, options, project, slug, team, token",
             "picket: there are 2 faults in a.toml, so nothing of it was applied",
         ]
     );
