@@ -71,7 +71,7 @@ pub(crate) use routes::owns;
 use routes::{Endpoint, Page, Target};
 use rules::Rules;
 use sort::Sorted;
-use source::{Payload, SpoolDir, Spooled};
+use source::{MEMORY_BYTES_MAX, Payload, SpoolDir, Spooled};
 
 /// The crash-report dialog's own path: pages ask for leave there in another way than elsewhere.
 const DIALOG: &str = "/api/embed/error-page/";
@@ -462,6 +462,7 @@ impl Arrival {
                 take_parcel(uploads::playstation::parcel(body, request, spool)?, intake)
             }
             endpoint => {
+                let _alone = (body.len() > MEMORY_BYTES_MAX as u64).then(large::alone);
                 let bytes = body.bytes().map_err(|e| Refusal::unreadable(&e))?;
                 for parcel in self.parcels(endpoint, &bytes)? {
                     take_parcel(parcel, intake)?;
@@ -494,6 +495,10 @@ impl Arrival {
             return Err(Fault::TooLarge(too_large));
         }
         let sent_us = header.sent.map(Timestamp::us);
+        let _alone = sorted
+            .iter()
+            .any(Item::is_large_and_read)
+            .then(large::alone);
         intake.take(sorted.finish(), header.event_id, sent_us)?;
         Ok(())
     }
