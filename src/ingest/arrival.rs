@@ -10,8 +10,10 @@ use super::parcel::{Item, Parcel};
 use super::plan::Plan;
 use super::routes::Endpoint;
 use super::sort::{self, Sorted};
-use super::source::{Payload, Spooled};
-use super::{Authenticated, Refusal, auth, decode, endpoints, envelope, items, payload, uploads};
+use super::source::{MEMORY_BYTES_MAX, Payload, Spooled};
+use super::{
+    Authenticated, Refusal, auth, decode, endpoints, envelope, items, large, payload, uploads,
+};
 use crate::domain::event_id::EventId;
 use crate::domain::time::Timestamp;
 use crate::http::router::Params;
@@ -108,6 +110,7 @@ impl Arrival {
                 take_parcel(uploads::playstation::parcel(body, request, spool)?, intake)
             }
             endpoint => {
+                let _alone = (body.len() > MEMORY_BYTES_MAX as u64).then(large::alone);
                 let bytes = body.bytes().map_err(|e| Refusal::unreadable(&e))?;
                 for parcel in self.parcels(endpoint, &bytes)? {
                     take_parcel(parcel, intake)?;
@@ -140,6 +143,10 @@ impl Arrival {
             return Err(Fault::TooLarge(too_large));
         }
         let sent_us = header.sent.map(Timestamp::us);
+        let _alone = sorted
+            .iter()
+            .any(Item::is_large_and_read)
+            .then(large::alone);
         intake.take(sorted.finish(), header.event_id, sent_us)?;
         Ok(())
     }

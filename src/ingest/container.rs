@@ -14,6 +14,10 @@ use super::json::Map;
 use super::meta::Meta;
 use super::rules::Rules;
 
+/// What a container may become when it is written again. It may have 12 MiB, some annotations and the names of what
+/// was scrubbed come on top; but numbers can be written at four times the length at which they were sent.
+const PAYLOAD_BYTES_MAX: usize = 16 << 20;
+
 /// What is left of a container.
 #[derive(Debug, Default)]
 pub(super) struct Container {
@@ -28,7 +32,7 @@ pub(super) struct Container {
     pub(super) filtered_reason: &'static str,
 }
 
-/// Reads a container; none if it is none, or has an entry that is no object.
+/// Reads a container; none if it is none, has an entry that is no object, or becomes too large.
 pub(super) fn read(payload: &[u8], kind: Kind, rules: &Rules) -> Option<Container> {
     let mut container = Container {
         payload: Vec::with_capacity(payload.len()),
@@ -144,6 +148,9 @@ impl<'de> Visitor<'de> for Entries<'_> {
             container.kept += 1;
             serde_json::to_writer(&mut container.payload, &entry)
                 .map_err(serde::de::Error::custom)?;
+            if container.payload.len() > PAYLOAD_BYTES_MAX {
+                return Err(serde::de::Error::custom("the entries are too long"));
+            }
         }
         container.payload.push(b']');
         Ok(())

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::Refusal;
 use super::source::{MEMORY_BYTES_MAX, Payload, SpoolDir};
+use super::{Refusal, large};
 use crate::http::Request;
 
 /// How much of a body without credentials is looked at to find its first line.
@@ -26,6 +26,9 @@ pub(super) fn in_memory<'a>(
             _ => Ok(Some(Cow::Borrowed(sent))),
         };
     };
+    if encoding.has_large_window(sent) {
+        return Ok(None);
+    }
     match inflate(encoding, sent, bytes_max.min(MEMORY_BYTES_MAX as u64)) {
         Ok(decoded) => Ok(Some(Cow::Owned(decoded))),
         Err(Refusal::RequestTooLarge) if bytes_max > MEMORY_BYTES_MAX as u64 => Ok(None),
@@ -62,6 +65,7 @@ fn unfold(
 ) -> Result<Payload<'static>, Refusal> {
     let beginning = sent.slice(0, 2).bytes().map(Cow::into_owned);
     let beginning = beginning.map_err(|error| Refusal::unreadable(&error))?;
+    let _alone = encoding.has_large_window(&beginning).then(large::alone);
     let mut decoder = encoding
         .reader(
             &beginning,
@@ -140,6 +144,15 @@ fn encoding(request: &Request) -> Result<Option<Encoding>, Refusal> {
 }
 
 impl Encoding {
+    /// Whether the decoder sets aside more than brotli's default of 4 MiB, up to 16 (RFC 7932, 9.1).
+    fn has_large_window(self, beginning: &[u8]) -> bool {
+        // The lowest bit says that the next three count from 17 on: 6 and 7 are 23 and 24 bits.
+        self == Encoding::Brotli
+            && beginning
+                .first()
+                .is_some_and(|byte| byte & 0b1101 == 0b1101)
+    }
+
     /// `beginning` is what the stream begins with: two bytes, or all of a shorter one.
     fn reader<'a>(self, beginning: &[u8], sent: impl BufRead + 'a) -> Box<dyn Read + 'a> {
         match self {

@@ -64,7 +64,8 @@ impl Desk {
                     Err(error) => return responder.respond(Refusal::unreadable(&error).answer()),
                 };
                 let refused = |refusal| Plan::refused(refusal, Category::Feedback, &who);
-                let mut plan = self.decide(&who, &request, refused, |intake| {
+                let packer = Packer::new(&self.store, false);
+                let mut plan = self.decide(&who, &request, packer, refused, |intake| {
                     take_parcel(parcel, intake)
                 });
                 if plan.is_taken() {
@@ -83,7 +84,7 @@ impl Desk {
         match decode::spooled(&arrival.request, sent, bytes_max, &self.spool) {
             Err(refusal) => self.refuse(arrival, refusal),
             Ok(body) => {
-                let plan = self.plan(&arrival, &body);
+                let plan = self.plan(&arrival, &body, true);
                 self.submit(arrival, plan);
             }
         }
@@ -105,10 +106,11 @@ impl Desk {
         );
     }
 
-    /// What becomes of a request whose body is decoded.
-    pub(super) fn plan(&self, arrival: &Arrival, body: &Payload<'_>) -> Plan {
+    /// What becomes of a request whose body is decoded. `may_wait`: this is a thread for large requests.
+    pub(super) fn plan(&self, arrival: &Arrival, body: &Payload<'_>, may_wait: bool) -> Plan {
         let refused = |refusal| arrival.refused(refusal);
-        self.decide(&arrival.who, &arrival.request, refused, |intake| {
+        let packer = Packer::new(&self.store, may_wait);
+        self.decide(&arrival.who, &arrival.request, packer, refused, |intake| {
             arrival.read(body, self, intake)
         })
     }
@@ -118,6 +120,7 @@ impl Desk {
         &self,
         who: &Authenticated,
         request: &Request,
+        mut packer: Packer<'_>,
         refused: impl Fn(Refusal) -> Plan,
         read: impl FnOnce(&mut Intake<'_, '_>) -> Result<(), Fault>,
     ) -> Plan {
@@ -125,7 +128,6 @@ impl Desk {
             return refused(Refusal::Internal);
         };
         let mut plan = Plan::default();
-        let mut packer = Packer::new(&self.store);
         let taken = read(&mut Intake::new(
             who,
             request,
@@ -162,13 +164,7 @@ impl Desk {
             None => return Err(Refusal::MissingAuth),
         };
         let public = PublicKey::parse(&credentials.public).ok_or(Refusal::BadKey)?;
-        let named = match params.find("project") {
-            Some(text) => Some(
-                text.parse::<u64>()
-                    .map_err(|e| Refusal::BadProject(e.to_string()))?,
-            ),
-            None => None,
-        };
+        let named = params.find("project").map(project_id).transpose()?;
         self.find(&public, named, request.received)
     }
 
@@ -191,4 +187,15 @@ impl Desk {
             received,
         })
     }
+}
+
+/// The number of a project in a path: digits alone.
+fn project_id(text: &str) -> Result<u64, Refusal> {
+    if text.starts_with('+') {
+        return Err(Refusal::BadProject(
+            "invalid digit found in string".to_owned(),
+        ));
+    }
+    text.parse::<u64>()
+        .map_err(|error| Refusal::BadProject(error.to_string()))
 }

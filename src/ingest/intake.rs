@@ -141,6 +141,19 @@ impl<'r, 's> Intake<'r, 's> {
         id: Option<EventId>,
         sent_us: Option<i64>,
     ) -> Result<Decided, Refusal> {
+        // Servers make these of what they take elsewhere; nobody can say what a client means by them.
+        let reserved = match item.kind {
+            Kind::RawSecurity => Some("security_report_type"),
+            Kind::UnrealReport => Some("invalid_unreal_report"),
+            _ => None,
+        };
+        if let Some(reason) = reserved {
+            return Ok(Decided {
+                id: id.unwrap_or_else(EventId::random),
+                fate: Fate::Invalid(reason),
+                quantities: items::count(item),
+            });
+        }
         if item.kind.is_error()
             && let Some(used_up) = self.used_up()
         {
@@ -298,8 +311,11 @@ impl<'r, 's> Intake<'r, 's> {
             return Ok(());
         }
         if item.kind == Kind::Feedback {
-            // Beside an event, which has the request's id.
-            let decided = self.decide(item, None, sent_us)?;
+            // Beside an event, which has the request's id: its own one must be another.
+            let mut decided = self.decide(item, None, sent_us)?;
+            if Some(decided.id) == id {
+                decided = self.decide(item, Some(EventId::random()), sent_us)?;
+            }
             return self.settle_event(item, decided, &[]);
         }
         let processed = match lacks {
@@ -321,9 +337,7 @@ impl<'r, 's> Intake<'r, 's> {
         if let Some(reason) = item.invalid {
             return Ok(Processed::invalid(items::count(item), reason));
         }
-        if !matches!(item.kind, Kind::Attachment | Kind::CheckIn)
-            && let Some(reason) = self.rules.filter_client(self.request.peer)
-        {
+        if let Some(reason) = self.rules.filter_client(self.request.peer) {
             return Ok(Processed::refused(
                 items::count(item),
                 Outcome::Filtered,
@@ -405,15 +419,24 @@ impl<'r, 's> Intake<'r, 's> {
     fn check_in(&mut self, item: &Item<'_>) -> Result<Processed, Refusal> {
         let quantities = items::count(item);
         let bytes = item.payload.bytes().map_err(|e| Refusal::unreadable(&e))?;
-        match cron::check(&bytes) {
-            Ok(payload) => {
-                let id = Map::parse(&payload)
-                    .and_then(|map| map.str("check_in_id").and_then(EventId::parse));
-                let payload = Payload::owned(payload);
-                self.keep(item, id, 1, quantities, &payload)
-            }
-            Err(reason) => Ok(Processed::invalid(quantities, reason)),
-        }
+        let checked = match cron::check(&bytes) {
+            Ok(checked) => checked,
+            Err(reason) => return Ok(Processed::invalid(quantities, reason)),
+        };
+        let Some(mut check_in) = Map::parse(&checked) else {
+            return Ok(Processed::invalid(quantities, "invalid_check_in"));
+        };
+        let id = check_in.str("check_in_id").and_then(EventId::parse);
+        let payload = self.scrubbed(item.kind, &mut check_in);
+        self.keep(item, id, 1, quantities, &payload)
+    }
+
+    /// An entry without what must not be stored.
+    fn scrubbed(&self, kind: Kind, entry: &mut Map<'_>) -> Payload<'static> {
+        let mut meta = Meta::default();
+        self.rules.scrub_entry(kind, entry, &mut meta);
+        meta.write_to(entry);
+        Payload::owned(entry.to_vec())
     }
 
     /// An item that is one JSON object.
@@ -423,14 +446,11 @@ impl<'r, 's> Intake<'r, 's> {
         let Some(mut map) = Map::parse(&bytes) else {
             return Ok(Processed::invalid(quantities, "invalid_json"));
         };
-        let mut meta = Meta::default();
-        self.rules.scrub_entry(item.kind, &mut map, &mut meta);
-        meta.write_to(&mut map);
         let id = match item.kind {
             Kind::UserReport => map.str("event_id").and_then(EventId::parse).or(id),
             _ => None,
         };
-        let payload = Payload::owned(map.to_vec());
+        let payload = self.scrubbed(item.kind, &mut map);
         self.keep(item, id, 1, quantities, &payload)
     }
 

@@ -204,6 +204,9 @@ impl Sizes {
     pub(super) fn add(&mut self, item: &Item<'_>) -> Result<(), &'static str> {
         let limit = item.kind.limit();
         let bytes = item.payload.len();
+        if item.kind == Kind::UserReport && bytes > EVENT_BYTES_MAX {
+            return Err("user_report");
+        }
         if let Some(average_max) = item.kind.average_entry_bytes_max()
             && bytes
                 > item

@@ -30,6 +30,10 @@ pub(super) enum Node<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Map<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
 
+/// A tree costs up to twenty times the bytes of its text, if that is nothing but short values. So one that is longer
+/// than an event may be may not have more values than fit into an event.
+const VALUES_MAX: usize = 1 << 19;
+
 /// Objects with more entries than this are searched for repeated keys with a set.
 const FEW_ENTRIES: usize = 32;
 
@@ -107,8 +111,11 @@ impl<'a> Map<'a> {
         Map::default()
     }
 
-    /// Reads a payload; none if it is no JSON object.
+    /// Reads a payload; none if it is no JSON object, or would make too large a tree.
     pub(super) fn parse(payload: &'a [u8]) -> Option<Map<'a>> {
+        if payload.len() > VALUES_MAX && values(payload) > VALUES_MAX {
+            return None;
+        }
         match serde_json::from_slice(payload).ok()? {
             Node::Map(map) => Some(map),
             _ => None,
@@ -244,6 +251,42 @@ impl<'a> Map<'a> {
     }
 }
 
+/// At most how many values a JSON text has: one, and one more for each bracket and comma outside of strings.
+pub(super) fn values(json: &[u8]) -> usize {
+    let mut values = 1;
+    let mut at = 0;
+    while let Some(found) = next_mark(json, at) {
+        at = found + 1;
+        if json[found] == b'"' {
+            at = string_end(json, at);
+        } else {
+            values += 1;
+        }
+    }
+    values
+}
+
+/// Where the next value, or a string, begins.
+fn next_mark(json: &[u8], from: usize) -> Option<usize> {
+    json[from..]
+        .iter()
+        .position(|byte| matches!(byte, b'"' | b',' | b'[' | b'{'))
+        .map(|found| from + found)
+}
+
+/// What follows the string whose content begins at `from`.
+fn string_end(json: &[u8], mut from: usize) -> usize {
+    while let Some(found) = memchr::memchr2(b'"', b'\\', &json[from..]) {
+        from += found + 1;
+        if json[from - 1] == b'"' {
+            return from;
+        }
+        // What is escaped may be a quotation mark.
+        from = json.len().min(from + 1);
+    }
+    json.len()
+}
+
 impl<'a> FromIterator<(Cow<'a, str>, Node<'a>)> for Map<'a> {
     fn from_iter<I: IntoIterator<Item = (Cow<'a, str>, Node<'a>)>>(entries: I) -> Map<'a> {
         Map::from_entries(entries.into_iter().collect())
@@ -367,6 +410,23 @@ mod tests {
         let map = Map::parse(text.as_bytes()).unwrap();
         assert_eq!(map.len(), 50);
         assert_eq!(map.get("k0"), Some(&Node::Number(50.into())));
+    }
+
+    #[test]
+    fn the_values_of_a_text_are_counted_before_it_is_read() {
+        for (json, count) in [
+            ("1", 1),
+            (r#"["a,[{\",\\", 1,{}]"#, 5),
+            (r#"{"a":1,"b":"[,\""#, 3),
+            (r#"["\"#, 2),
+        ] {
+            assert_eq!(values(json.as_bytes()), count, "{json}");
+        }
+        let of = |entry: &str, count| format!("{{\"a\":[{}]}}", vec![entry; count].join(","));
+        let parses = |json: String| Map::parse(json.as_bytes()).is_some();
+        assert!(parses(of("1", VALUES_MAX - 2)));
+        assert!(!parses(of("1", VALUES_MAX)));
+        assert!(parses(of(&format!("\"{}\"", "[,".repeat(1 << 20)), 10)));
     }
 
     #[test]

@@ -4,13 +4,21 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::arrival::Arrival;
 use super::desk::Desk;
 
-/// Each has at most a few times 12 MiB in memory: the largest item that is read whole, and what is made of it.
+/// One of them at a time has a few times 12 MiB in memory: the largest item that is read whole, and what is made of
+/// it. The others have payloads in files.
 const THREADS: usize = 2;
+
+/// Waits until no other request has something large in memory. Whoever needs more for a request than a worker does
+/// holds the guard meanwhile.
+pub(super) fn alone() -> MutexGuard<'static, ()> {
+    static ROOM: Mutex<()> = Mutex::new(());
+    ROOM.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What waits for these threads: no more requests than there are lanes, each in a file.
 pub(super) struct LargeRequests {

@@ -163,6 +163,7 @@ impl Ingest {
         mut request: Request,
         responder: Responder,
     ) {
+        let endpoint = endpoint.of(&request);
         let who = match self.desk.authenticate(endpoint, params, &request) {
             Ok(who) => who,
             Err(refusal) => return responder.respond(refusal.answer()),
@@ -170,7 +171,7 @@ impl Ingest {
         let sent = arrival::sent(&mut request);
         let arrival = Arrival {
             who,
-            endpoint: endpoint.of(&request),
+            endpoint,
             params: params.clone(),
             request,
             sent,
@@ -189,7 +190,7 @@ impl Ingest {
             Ok(None) => self.large.push(arrival),
             Ok(Some(body)) => {
                 let body = Payload::Memory(body);
-                let plan = self.desk.plan(&arrival, &body);
+                let plan = self.desk.plan(&arrival, &body, false);
                 drop(body);
                 self.desk.submit(arrival, plan);
             }

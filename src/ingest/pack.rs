@@ -17,13 +17,18 @@ const LEVEL: i32 = 1;
 /// Packs the payloads of one request, and remembers which parts are in the file already.
 pub(super) struct Packer<'s> {
     store: &'s Store,
+    /// Large payloads may be written in parts, which waits for the disk.
+    may_wait: bool,
     begun: Vec<LargePayloadId>,
 }
 
 impl<'s> Packer<'s> {
-    pub(super) fn new(store: &'s Store) -> Packer<'s> {
+    /// `may_wait`: on a thread for large requests. A worker packs whatever it meets in one piece: what it made of
+    /// a request of 1 MiB.
+    pub(super) fn new(store: &'s Store, may_wait: bool) -> Packer<'s> {
         Packer {
             store,
+            may_wait,
             begun: Vec::new(),
         }
     }
@@ -33,12 +38,12 @@ impl<'s> Packer<'s> {
         self.begun
     }
 
-    /// Packs a payload. A large one waits for the disk, so only the thread for large requests meets one.
+    /// Packs a payload.
     ///
     /// # Errors
     /// The payload cannot be read, or the writer cannot take it.
     pub(super) fn pack(&mut self, payload: &Payload<'_>) -> Result<NewPayload, Refusal> {
-        if payload.len() > MEMORY_BYTES_MAX as u64 {
+        if self.may_wait && payload.len() > MEMORY_BYTES_MAX as u64 {
             return self.pack_large(payload);
         }
         let bytes = payload.bytes().map_err(|e| Refusal::unreadable(&e))?;

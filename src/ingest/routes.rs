@@ -171,9 +171,12 @@ impl Endpoint {
         own.min(all)
     }
 
-    /// Whether a decoded body may still be packed, so that a small one can become as large as any.
+    /// Whether a small body can still become large: a dump in a container, or a form's many short values.
     pub(super) fn unfolds(self) -> bool {
-        matches!(self, Endpoint::Minidump | Endpoint::Unreal)
+        matches!(
+            self,
+            Endpoint::Minidump | Endpoint::Unreal | Endpoint::Playstation
+        )
     }
 
     /// An endpoint whose body is one item has that item's limit.

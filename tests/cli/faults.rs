@@ -94,7 +94,9 @@ fn unknown_and_missing_fields_and_wrong_types() {
         ),
         (
             "[[organization]]\nslug = \"new\"\n\nplan = \"gold\"\n",
-            &["4: organization.plan: unknown field; there are name, options, project, slug, team, token"],
+            &[
+                "4: organization.plan: unknown field; there are name, options, project, slug, team, token",
+            ],
         ),
         (
             "\n[[organization]]\nname = \"A\"\n",

@@ -178,3 +178,14 @@ fn a_key_never_opens_another_project() {
     assert_eq!((status(1, '1'), status(2, '2')), (200, 200));
     assert_eq!((status(1, '2'), status(2, '1')), (403, 403));
 }
+
+#[test]
+fn a_project_is_named_by_digits_alone() {
+    let server = Server::start(WORLD);
+    for project in ["+31", "31x", "-31", "x"] {
+        let target = format!("/api/{project}/store/?sentry_key={KEY}");
+        let answer = server.client().post(&target, b"{}");
+        assert_eq!(answer.status, 400, "{project}");
+        assert_eq!(answer.json()["detail"], "bad project path parameter");
+    }
+}

@@ -326,3 +326,57 @@ fn the_localhost_filter_drops_what_its_option_says() {
         ]
     );
 }
+
+#[test]
+fn what_servers_make_themselves_is_not_taken_from_clients() {
+    for (kind, category, reason) in [
+        ("raw_security", 3, "security_report_type"),
+        ("unreal_report", 1, "invalid_unreal_report"),
+    ] {
+        let server = Server::start(WORLD);
+        let body = format!("{{}}\n{{\"type\":\"{kind}\"}}\n{{}}");
+        assert_eq!(send(&server, &body).status, 200);
+        assert_eq!(server.ledger(), [(category, 3, reason.to_owned(), 1)]);
+        assert_eq!(server.event_count(), 0);
+    }
+}
+
+#[test]
+fn feedback_beside_an_event_of_its_own_id_is_kept() {
+    let server = Server::start(WORLD);
+    let body = format!(
+        "{{\"event_id\":\"{ID}\"}}\n{{\"type\":\"event\"}}\n{{}}\n{{\"type\":\"feedback\"}}\n\
+         {{\"event_id\":\"{ID}\",\"contexts\":{{\"feedback\":{{\"message\":\"slow\"}}}}}}"
+    );
+    assert_eq!(send(&server, &body).text(), format!("{{\"id\":\"{ID}\"}}"));
+    assert_eq!(server.ledger(), accepted(&[(1, 1), (14, 1)]));
+    assert_eq!((server.count_of_kind(0), server.count_of_kind(3)), (1, 1));
+}
+
+#[test]
+fn a_user_report_is_no_way_to_send_a_large_tree() {
+    let server = Server::start(WORLD);
+    let report = format!("{{\"a\":[{}0]}}", "0,".repeat(600_000));
+    let body = format!("{{}}\n{{\"type\":\"user_report\"}}\n{report}");
+    assert_eq!(send(&server, &body).status, 413);
+    let rows = server.ledger();
+    assert_eq!(rows, [(14, 3, "too_large:user_report".to_owned(), 1)]);
+}
+
+#[test]
+fn what_scrubbing_adds_to_a_small_request_is_stored_with_it() {
+    let server = Server::start(WORLD);
+    let count = 70_000;
+    let entries = vec!["{\"token\":0}"; count].join(",");
+    let body = format!(
+        "{{}}\n{{\"type\":\"log\",\"item_count\":{count},\"content_type\":\"application/vnd.sentry.items.log+json\"}}\n\
+         {{\"items\":[{entries}]}}"
+    );
+    assert_eq!(send(&server, &body).status, 200);
+    assert_eq!(server.ledger()[0], (23, 0, String::new(), count as i64));
+    let large: i64 = server
+        .database()
+        .query_row("SELECT count(*) FROM large_payload", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(large, 0, "a worker waits for no disk");
+}

@@ -239,3 +239,55 @@ fn an_organization_limits_keys_that_have_no_limit_of_their_own() {
         .get(&format!("/api/0/projects/acme/web/keys/{KEY}/"));
     assert_eq!(key.json()["rateLimit"], Value::Null);
 }
+
+#[test]
+fn check_ins_are_scrubbed_whichever_way_they_come() {
+    let server = Server::start(WORLD);
+    let check_in = r#"{"monitor_slug":"nightly","status":"ok","contexts":{"trace":{"trace_id":"4c79f60c11214eb38604f4ae0781bfb2"},"c":{"password":"hunter2"}}}"#;
+    let envelope = format!("{{}}\n{{\"type\":\"check_in\"}}\n{check_in}");
+    let target = format!("/api/31/envelope/?sentry_key={KEY}");
+    assert_eq!(
+        server.client().post(&target, envelope.as_bytes()).status,
+        200
+    );
+    let target = format!("/api/31/cron/nightly/{KEY}/");
+    let client = server
+        .client()
+        .with_header("Content-Type", "application/json");
+    assert_eq!(client.post(&target, check_in.as_bytes()).status, 202);
+    assert_eq!(server.ledger(), [(10, 0, String::new(), 2)]);
+    let items = server
+        .owner()
+        .get("/api/0/projects/acme/web/items/?type=check_in");
+    assert!(!items.text().contains("hunter2"), "{}", items.text());
+}
+
+#[test]
+fn a_blocked_address_stores_nothing_at_all() {
+    let server = Server::start(&world("\"sentry:blacklisted_ips\" = [\"127.0.0.1\"]", ""));
+    let items = [
+        "{\"type\":\"attachment\",\"length\":5}\nhello",
+        "{\"type\":\"check_in\"}\n{\"monitor_slug\":\"n\",\"status\":\"ok\"}",
+        "{\"type\":\"session\"}\n{}",
+        "{\"type\":\"statsd\"}\nx:1|c",
+    ];
+    for item in items {
+        let envelope = format!("{{}}\n{item}");
+        let target = format!("/api/31/envelope/?sentry_key={KEY}");
+        assert_eq!(
+            server.client().post(&target, envelope.as_bytes()).status,
+            200
+        );
+    }
+    let filtered = |category, quantity| (category, 1, "ip-address".to_owned(), quantity);
+    assert_eq!(
+        server.ledger(),
+        [
+            filtered(4, 5),
+            filtered(5, 1),
+            filtered(10, 1),
+            filtered(15, 1),
+            filtered(22, 1)
+        ]
+    );
+}

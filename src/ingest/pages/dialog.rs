@@ -214,7 +214,7 @@ fn expose(response: Response, request: &Request) -> Response {
             "Access-Control-Allow-Headers",
             "Content-Type, Authorization, X-Requested-With",
         )
-        .with_header("Vary", "Accept")
+        .with_header("Vary", "Accept, Origin")
 }
 
 #[cfg(test)]

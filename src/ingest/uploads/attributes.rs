@@ -11,6 +11,9 @@ use crate::domain::event_id::EventId;
 /// Names nested deeper than this are kept as they are written.
 const PATH_DEPTH_MAX: usize = 16;
 
+/// Of each half of the ring; SDKs keep a hundred of both together. In MessagePack a byte is a value.
+const BREADCRUMBS_MAX: usize = 1000;
+
 /// As deep as JSON is read.
 const MESSAGE_DEPTH_MAX: usize = 100;
 
@@ -174,17 +177,28 @@ fn messages(
     })
 }
 
-/// Breadcrumbs, as single values or as a list. A process that crashes may leave the last one incomplete.
+/// The last breadcrumbs of a file, as single values or as a list. A process that crashes may leave the last one
+/// incomplete.
 fn breadcrumbs(file: &[u8]) -> Vec<Node<'static>> {
     let mut all = Vec::new();
     for value in messages(file).map_while(Result::ok) {
         match value {
-            Node::List(mut list) => all.append(&mut list),
+            Node::List(mut list) => {
+                keep_last(&mut list);
+                all.append(&mut list);
+            }
             Node::Map(_) => all.push(value),
             _ => {}
         }
     }
+    keep_last(&mut all);
     all
+}
+
+fn keep_last(breadcrumbs: &mut Vec<Node<'static>>) {
+    let surplus = breadcrumbs.len().saturating_sub(BREADCRUMBS_MAX);
+    breadcrumbs.drain(..surplus);
+    breadcrumbs.shrink_to_fit();
 }
 
 /// When the first breadcrumb of a list was left: SDKs write all times of a file in one form, numbers or ISO 8601,

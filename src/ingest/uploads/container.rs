@@ -1,19 +1,18 @@
 //! Unfolds a dump that came compressed (facts/ingestion.md 1.4), a piece at a time and to a bounded size.
 
 use std::io::{self, Read, Write};
-use std::sync::{Mutex, PoisonError};
 
 use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
-use super::super::Refusal;
 use super::super::source::{Payload, SpoolDir};
+use super::super::{Refusal, large};
 use super::{Fault, beginning, unspoolable};
 
-/// What a sender may make a decoder set aside: the dictionary of xz's strongest usual level, 64 MiB. As much at a
+/// What a sender may make a decoder set aside: 32 MiB, the dictionary of `xz -8`. As much at a
 /// time for everybody: decoders with such dictionaries have to wait for one another.
-const WINDOW_LOG_MAX: u32 = 26;
+const WINDOW_LOG_MAX: u32 = 25;
 
 /// The same for xz, which counts in KiB and some overhead of its own.
 const XZ_MEMORY_KIB_MAX: u32 = (1 << (WINDOW_LOG_MAX - 10)) + 1024;
@@ -77,10 +76,7 @@ impl Container {
         bytes_max: u64,
         spool: &SpoolDir,
     ) -> Result<Payload<'static>, Refusal> {
-        static DICTIONARY: Mutex<()> = Mutex::new(());
-        let _alone = self
-            .has_dictionary()
-            .then(|| DICTIONARY.lock().unwrap_or_else(PoisonError::into_inner));
+        let _alone = self.has_dictionary().then(large::alone);
         let broken = |_| Refusal::from(Fault::InvalidContainer);
         let mut reader = self.reader(packed).map_err(broken)?;
         let mut writer = spool.writer();

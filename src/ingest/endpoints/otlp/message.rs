@@ -6,6 +6,7 @@ use crate::http::Request;
 use crate::ingest::Refusal;
 use crate::ingest::endpoints::{ENTRY_BYTES_MAX, each_entry, invalid_json, json_text, media_type};
 use crate::ingest::fields::fields;
+use crate::ingest::json::values;
 use crate::ingest::refusal::InvalidBody;
 
 /// A field by its number in protobuf and its name in JSON.
@@ -18,6 +19,13 @@ pub(super) enum Message<'a> {
     Protobuf(&'a [u8]),
     Json(&'a str),
 }
+
+/// An empty link is two bytes on the wire and a hundred and fifty in memory. OpenTelemetry's own SDKs stop at 128
+/// attributes, events and links each.
+const SHORT_VALUES_MAX: usize = 50_000;
+
+/// As deep as messages are decoded.
+const DEPTH_MAX: u32 = 100;
 
 /// What is done with each message of a field.
 type Each<'a, 'e> = dyn FnMut(Message<'a>) -> Result<(), Refusal> + 'e;
@@ -75,12 +83,20 @@ impl<'a> Message<'a> {
             Message::Protobuf(bytes) => bytes.len(),
             Message::Json(json) => json.len(),
         };
-        if len > ENTRY_BYTES_MAX {
+        if len > ENTRY_BYTES_MAX || self.short_values() > SHORT_VALUES_MAX {
             return Err(Refusal::TooLarge(group));
         }
         match self {
             Message::Protobuf(bytes) => T::decode(bytes).map_err(|error| invalid(&error)),
             Message::Json(json) => serde_json::from_str(json).map_err(|error| invalid_json(&error)),
+        }
+    }
+
+    /// At least how many values it has that cost far more in memory than on the wire.
+    fn short_values(self) -> usize {
+        match self {
+            Message::Protobuf(bytes) => short_fields(bytes, DEPTH_MAX).unwrap_or_default(),
+            Message::Json(json) => values(json.as_bytes()),
         }
     }
 }
@@ -119,15 +135,25 @@ fn each_in_protobuf<'a>(
     field: u64,
     each: &mut Each<'a, '_>,
 ) -> Result<(), Refusal> {
+    while let Some((key, value)) = next_field(&mut bytes)? {
+        if key == field {
+            each(Message::Protobuf(value))?;
+        }
+    }
+    Ok(())
+}
+
+/// The number and the content of the next field that has a length; the others are skipped.
+fn next_field<'a>(bytes: &mut &'a [u8]) -> Result<Option<(u64, &'a [u8])>, Refusal> {
     while !bytes.is_empty() {
-        let key = varint(&mut bytes)?;
+        let key = varint(bytes)?;
         let len = match key & 7 {
             0 => {
-                skip_varint(&mut bytes)?;
+                skip_varint(bytes)?;
                 continue;
             }
             1 => 8,
-            2 => varint(&mut bytes)?,
+            2 => varint(bytes)?,
             5 => 4,
             _ => return Err(invalid(&"unexpected wire type")),
         };
@@ -135,12 +161,26 @@ fn each_in_protobuf<'a>(
             .ok()
             .and_then(|len| bytes.split_at_checked(len))
             .ok_or_else(|| invalid(&"buffer underflow"))?;
-        bytes = rest;
-        if key & 7 == 2 && key >> 3 == field {
-            each(Message::Protobuf(value))?;
+        *bytes = rest;
+        if key & 7 == 2 {
+            return Ok(Some((key >> 3, value)));
         }
     }
-    Ok(())
+    Ok(None)
+}
+
+/// How many fields of a few bytes a message has at any depth; none if it is no message. Without knowing which fields
+/// are messages, a text counts as one if it can be read so. But lengths of a few bytes are no characters.
+fn short_fields(mut bytes: &[u8], depth_max: u32) -> Option<usize> {
+    const SHORT_BYTES: usize = 8;
+    let mut count = 0;
+    while let Some((_, value)) = next_field(&mut bytes).ok()? {
+        count += usize::from(value.len() < SHORT_BYTES);
+        if depth_max > 0 {
+            count += short_fields(value, depth_max - 1).unwrap_or_default();
+        }
+    }
+    Some(count)
 }
 
 /// Keys and lengths are encoded alike.
