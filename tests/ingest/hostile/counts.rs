@@ -303,7 +303,7 @@ fn attacks() -> Vec<Attack> {
 }
 
 #[test]
-#[ignore = "answers and ledger are right, but four events of half a million values at once need 264 MB"]
+#[ignore = "answers and ledger are right, but the peak was 264 MB above idle; the cause is not isolated"]
 fn any_number_of_anything_is_counted_or_refused() {
     Victim::start().withstands(&attacks());
 }
