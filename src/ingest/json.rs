@@ -113,7 +113,7 @@ impl<'a> Map<'a> {
 
     /// Reads a payload; none if it is no JSON object, or would make too large a tree.
     pub(super) fn parse(payload: &'a [u8]) -> Option<Map<'a>> {
-        if payload.len() > VALUES_MAX && values(payload) > VALUES_MAX {
+        if payload.len() > 2 * VALUES_MAX && values(payload) > VALUES_MAX {
             return None;
         }
         match serde_json::from_slice(payload).ok()? {

@@ -3,10 +3,10 @@
 //! The server runs in a process of its own (this very program, started once more); rounds of load end with
 //! `kill -9`, each on the file that the round before left. `CRASH_ROUNDS` asks for another number of rounds.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Lines, Read};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -94,6 +94,8 @@ fn a_used_up_limit_still_holds_after_kill_9() {
 pub(super) struct ServerProcess {
     process: Child,
     address: SocketAddr,
+    /// Stays open: after a minute the program says that its test takes long, and ends if nobody can hear it.
+    _stdout: Lines<BufReader<ChildStdout>>,
 }
 
 impl ServerProcess {
@@ -122,12 +124,17 @@ impl ServerProcess {
             .stderr(Stdio::null())
             .spawn()
             .expect("the program starts once more");
-        let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        let mut lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
         let address = lines
+            .by_ref()
             .map_while(Result::ok)
             .find_map(|line| line.strip_prefix("listening on ")?.parse().ok())
             .expect("the server says where it listens");
-        ServerProcess { process, address }
+        ServerProcess {
+            process,
+            address,
+            _stdout: lines,
+        }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -144,6 +151,15 @@ impl ServerProcess {
             .and_then(|text| text.trim().trim_end_matches(" kB").parse().ok())
             .expect("a size");
         kib * 1024
+    }
+
+    /// Where the process's descriptors lead.
+    pub(super) fn open_files(&self) -> Vec<PathBuf> {
+        let directory = format!("/proc/{}/fd", self.process.id());
+        std::fs::read_dir(directory)
+            .expect("the server runs")
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+            .collect()
     }
 
     pub(super) fn kill(&mut self) {
