@@ -10,7 +10,7 @@ use super::parcel::{Item, Parcel};
 use super::plan::Plan;
 use super::routes::Endpoint;
 use super::sort::{self, Sorted};
-use super::source::{MEMORY_BYTES_MAX, Payload, Spooled};
+use super::source::{Payload, Spooled};
 use super::{
     Authenticated, Refusal, auth, decode, endpoints, envelope, items, large, payload, uploads,
 };
@@ -43,7 +43,7 @@ impl From<Refusal> for Fault {
 }
 
 impl Arrival {
-    /// The decoded body, if it is small.
+    /// The decoded body, if it is a worker's.
     pub(super) fn in_memory(&self, desk: &Desk) -> Result<Option<Cow<'_, [u8]>>, Refusal> {
         if self.endpoint == Endpoint::StorePicture {
             let data = self.request.query_value("sentry_data").unwrap_or_default();
@@ -52,7 +52,8 @@ impl Arrival {
         match &self.sent {
             Payload::Memory(sent) if !self.endpoint.unfolds() => {
                 let bytes_max = self.endpoint.body_bytes_max(desk.body_bytes_max);
-                decode::in_memory(&self.request, sent, bytes_max)
+                let body = decode::in_memory(&self.request, sent, bytes_max)?;
+                Ok(body.filter(|body| !large::is_dense(body)))
             }
             _ => Ok(None),
         }
@@ -110,7 +111,6 @@ impl Arrival {
                 take_parcel(uploads::playstation::parcel(body, request, spool)?, intake)
             }
             endpoint => {
-                let _alone = (body.len() > MEMORY_BYTES_MAX as u64).then(large::alone);
                 let bytes = body.bytes().map_err(|e| Refusal::unreadable(&e))?;
                 for parcel in self.parcels(endpoint, &bytes)? {
                     take_parcel(parcel, intake)?;
@@ -143,10 +143,6 @@ impl Arrival {
             return Err(Fault::TooLarge(too_large));
         }
         let sent_us = header.sent.map(Timestamp::us);
-        let _alone = sorted
-            .iter()
-            .any(Item::is_large_and_read)
-            .then(large::alone);
         intake.take(sorted.finish(), header.event_id, sent_us)?;
         Ok(())
     }

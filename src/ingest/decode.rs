@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read};
 
+use super::Refusal;
 use super::source::{MEMORY_BYTES_MAX, Payload, SpoolDir};
-use super::{Refusal, large};
 use crate::http::Request;
 
 /// How much of a body without credentials is looked at to find its first line.
@@ -65,7 +65,6 @@ fn unfold(
 ) -> Result<Payload<'static>, Refusal> {
     let beginning = sent.slice(0, 2).bytes().map(Cow::into_owned);
     let beginning = beginning.map_err(|error| Refusal::unreadable(&error))?;
-    let _alone = encoding.has_large_window(&beginning).then(large::alone);
     let mut decoder = encoding
         .reader(
             &beginning,

@@ -1,63 +1,53 @@
-//! The threads for requests that are too large for a worker: decoding 40 MB and writing it takes a second, in
-//! which a worker answers thousands of others.
+//! The thread for requests that are too much for a worker: decoding 40 MB and writing it takes a second, in which a
+//! worker answers thousands of others, and a megabyte of short values becomes a tree of thirty.
+//!
+//! There is one such thread, so one request at a time has something large in memory: an item of up to 12 MiB that is
+//! read whole and what is made of it, or a decoder's dictionary. Everything else that is large lies in files.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::arrival::Arrival;
 use super::desk::Desk;
+use super::json;
 
-/// One of them at a time has a few times 12 MiB in memory: the largest item that is read whole, and what is made of
-/// it. The others have payloads in files.
-const THREADS: usize = 2;
+/// A JSON text with more values than this is no worker's: as a tree it takes some megabytes.
+const VALUES_MAX: usize = 50_000;
 
-/// Waits until no other request has something large in memory. Whoever needs more for a request than a worker does
-/// holds the guard meanwhile.
-pub(super) fn alone() -> MutexGuard<'static, ()> {
-    static ROOM: Mutex<()> = Mutex::new(());
-    ROOM.lock().unwrap_or_else(PoisonError::into_inner)
+/// Whether a body, small as it is, becomes large when it is read.
+pub(super) fn is_dense(body: &[u8]) -> bool {
+    body.len() > VALUES_MAX && json::values(body) > VALUES_MAX
 }
 
-/// What waits for these threads: no more requests than there are lanes, each in a file.
+/// What waits for the thread: no more requests than there are lanes.
 pub(super) struct LargeRequests {
     queue: Sender<Arrival>,
 }
 
 impl LargeRequests {
-    /// Starts the threads. They end when this is dropped and what waited is done.
+    /// Starts the thread. It ends when this is dropped and what waited is done.
     ///
     /// # Errors
-    /// A thread could not be started.
+    /// The thread could not be started.
     pub(super) fn start(desk: &Arc<Desk>) -> io::Result<LargeRequests> {
         let (queue, waiting) = mpsc::channel();
-        let waiting = Arc::new(Mutex::new(waiting));
-        for number in 0..THREADS {
-            let (desk, waiting) = (Arc::clone(desk), Arc::clone(&waiting));
-            std::thread::Builder::new()
-                .name(format!("large-{number}"))
-                .spawn(move || work(&desk, &waiting))?;
-        }
+        let desk = Arc::clone(desk);
+        std::thread::Builder::new()
+            .name("large".to_owned())
+            .spawn(move || work(&desk, &waiting))?;
         Ok(LargeRequests { queue })
     }
 
     pub(super) fn push(&self, arrival: Arrival) {
-        // The threads live as long as this does. If they did not, dropping the request closes its connection.
+        // The thread lives as long as this does. If it did not, dropping the request closes its connection.
         let _ = self.queue.send(arrival);
     }
 }
 
-fn work(desk: &Desk, waiting: &Mutex<Receiver<Arrival>>) {
-    loop {
-        // The lock is for waiting in turn: whoever has it waits for the next request, the others for the lock.
-        let next = waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .recv();
-        let Ok(arrival) = next else {
-            return;
-        };
+fn work(desk: &Desk, waiting: &Receiver<Arrival>) {
+    while let Ok(arrival) = waiting.recv() {
         if catch_unwind(AssertUnwindSafe(|| desk.take_large(arrival))).is_err() {
             log::error!("a large request met a panic");
         }

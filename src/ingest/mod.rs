@@ -5,8 +5,8 @@
 //! no worker waits for a commit, and an answer that tells an outcome leaves only after the transaction with its
 //! rows is durable.
 //!
-//! A request that is larger than 1 MiB, sent or decoded, goes to threads of its own, where payloads lie in files:
-//! there are few of them, so any number of uploads at once costs disk and time, but no memory and no worker.
+//! A request that is larger than 1 MiB, sent or decoded, or becomes large when it is read, goes to a thread of its
+//! own, where payloads lie in files: any number of uploads at once costs disk and time, but no memory and no worker.
 //!
 //! Stages work on bytes and values. Every item that goes no further leaves its outcome in the plan; a request
 //! of a known project that is refused before its items are known counts as one item.
@@ -97,7 +97,7 @@ pub(crate) struct Ingest {
 
 impl Ingest {
     /// # Errors
-    /// The threads for large requests could not be started.
+    /// The thread for large requests could not be started.
     pub(crate) fn start(store: Arc<Store>, settings: Settings) -> std::io::Result<Ingest> {
         let desk = Arc::new(Desk {
             store,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::items::Kind;
-use super::source::{MEMORY_BYTES_MAX, Payload};
+use super::source::Payload;
 use crate::domain::event_id::EventId;
 
 /// The items that belong together, under one event id.
@@ -48,19 +48,5 @@ impl<'a> Item<'a> {
             payload,
             invalid: None,
         }
-    }
-
-    /// Whether its payload is read whole, and is more than a worker has in memory.
-    pub(super) fn is_large_and_read(&self) -> bool {
-        let is_read = matches!(
-            self.kind,
-            Kind::Log
-                | Kind::TraceMetric
-                | Kind::Span
-                | Kind::Session
-                | Kind::Sessions
-                | Kind::UserReport
-        );
-        is_read && self.payload.len() > MEMORY_BYTES_MAX as u64
     }
 }

@@ -55,6 +55,8 @@ use crate::domain::event_id::EventId;
 use crate::domain::time::Timestamp;
 
 const LOGGER_CHARS_MAX: usize = 64;
+/// Nobody groups by more.
+const FINGERPRINT_PARTS_MAX: usize = 100;
 const TRANSACTION_CHARS_MAX: usize = 200;
 const CULPRIT_CHARS_MAX: usize = 200;
 /// It becomes a tag, so a tag's limit counts instead of its own.
@@ -224,6 +226,7 @@ fn fingerprint(node: &mut Node<'_>, path: &Path<'_>, meta: &mut Meta) {
     let Some(list) = value::list(node, path, meta) else {
         return;
     };
+    list.truncate(FINGERPRINT_PARTS_MAX);
     for (index, part) in list.iter_mut().enumerate() {
         value::text(part, value::UNLIMITED, &path.index(index), meta);
     }

@@ -14,6 +14,9 @@ const PATH_DEPTH_MAX: usize = 16;
 /// Of each half of the ring; SDKs keep a hundred of both together. In MessagePack a byte is a value.
 const BREADCRUMBS_MAX: usize = 1000;
 
+/// In MessagePack a value can be a single byte, and costs thirty times that as part of a tree.
+const MESSAGE_BYTES_MAX: usize = 256 << 10;
+
 /// As deep as JSON is read.
 const MESSAGE_DEPTH_MAX: usize = 100;
 
@@ -26,9 +29,11 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
-    /// Takes in an event in MessagePack. One that is broken is left out and noted: the dump beside it is worth more.
+    /// Takes in an event in MessagePack. One that is broken or too long is left out and noted: the dump beside it is
+    /// worth more.
     pub(super) fn add_message(&mut self, message: &[u8]) {
-        match messages(message).next() {
+        let is_short = message.len() <= MESSAGE_BYTES_MAX;
+        match is_short.then(|| messages(message).next()).flatten() {
             Some(Ok(Node::Map(event))) => {
                 self.id = self.id.or_else(|| event_id(&event));
                 merge(&mut self.event, event);

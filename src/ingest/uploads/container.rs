@@ -6,8 +6,8 @@ use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
+use super::super::Refusal;
 use super::super::source::{Payload, SpoolDir};
-use super::super::{Refusal, large};
 use super::{Fault, beginning, unspoolable};
 
 /// What a sender may make a decoder set aside: 32 MiB, the dictionary of `xz -8`. As much at a
@@ -61,11 +61,6 @@ impl Container {
         }
     }
 
-    /// Whether its decoder keeps more than a few hundred kilobytes of what it unfolded.
-    fn has_dictionary(self) -> bool {
-        matches!(self, Container::Xz | Container::Zstd)
-    }
-
     /// The content, at most `bytes_max` of it.
     ///
     /// # Errors
@@ -76,7 +71,6 @@ impl Container {
         bytes_max: u64,
         spool: &SpoolDir,
     ) -> Result<Payload<'static>, Refusal> {
-        let _alone = self.has_dictionary().then(large::alone);
         let broken = |_| Refusal::from(Fault::InvalidContainer);
         let mut reader = self.reader(packed).map_err(broken)?;
         let mut writer = spool.writer();

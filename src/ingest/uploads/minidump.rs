@@ -1,11 +1,11 @@
 //! The endpoint of crash reporters (facts/ingestion.md 1.4): a dump, as the whole body or as a part of a form, with
 //! what else is known of the crash.
 
+use super::super::Refusal;
 use super::super::items::{EVENT_BYTES_MAX, Kind};
 use super::super::json::Node;
 use super::super::parcel::{Item, Parcel};
 use super::super::source::{Payload, SpoolDir};
-use super::super::{Refusal, large};
 use super::attributes::Attributes;
 use super::container::Container;
 use super::crash::{Report, is_minidump};
@@ -99,7 +99,6 @@ pub(super) fn assemble(
     request: &Request,
 ) -> Result<Parcel<'static>, Refusal> {
     // A form's text and side files have 1 MiB each, and their values many times that.
-    let _alone = large::alone();
     let mut attributes = Attributes::default();
     if let Some(file) = form.take(EVENT) {
         attributes.add_message(&side_file(Some(file))?);

@@ -105,7 +105,7 @@ fn objects_of_their_own() -> Vec<Attack> {
     vec![
         attack("session", &json).invalid(SESSION, "invalid_json", 1),
         attack("sessions", &json).invalid(SESSION, "invalid_json", 1),
-        attack("user_report", &json).invalid(FEEDBACK, "invalid_json", 1),
+        attack("user_report", &small).invalid(FEEDBACK, "invalid_json", 1),
         attack("check_in", &small).invalid(MONITOR, "invalid_check_in", 1),
         attack("client_report", &small),
         attack("client_report", &format!("{{\"discarded_events\":{}}}", lists(50_000))),
