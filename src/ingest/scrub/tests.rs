@@ -312,6 +312,41 @@ fn requests_are_scrubbed_in_whatever_form_they_came() {
 }
 
 #[test]
+fn session_cookies_are_filtered_under_every_name_for_cookies() {
+    assert_extra(
+        &settings(),
+        &[
+            (
+                r#"{"headers":{"Cookie":"a=b; session=c","Set-Cookie":"su=d; Path=/"}}"#,
+                r#"{"headers":{"Cookie":"a=b; session=[Filtered]","Set-Cookie":"su=[Filtered]; Path=/"}}"#,
+            ),
+            (
+                r#"{"Cookies":{"su":"x"},"cookie":[["a","b"],["su","x"]],"set-cookie":["a=b","su=x"]}"#,
+                r#"{"Cookies":{"su":"[Filtered]"},"cookie":[["a","b"],["su","[Filtered]"]],"set-cookie":["a=b","su=[Filtered]"]}"#,
+            ),
+            (r#"{"cookie":"none"}"#, r#"{"cookie":"none"}"#),
+        ],
+    );
+    for (before, after) in [
+        (
+            r#""http.request.header.cookies":"a=b; su=c""#,
+            r#""http.request.header.cookies":"a=b; su=[Filtered]""#,
+        ),
+        (
+            r#""http.request.cookies":{"a":"b","su":"c"}"#,
+            r#""http.request.cookies":{"a":"b","su":"[Filtered]"}"#,
+        ),
+        (
+            r#""http.request.cookies.su":"c","cookie.consent":"yes","cookie":"su=x""#,
+            r#""http.request.cookies.su":"[Filtered]","cookie.consent":"yes","cookie":"su=[Filtered]""#,
+        ),
+    ] {
+        let span = |data: &str| format!(r#"{{"spans":[{{"data":{{{data}}}}}]}}"#);
+        assert_events(&settings(), &[(&span(before), &span(after))]);
+    }
+}
+
+#[test]
 fn words_of_the_settings_apply_wherever_something_may_be_touched() {
     let words = sensitive(&["Acme", " öl "]);
     assert_events(

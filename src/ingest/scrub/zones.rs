@@ -60,7 +60,7 @@ impl Zone {
     /// How the value under a key is treated that no table knows.
     pub(super) fn under(self, key: &str) -> Zone {
         match self {
-            Zone::Data if key.eq_ignore_ascii_case("cookies") => Zone::Pairs(Form::Cookies),
+            Zone::Data if cookies::is_header(key) => Zone::Pairs(Form::Cookies),
             zone => zone,
         }
     }
@@ -137,11 +137,20 @@ pub(super) fn attribute(name: &str) -> Zone {
     }
 }
 
-/// The cookie's name in an attribute for one cookie; empty for an attribute with all of them.
+/// The cookie's name in an attribute for one cookie, such as `http.request.header.cookie.name`; empty for an
+/// attribute with all of them.
 pub(super) fn cookie_header(attribute: &str) -> Option<&str> {
-    let (_, header) = attribute.split_once(".header.")?;
-    let (header, cookie) = header.split_once('.').unwrap_or((header, ""));
-    cookies::is_header(header).then_some(cookie)
+    let mut rest = attribute;
+    loop {
+        let (segment, after) = rest.split_once('.').unwrap_or((rest, ""));
+        if cookies::is_header(segment) {
+            return Some(after);
+        }
+        if after.is_empty() {
+            return None;
+        }
+        rest = after;
+    }
 }
 
 use Zone::{Address, Attributes, Data, Each, Identity, Kept, Message, Named, Pairs};
