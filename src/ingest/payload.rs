@@ -60,12 +60,13 @@ pub(super) fn of_store_body(body: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     let first = body.iter().find(|b| !b.is_ascii_whitespace());
     match first {
         None => return Err(Refusal::EmptyBody),
-        Some(b'{') => return Ok(Cow::Borrowed(body)),
+        // Nothing that base64 begins with: an object, a list, a byte order mark.
+        Some(b'{' | b'[' | 0xef) => return Ok(Cow::Borrowed(body)),
         Some(_) => {}
     }
     let decoded = STANDARD
         .decode(body.trim_ascii())
-        .map_err(|error| Refusal::InvalidJson(error.to_string()))?;
+        .map_err(|_| not_an_object(body))?;
     if decoded.first() == Some(&b'{') {
         return Ok(Cow::Owned(decoded));
     }
@@ -134,5 +135,23 @@ mod tests {
         assert_eq!(&*of_store_body(b"e30=").unwrap(), b"{}");
         assert!(matches!(of_store_body(b"!"), Err(Refusal::InvalidJson(_))));
         assert_eq!(of_store_body(b" \n"), Err(Refusal::EmptyBody));
+    }
+
+    #[test]
+    fn a_store_body_that_is_no_base64_is_refused_in_the_words_of_the_parser() {
+        assert_eq!(
+            of_store_body(b"\"x\""),
+            Err(Refusal::InvalidJson("expected an object".to_owned()))
+        );
+        assert_eq!(
+            of_store_body(b"nope!"),
+            Err(Refusal::InvalidJson(
+                "expected ident at line 1 column 2".to_owned()
+            ))
+        );
+        for body in [b"[1]".as_slice(), b"\xef\xbb\xbf{}"] {
+            assert_eq!(&*of_store_body(body).unwrap(), body);
+        }
+        assert_eq!(of_store_event(b"\xef\xbb\xbf{}"), Ok((Kind::Event, None)));
     }
 }
