@@ -164,8 +164,8 @@ impl<'r, 's> Intake<'r, 's> {
             });
         }
         let bytes = item.payload.bytes().map_err(|e| Refusal::unreadable(&e))?;
-        let bytes = payload::readable(&bytes);
-        let Some(mut event) = bytes.as_deref().and_then(Map::parse) else {
+        let mut spare = None;
+        let Some(mut event) = payload::object(&bytes, &mut spare) else {
             return Ok(Decided {
                 id: id.unwrap_or_else(EventId::random),
                 fate: Fate::Invalid("invalid_json"),

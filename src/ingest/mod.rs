@@ -35,6 +35,7 @@ mod payload;
 mod plan;
 mod profile;
 mod refusal;
+mod repair;
 mod reply;
 mod routes;
 mod rules;

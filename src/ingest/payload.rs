@@ -1,28 +1,24 @@
-//! The JSON of events as it comes: with tokens that are no JSON, and on the store endpoint in odd encodings.
+//! The JSON of events as it comes: with faults, and on the store endpoint in odd encodings.
 
 use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::items::Kind;
-use super::json::Node;
-use super::{Refusal, decode, items};
+use super::json::{Map, Node};
+use super::{Refusal, decode, items, repair};
 use crate::domain::event_id::EventId;
 
-/// What can be read of a payload: itself, or with the tokens `NaN`, `Infinity` and `-Infinity` made null, which
-/// Python SDKs write (facts/ingestion.md 1.3). None if it is no JSON either way.
-pub(super) fn readable(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
-    const WORDS: [&[u8]; 2] = [b"NaN", b"Infinity"];
-    let may_need_repair = WORDS
-        .iter()
-        .any(|word| memchr::memmem::find(payload, word).is_some());
-    if !may_need_repair || serde_json::from_slice::<IgnoredAny>(payload).is_ok() {
-        return Some(Cow::Borrowed(payload));
+/// Reads a payload that is one object. If it is no JSON as it came, it is repaired, into `spare`, and read again;
+/// none if it is no object either way.
+pub(super) fn object<'a>(payload: &'a [u8], spare: &'a mut Option<Vec<u8>>) -> Option<Map<'a>> {
+    if let Some(map) = Map::parse(payload) {
+        return Some(map);
     }
-    without_bare_words(payload).map(Cow::Owned)
+    *spare = repair::repaired(payload);
+    Map::parse(spare.as_deref()?)
 }
 
 /// What kind of item an event of the store endpoint is, and its own id.
@@ -30,12 +26,8 @@ pub(super) fn readable(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
 /// # Errors
 /// No JSON object, or an event id that cannot be read (facts/ingestion.md 1.3).
 pub(super) fn of_store_event(json: &[u8]) -> Result<(Kind, Option<EventId>), Refusal> {
-    let repaired = readable(json);
-    let event = match serde_json::from_slice(repaired.as_deref().unwrap_or(json)) {
-        Ok(Node::Map(event)) => event,
-        Ok(_) => return Err(Refusal::InvalidJson("expected an object".to_owned())),
-        Err(error) => return Err(Refusal::InvalidJson(error.to_string())),
-    };
+    let mut spare = None;
+    let event = object(json, &mut spare).ok_or_else(|| not_an_object(json))?;
     let id = event.str("event_id").and_then(EventId::parse);
     let has_id = event.get("event_id").is_some_and(|id| !id.is_null());
     if has_id && id.is_none() {
@@ -54,35 +46,12 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Option<T> {
     serde_json::from_slice(payload).ok()
 }
 
-/// Replaces the bare words outside of strings; none if there is none.
-fn without_bare_words(payload: &[u8]) -> Option<Vec<u8>> {
-    const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
-    let mut repaired = Vec::new();
-    let mut copied = 0;
-    let mut at = 0;
-    let mut in_string = false;
-    while let Some(byte) = payload.get(at) {
-        match byte {
-            b'\\' if in_string => at += 1,
-            b'"' => in_string = !in_string,
-            _ if !in_string => {
-                if let Some(word) = WORDS.iter().find(|word| payload[at..].starts_with(word)) {
-                    repaired.extend_from_slice(&payload[copied..at]);
-                    repaired.extend_from_slice(b"null");
-                    at += word.len();
-                    copied = at;
-                    continue;
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    if copied == 0 {
-        return None;
-    }
-    repaired.extend_from_slice(&payload[copied..]);
-    Some(repaired)
+/// Why a payload is no object, in the parser's words and of the payload as it came.
+fn not_an_object(json: &[u8]) -> Refusal {
+    Refusal::InvalidJson(match serde_json::from_slice::<Node<'_>>(json) {
+        Ok(_) => "expected an object".to_owned(),
+        Err(error) => error.to_string(),
+    })
 }
 
 /// The JSON of a store request: plain, in base64, or zlib in base64 as old raven clients sent it
@@ -91,12 +60,13 @@ pub(super) fn of_store_body(body: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     let first = body.iter().find(|b| !b.is_ascii_whitespace());
     match first {
         None => return Err(Refusal::EmptyBody),
-        Some(b'{') => return Ok(Cow::Borrowed(body)),
+        // Nothing that base64 begins with: an object, a list, a byte order mark.
+        Some(b'{' | b'[' | 0xef) => return Ok(Cow::Borrowed(body)),
         Some(_) => {}
     }
     let decoded = STANDARD
         .decode(body.trim_ascii())
-        .map_err(|error| Refusal::InvalidJson(error.to_string()))?;
+        .map_err(|_| not_an_object(body))?;
     if decoded.first() == Some(&b'{') {
         return Ok(Cow::Owned(decoded));
     }
@@ -113,20 +83,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bare_words_become_null_outside_of_strings() {
-        let payload = br#"{"a":NaN,"b":[-Infinity,Infinity],"c":"NaN \" Infinity"}"#;
-        assert_eq!(
-            std::str::from_utf8(&readable(payload).unwrap()).unwrap(),
-            r#"{"a":null,"b":[null,null],"c":"NaN \" Infinity"}"#
-        );
-        assert!(readable(br#"{"a":"\\NaN"#).is_none());
-    }
-
-    #[test]
-    fn a_good_payload_is_not_copied() {
-        for payload in [b"{}".as_slice(), br#"{"a":"NaN"}"#] {
-            assert!(matches!(readable(payload), Some(Cow::Borrowed(_))));
-        }
+    fn only_a_payload_that_is_no_json_is_repaired() {
+        let mut spare = None;
+        assert!(object(br#"{"a":"NaN"}"#, &mut spare).is_some());
+        assert_eq!(spare, None);
+        let event = object(br#"{"a":"\ud83d"}"#, &mut spare).unwrap();
+        assert_eq!(event.str("a"), Some("\u{fffd}"));
+        assert_eq!(object(b"[NaN]", &mut spare), None);
+        assert_eq!(object(br#"{"a":NaN"#, &mut spare), None);
     }
 
     #[test]
@@ -139,6 +103,10 @@ mod tests {
         );
         assert_eq!(
             of(r#"{"event_id":null,"type":[],"a":NaN}"#),
+            Ok((Kind::Event, None))
+        );
+        assert_eq!(
+            of("{\"event_id\":null,\"a\":\"\t\\ud83d\",\"b\":1e999}"),
             Ok((Kind::Event, None))
         );
         for bad in [
@@ -167,5 +135,23 @@ mod tests {
         assert_eq!(&*of_store_body(b"e30=").unwrap(), b"{}");
         assert!(matches!(of_store_body(b"!"), Err(Refusal::InvalidJson(_))));
         assert_eq!(of_store_body(b" \n"), Err(Refusal::EmptyBody));
+    }
+
+    #[test]
+    fn a_store_body_that_is_no_base64_is_refused_in_the_words_of_the_parser() {
+        assert_eq!(
+            of_store_body(b"\"x\""),
+            Err(Refusal::InvalidJson("expected an object".to_owned()))
+        );
+        assert_eq!(
+            of_store_body(b"nope!"),
+            Err(Refusal::InvalidJson(
+                "expected ident at line 1 column 2".to_owned()
+            ))
+        );
+        for body in [b"[1]".as_slice(), b"\xef\xbb\xbf{}"] {
+            assert_eq!(&*of_store_body(body).unwrap(), body);
+        }
+        assert_eq!(of_store_event(b"\xef\xbb\xbf{}"), Ok((Kind::Event, None)));
     }
 }

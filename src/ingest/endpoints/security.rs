@@ -163,6 +163,24 @@ fn host(url: &str) -> Option<&str> {
     (!host.is_empty()).then_some(host)
 }
 
+/// A URL by which a report is counted and found: without user, query and fragment, and of one that is its own
+/// content only the scheme. Tags, messages and culprits are what the default rules of scrubbing leave alone.
+fn bare(url: &str) -> String {
+    let scheme = url.split(':').next().unwrap_or_default();
+    if ["data", "javascript"]
+        .iter()
+        .any(|own| scheme.len() < url.len() && scheme.eq_ignore_ascii_case(own))
+    {
+        return scheme.to_owned();
+    }
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let start = url.find("//").map_or(0, |at| at + 2);
+    let (scheme, rest) = url.split_at(start);
+    let end = rest.find('/').unwrap_or(rest.len());
+    let host = rest[..end].rfind('@').map_or(0, |at| at + 1);
+    format!("{scheme}{}", &rest[host..])
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -194,6 +212,24 @@ mod tests {
             testing::json(&parcel.items[0])
         };
         parcels.iter().map(event).collect()
+    }
+
+    #[test]
+    fn a_bare_url_has_no_user_no_query_and_no_fragment() {
+        for (url, expected) in [
+            ("https://u:p@b.test:1/c?d=e#f", "https://b.test:1/c"),
+            ("https://u:p@x@b.test", "https://b.test"),
+            ("//u:p@b.test/c", "//b.test/c"),
+            ("u:p@b.test/c", "b.test/c"),
+            ("https://b.test/a@b#c", "https://b.test/a@b"),
+            ("https://b.test?u=http://c", "https://b.test"),
+            ("DATA:text/html,x", "DATA"),
+            ("data", "data"),
+            ("self", "self"),
+            ("", ""),
+        ] {
+            assert_eq!(bare(url), expected, "{url}");
+        }
     }
 
     #[test]

@@ -37,9 +37,14 @@ pub(super) fn is_local_url(url: &str) -> bool {
     scheme.eq_ignore_ascii_case("file") || is_local_authority(host)
 }
 
-/// `localhost`, `127.0.0.1` or what lies below them, with or without a port.
+/// `localhost`, `127.0.0.1` or what lies below them, or `[::1]`; with or without a port.
 pub(super) fn is_local_authority(authority: &str) -> bool {
+    if let Some(address) = authority.strip_prefix('[') {
+        return address.split(']').next().is_some_and(is_loopback);
+    }
     let host = authority.split(':').next().unwrap_or_default();
+    // The dot of the root, which a full name ends with.
+    let host = host.strip_suffix('.').unwrap_or(host);
     is_host_in(host, "localhost") || is_host_in(host, "127.0.0.1")
 }
 
@@ -63,6 +68,10 @@ mod tests {
             r#"{"request":{"url":"https://127.0.0.1:8080/?a=b"}}"#,
             r#"{"request":{"url":"http://me:secret@localhost/"}}"#,
             r#"{"request":{"url":"file:///tmp/a.html"}}"#,
+            r#"{"request":{"url":"http://localhost./"}}"#,
+            r#"{"request":{"url":"http://a.localhost.:80/"}}"#,
+            r#"{"request":{"url":"http://[::1]:3000/"}}"#,
+            r#"{"request":{"headers":[["Host","[::1]"]]}}"#,
             r#"{"request":{"headers":[["X-Forwarded-For","127.0.0.1"]]}}"#,
             r#"{"request":{"url":"https://shop.test/","headers":[["X-Forwarded-For","::1"]]}}"#,
             r#"{"request":{"headers":[["Host","localhost:8000"]]}}"#,
@@ -82,6 +91,8 @@ mod tests {
             r#"{"request":{"url":"http://notlocalhost/"}}"#,
             r#"{"request":{"url":"http://localhost.test/?from=http://localhost"}}"#,
             r#"{"request":{"url":"localhost"}}"#,
+            r#"{"request":{"url":"http://localhost../"}}"#,
+            r#"{"request":{"url":"http://[::2]/"}}"#,
             r#"{"request":{"url":"https://shop.test/","headers":[["Host","localhost"]]}}"#,
             r#"{"request":{"headers":[["X-Forwarded-For","127.0.0.1, 10.0.0.1"]]}}"#,
             r#"{"request":{"headers":[["Host","shop.test"]]}}"#,

@@ -184,7 +184,11 @@ fn fields(event: &mut Map<'_>, around: &Surroundings, meta: &mut Meta) {
             "breadcrumbs" => breadcrumbs::field(node, path, meta),
             "user" => user::field(node, around.peer, path, meta),
             "request" => request::field(node, around.peer, path, meta),
-            "sdk" => value::bounded_object(node, SDK_BYTES_MAX, path, meta),
+            "sdk" => sdk(node, path, meta),
+            // Whose an event is says the key that it came with.
+            "project" | "key_id" | "site" => {
+                node.take();
+            }
             "debug_meta" | "template" => {
                 value::object(node, path, meta);
             }
@@ -217,6 +221,25 @@ fn logger(node: &mut Node<'_>, path: &Path<'_>, meta: &mut Meta) {
     {
         value::refuse(node, "invalid characters in logger", path, meta);
     }
+}
+
+fn sdk(node: &mut Node<'_>, path: &Path<'_>, meta: &mut Meta) {
+    let Some(sdk) = value::object(node, path, meta) else {
+        return;
+    };
+    for (key, node) in sdk.iter_mut() {
+        let path = &path.key(key);
+        match (key, &*node) {
+            (_, Node::Null) | ("name" | "version", Node::Text(_)) => {}
+            ("name" | "version", _) => value::refuse(node, "expected a string", path, meta),
+            ("integrations" | "packages", _) => {
+                value::list(node, path, meta);
+            }
+            _ => {}
+        }
+    }
+    value::drop_nulls(sdk);
+    value::bounded_object(node, SDK_BYTES_MAX, path, meta);
 }
 
 fn fingerprint(node: &mut Node<'_>, path: &Path<'_>, meta: &mut Meta) {

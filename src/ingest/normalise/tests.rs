@@ -82,6 +82,31 @@ fn an_empty_event_gets_what_every_event_has() {
 }
 
 #[test]
+fn whose_an_event_is_is_not_for_the_client_to_say() {
+    let (out, _) = event(r#"{"project":5,"key_id":"x","site":{"a":1}}"#);
+    for field in ["project", "key_id", "site"] {
+        assert!(!out.contains(field), "{field}");
+    }
+}
+
+#[test]
+fn fields_of_the_sdk_that_have_a_wrong_type_are_nulled_and_remembered() {
+    let (out, meta) = event(
+        r#"{"sdk":{"name":5,"version":"1","integrations":"x","packages":[{"name":"p"}],"own":7}}"#,
+    );
+    assert_eq!(
+        out.get("sdk").unwrap().to_json(),
+        r#"{"version":"1","packages":[{"name":"p"}],"own":7}"#
+    );
+    for field in ["name", "integrations"] {
+        assert!(
+            meta.contains(&format!(r#""{field}":{{"":{{"err""#)),
+            "{meta}"
+        );
+    }
+}
+
+#[test]
 fn garbage_in_every_field_leaves_an_event() {
     let names = [
         "event_id",

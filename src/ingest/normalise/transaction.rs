@@ -5,6 +5,8 @@ use super::super::meta::{Meta, Path};
 use super::{time, value};
 
 const INVALID: &str = "invalid_transaction";
+const TRACE_ID_DIGITS: usize = 32;
+const SPAN_ID_DIGITS: usize = 16;
 
 /// Whether a transaction is one: with its times, its trace, and spans that have theirs.
 pub(super) fn check(event: &Map<'_>) -> Result<(), &'static str> {
@@ -35,7 +37,7 @@ pub(super) fn spans(node: &mut Node<'_>, path: &Path<'_>, meta: &mut Meta) {
 
 fn is_span(node: &Node<'_>) -> bool {
     node.as_map()
-        .is_some_and(|span| has_ids(span) && times(span).is_some())
+        .is_some_and(|span| has_ids(span) && times(span).is_some_and(|(start, end)| start <= end))
 }
 
 fn times(map: &Map<'_>) -> Option<(i64, i64)> {
@@ -45,8 +47,13 @@ fn times(map: &Map<'_>) -> Option<(i64, i64)> {
 }
 
 fn has_ids(map: &Map<'_>) -> bool {
-    let has = |key| map.str(key).is_some_and(|id| !id.is_empty());
-    has("trace_id") && has("span_id")
+    let has = |key, digits| map.str(key).is_some_and(|id| is_id(id, digits));
+    has("trace_id", TRACE_ID_DIGITS) && has("span_id", SPAN_ID_DIGITS)
+}
+
+/// Zero is how tracers write that there is none.
+fn is_id(id: &str, digits: usize) -> bool {
+    id.len() == digits && id.bytes().all(|b| b.is_ascii_hexdigit()) && id.bytes().any(|b| b != b'0')
 }
 
 #[cfg(test)]
@@ -55,7 +62,8 @@ mod tests {
     use super::*;
     use crate::ingest::items::Kind;
 
-    const TRACE: &str = r#""contexts":{"trace":{"trace_id":"a","span_id":"b"}}"#;
+    const TRACE: &str = r#""contexts":{"trace":{"trace_id":"4c79f60c11214eb38604f4ae0781bfb2","span_id":"aaaaaaaaaaaaaaaa"}}"#;
+    const SPAN: &str = r#"{"trace_id":"4c79f60c11214eb38604f4ae0781bfb2","span_id":"bbbbbbbbbbbbbbbb","start_timestamp":1,"timestamp":2}"#;
 
     fn kind(sent: &str) -> Result<Map<'static>, &'static str> {
         kind_of_event(Kind::Transaction, sent)
@@ -64,7 +72,7 @@ mod tests {
     #[test]
     fn a_good_transaction_keeps_what_errors_do_not_have() {
         let out = kind(&format!(
-            r#"{{"type":"x","timestamp":1772357400,"start_timestamp":"2026-03-01T09:29:59Z",{TRACE},"measurements":{{"a":{{"value":1}}}},"spans":[{{"trace_id":"a","span_id":"c","start_timestamp":1772357399,"timestamp":"2026-03-01T09:30:00.5"}}]}}"#
+            r#"{{"type":"x","timestamp":1772357400,"start_timestamp":"2026-03-01T09:29:59Z",{TRACE},"measurements":{{"a":{{"value":1}}}},"spans":[{{"trace_id":"4C79f60c11214eb38604f4ae0781bfb2","span_id":"bbbbbbbbbbbbbbbb","start_timestamp":1772357399,"timestamp":"2026-03-01T09:30:00.5"}}]}}"#
         ))
         .unwrap();
         assert_eq!(out.str("type"), Some("transaction"));
@@ -80,7 +88,6 @@ mod tests {
 
     #[test]
     fn a_transaction_without_what_it_needs_is_invalid() {
-        let good_span = r#"{"trace_id":"a","span_id":"c","start_timestamp":1,"timestamp":2}"#;
         for bad in [
             "{}".to_owned(),
             format!(r#"{{"timestamp":1772357400,{TRACE}}}"#),
@@ -90,13 +97,55 @@ mod tests {
             r#"{"timestamp":2,"start_timestamp":1}"#.to_owned(),
             r#"{"timestamp":2,"start_timestamp":1,"contexts":{"trace":{"trace_id":"a"}}}"#.to_owned(),
             r#"{"timestamp":2,"start_timestamp":1,"contexts":{"trace":{"trace_id":"a","span_id":""}}}"#.to_owned(),
-            format!(r#"{{"timestamp":2,"start_timestamp":1,{TRACE},"spans":[{good_span},null]}}"#),
+            format!(r#"{{"timestamp":2,"start_timestamp":1,{TRACE},"spans":[{SPAN},null]}}"#),
             format!(
                 r#"{{"timestamp":2,"start_timestamp":1,{TRACE},"spans":[{}]}}"#,
-                good_span.replace(r#""timestamp":2"#, r#""timestamp":null"#)
+                SPAN.replace(r#""timestamp":2"#, r#""timestamp":null"#)
             ),
         ] {
             assert_eq!(kind(&bad), Err(INVALID), "{bad}");
         }
+    }
+
+    #[test]
+    fn ids_are_hex_digits_that_are_not_all_zero_and_no_span_ends_before_it_starts() {
+        let good = format!(r#"{{"timestamp":2,"start_timestamp":1,{TRACE},"spans":[{SPAN}]}}"#);
+        assert!(kind(&good).is_ok());
+        let (trace_id, own, of_span) = (
+            "4c79f60c11214eb38604f4ae0781bfb2",
+            "aaaaaaaaaaaaaaaa",
+            "bbbbbbbbbbbbbbbb",
+        );
+        let end = r#""start_timestamp":1,"timestamp":2}"#;
+        for (from, to) in [
+            (trace_id, "a".repeat(31)),
+            (trace_id, "0".repeat(32)),
+            (trace_id, "g".repeat(32)),
+            (own, "a".repeat(17)),
+            (own, "0".repeat(16)),
+            (own, "é".repeat(8)),
+            (of_span, "0".repeat(16)),
+            (of_span, "b".to_owned()),
+            (end, r#""start_timestamp":3,"timestamp":2}"#.to_owned()),
+        ] {
+            let bad = good.replace(from, &to);
+            assert_ne!(bad, good);
+            assert_eq!(kind(&bad), Err(INVALID), "{bad}");
+        }
+    }
+
+    #[test]
+    fn spans_that_are_no_list_are_nulled_and_remembered() {
+        let sent = format!(r#"{{"timestamp":2,"start_timestamp":1,{TRACE},"spans":{{"a":1}}}}"#);
+        let around = super::super::Surroundings {
+            kind: Kind::Transaction,
+            ..super::super::tests::surroundings()
+        };
+        let (out, meta) = super::super::tests::event_around(&sent, &around);
+        assert!(!out.contains("spans"));
+        assert!(
+            meta.contains(r#""spans":{"":{"err":[["invalid_data""#),
+            "{meta}"
+        );
     }
 }

@@ -34,9 +34,13 @@ pub(super) fn is_session(name: &str) -> bool {
         .any(|cookie| name.eq_ignore_ascii_case(cookie))
 }
 
-/// Whether a header brings or sets cookies.
+/// Whether a header brings or sets cookies. The plural is what people name a field for them.
 pub(super) fn is_header(name: &str) -> bool {
+    let singular = match name.as_bytes() {
+        [.., b's' | b'S'] => &name[..name.len() - 1],
+        _ => name,
+    };
     ["cookie", "set-cookie", "set_cookie", "http_cookie"]
         .iter()
-        .any(|header| name.eq_ignore_ascii_case(header))
+        .any(|header| singular.eq_ignore_ascii_case(header))
 }

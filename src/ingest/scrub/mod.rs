@@ -7,9 +7,9 @@
 //!
 //! Choices where the protocol's documentation is silent: a whole value becomes the text `[Filtered]` whatever type
 //! it had; an address in a known field becomes null. The user and custom contexts are data; versions, names of
-//! programs and ids in the protocol's own contexts are not. `request.url`, `tags` and the other fields that the
-//! default rules leave alone obey the words of the settings only: a password in `request.url` stays unless such a
-//! word takes the whole url. Keys of objects are never changed.
+//! programs and ids in the protocol's own contexts are not. `tags` and the other fields that the default
+//! rules leave alone obey the words of the settings only; of urls and descriptions the password of a user is taken
+//! too. Keys of objects are never changed.
 
 mod addresses;
 mod cookies;

@@ -37,6 +37,9 @@ const fn replace(id: &'static str, replacement: &'static str) -> Rule {
 pub(super) static CARD: Rule = filter("@creditcard:filter");
 static ADDRESS: Rule = replace("@ip:replace", "[ip]");
 
+const URL_PASSWORD: &str = "@urlauth:legacy";
+const EMAIL: &str = "@email:replace";
+
 /// One form that is looked for.
 struct Pattern {
     /// The rule for data; none: not looked for there.
@@ -85,8 +88,8 @@ static PATTERNS: [Pattern; 7] = [
         }),
     },
     Pattern {
-        data: Some(filter("@urlauth:legacy")),
-        message: None,
+        data: Some(filter(URL_PASSWORD)),
+        message: Some(filter(URL_PASSWORD)),
         possible: |signs| signs.scheme && signs.at(),
         expression: LazyLock::new(|| {
             expression(r#"[A-Za-z0-9+.-]://[^\t\n\r "'<>/?#:@]*:([^\t\n\r "'<>/]+)@"#)
@@ -108,7 +111,7 @@ static PATTERNS: [Pattern; 7] = [
     },
     Pattern {
         data: None,
-        message: Some(replace("@email:replace", "[email]")),
+        message: Some(replace(EMAIL, "[email]")),
         possible: Signs::at,
         expression: LazyLock::new(|| {
             expression(
@@ -149,6 +152,16 @@ pub(super) fn find(text: &str, role: Role, signs: &Signs, hits: &mut Vec<Hit>) {
     }
 }
 
+/// The passwords in a text's urls, where no other pattern is looked for.
+pub(super) fn find_url_passwords(text: &str, signs: &Signs, hits: &mut Vec<Hit>) {
+    let pattern = &PATTERNS[3];
+    if let Some(rule) = &pattern.data
+        && (pattern.possible)(signs)
+    {
+        hits.extend(pattern.find(text).map(|range| Hit { range, rule }));
+    }
+}
+
 /// Addresses of the Internet protocol (facts/ingestion.md 9.4).
 pub(super) fn find_addresses(text: &str, hits: &mut Vec<Hit>) {
     let rule = &ADDRESS;
@@ -180,7 +193,9 @@ pub(super) fn replace_all(text: &str, mut hits: Vec<Hit>) -> Replaced {
     hits.sort_by_key(|hit| hit.range.start);
     hits.dedup_by(|next, last| {
         let overlap = next.range.start < last.range.end;
-        if overlap {
+        // What looks like a mail address behind a url's password is the password and the url's host, which stays.
+        let is_host = last.rule.id == URL_PASSWORD && next.rule.id == EMAIL;
+        if overlap && !is_host {
             last.range.end = last.range.end.max(next.range.end);
         }
         overlap

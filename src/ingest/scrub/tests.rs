@@ -225,7 +225,7 @@ fn the_default_rules_leave_alone_what_is_part_of_a_program() {
         r#""stacktrace":{"frames":[{"function":"authenticate","module":"auth","filename":"auth.py","#,
         r#""abs_path":"/auth.py","context_line":"password = 'x'","pre_context":["secret"]}]}}]},"#,
         r#""modules":{"authlib":"1"},"debug_meta":{"images":[{"password":"x"}]},"sdk":{"name":"auth"},"#,
-        r#""request":{"url":"https://u:p@h/auth","method":"AUTH","headers":[["User-Agent","auth/1"]]},"#,
+        r#""request":{"url":"https://u@h/auth","method":"AUTH","headers":[["User-Agent","auth/1"]]},"#,
         r#""contexts":{"trace":{"op":"auth","trace_id":"4111111111111111"},"app":{"app_name":"Authy"}},"#,
         r#""spans":[{"op":"auth","description":"POST /auth","data":{"code.function":"auth"}}],"#,
         r#""logentry":{"formatted":"author","message":"author %s"},"fingerprint":["auth"]}"#
@@ -309,6 +309,61 @@ fn requests_are_scrubbed_in_whatever_form_they_came() {
             ),
         ],
     );
+}
+
+#[test]
+fn session_cookies_are_filtered_under_every_name_for_cookies() {
+    assert_extra(
+        &settings(),
+        &[
+            (
+                r#"{"headers":{"Cookie":"a=b; session=c","Set-Cookie":"su=d; Path=/"}}"#,
+                r#"{"headers":{"Cookie":"a=b; session=[Filtered]","Set-Cookie":"su=[Filtered]; Path=/"}}"#,
+            ),
+            (
+                r#"{"Cookies":{"su":"x"},"cookie":[["a","b"],["su","x"]],"set-cookie":["a=b","su=x"]}"#,
+                r#"{"Cookies":{"su":"[Filtered]"},"cookie":[["a","b"],["su","[Filtered]"]],"set-cookie":["a=b","su=[Filtered]"]}"#,
+            ),
+            (r#"{"cookie":"none"}"#, r#"{"cookie":"none"}"#),
+        ],
+    );
+    for (before, after) in [
+        (
+            r#""http.request.header.cookies":"a=b; su=c""#,
+            r#""http.request.header.cookies":"a=b; su=[Filtered]""#,
+        ),
+        (
+            r#""http.request.cookies":{"a":"b","su":"c"}"#,
+            r#""http.request.cookies":{"a":"b","su":"[Filtered]"}"#,
+        ),
+        (
+            r#""http.request.cookies.su":"c","cookie.consent":"yes","cookie":"su=x""#,
+            r#""http.request.cookies.su":"[Filtered]","cookie.consent":"yes","cookie":"su=[Filtered]""#,
+        ),
+    ] {
+        let span = |data: &str| format!(r#"{{"spans":[{{"data":{{{data}}}}}]}}"#);
+        assert_events(&settings(), &[(&span(before), &span(after))]);
+    }
+}
+
+#[test]
+fn the_password_of_a_url_is_taken_where_urls_and_messages_stand() {
+    assert_events(
+        &settings(),
+        &[
+            (
+                r#"{"request":{"url":"https://u:p@h/auth"},"spans":[{"description":"GET https://u:p@h/auth"}],"logentry":{"formatted":"auth of redis://u:p@h.example:1/ a@b.example"}}"#,
+                r#"{"request":{"url":"https://u:[Filtered]@h/auth"},"spans":[{"description":"GET https://u:[Filtered]@h/auth"}],"logentry":{"formatted":"auth of redis://u:[Filtered]@h.example:1/ [email]"}}"#,
+            ),
+            (
+                r#"{"request":{"url":"https://h:80/a@b"},"spans":[{"description":"a:b@c 4111111111111111"}]}"#,
+                r#"{"request":{"url":"https://h:80/a@b"},"spans":[{"description":"a:b@c 4111111111111111"}]}"#,
+            ),
+        ],
+    );
+    let safe = safe(&["$http.url"]);
+    let event = r#"{"request":{"url":"https://u:p@h/"}}"#;
+    assert_eq!(scrubbed(&safe, event), event);
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl<'s, 'm> Walk<'s, 'm> {
     fn rule_for_key(&self, key: &str, zone: Zone) -> Option<&'static Rule> {
         let (settings, defaults) = match zone {
             Zone::Data | Zone::Pairs(_) => (true, self.rules.defaults),
-            Zone::Named => (true, false),
+            Zone::Named | Zone::Url => (true, false),
             // Without the rule for addresses, it is data of which no default rule would take anything.
             Zone::Address => (!self.rules.addresses, false),
             _ => (false, false),
@@ -119,7 +119,7 @@ impl<'s, 'm> Walk<'s, 'm> {
             (Zone::Attributes, Node::Map(map)) => self.attributes(map, place),
             (Zone::Pairs(form), node) => self.pairs(node, form, place),
             (Zone::Message, node) => self.leaf(node, Zone::Message, place),
-            (Zone::Named, node) => self.leaf(node, Zone::Named, place),
+            (zone @ (Zone::Named | Zone::Url), node) => self.leaf(node, zone, place),
             // Data, and whatever has not the shape that its place promises.
             (_, node) => self.leaf(node, Zone::Data, place),
         }
@@ -295,6 +295,7 @@ impl<'s, 'm> Walk<'s, 'm> {
         let role = match zone {
             Zone::Data => Role::Data,
             Zone::Message => Role::Message,
+            Zone::Url => return self.url(node, place),
             _ => return,
         };
         if !self.rules.defaults && !self.rules.addresses {
@@ -305,6 +306,20 @@ impl<'s, 'm> Walk<'s, 'm> {
             self.filter(node, &PASSWORD, place);
         } else {
             self.parts(node, role, &signs, place);
+        }
+    }
+
+    /// The passwords in a text's urls.
+    fn url(&mut self, node: &mut Node<'_>, place: &Place<'_>) {
+        let Node::Text(text) = &*node else { return };
+        // Few of these texts have one: no automaton for a sign that one search finds.
+        if !self.rules.defaults || !text.contains('@') {
+            return;
+        }
+        let mut hits = Vec::new();
+        patterns::find_url_passwords(text, &DEFAULTS.read(text), &mut hits);
+        if !hits.is_empty() && !self.is_safe(node, place) {
+            self.replace(node, hits, place);
         }
     }
 
@@ -342,7 +357,7 @@ impl<'s, 'm> Walk<'s, 'm> {
         let Node::Number(number) = &*node else { return };
         let long = number.as_f64().is_some_and(|value| value.abs() >= 1e14);
         let wanted = self.rules.sensitive.is_some() && !matches!(zone, Zone::Message);
-        let card = self.rules.defaults && long && !matches!(zone, Zone::Named);
+        let card = self.rules.defaults && long && !matches!(zone, Zone::Named | Zone::Url);
         if !wanted && !card {
             return;
         }

@@ -11,6 +11,8 @@ pub(super) enum Zone {
     Data,
     /// Only the words of the settings apply: a default rule would hit names that are part of a program.
     Named,
+    /// Like [`Zone::Named`], for texts that are or hold a url: a password in one is taken too.
+    Url,
     /// Text for people: the default patterns are replaced in place, nothing else is touched.
     Message,
     /// Nothing is touched.
@@ -60,7 +62,7 @@ impl Zone {
     /// How the value under a key is treated that no table knows.
     pub(super) fn under(self, key: &str) -> Zone {
         match self {
-            Zone::Data if key.eq_ignore_ascii_case("cookies") => Zone::Pairs(Form::Cookies),
+            Zone::Data if cookies::is_header(key) => Zone::Pairs(Form::Cookies),
             zone => zone,
         }
     }
@@ -137,14 +139,23 @@ pub(super) fn attribute(name: &str) -> Zone {
     }
 }
 
-/// The cookie's name in an attribute for one cookie; empty for an attribute with all of them.
+/// The cookie's name in an attribute for one cookie, such as `http.request.header.cookie.name`; empty for an
+/// attribute with all of them.
 pub(super) fn cookie_header(attribute: &str) -> Option<&str> {
-    let (_, header) = attribute.split_once(".header.")?;
-    let (header, cookie) = header.split_once('.').unwrap_or((header, ""));
-    cookies::is_header(header).then_some(cookie)
+    let mut rest = attribute;
+    loop {
+        let (segment, after) = rest.split_once('.').unwrap_or((rest, ""));
+        if cookies::is_header(segment) {
+            return Some(after);
+        }
+        if after.is_empty() {
+            return None;
+        }
+        rest = after;
+    }
 }
 
-use Zone::{Address, Attributes, Data, Each, Identity, Kept, Message, Named, Pairs};
+use Zone::{Address, Attributes, Data, Each, Identity, Kept, Message, Named, Pairs, Url};
 
 /// Short for the tables below.
 const fn fields(known: &'static [(&'static str, Zone)], others: Zone) -> Fields {
@@ -199,7 +210,7 @@ pub(super) static EVENT: Fields = fields(
         ("replay_type", Kept),
         ("replay_start_timestamp", Kept),
         ("segment_id", Kept),
-        ("urls", Named),
+        ("urls", Url),
         ("error_ids", Kept),
         ("trace_ids", Kept),
     ],
@@ -213,7 +224,7 @@ pub(super) static SPAN: Fields = fields(
         ("trace_id", Kept),
         ("parent_span_id", Kept),
         ("op", Kept),
-        ("description", Named),
+        ("description", Url),
         ("start_timestamp", Kept),
         ("timestamp", Kept),
         ("data", Attributes),
@@ -221,7 +232,7 @@ pub(super) static SPAN: Fields = fields(
         ("tags", Pairs(Form::Tags)),
         ("status", Kept),
         ("origin", Kept),
-        ("name", Named),
+        ("name", Url),
         ("end_timestamp", Kept),
         ("kind", Kept),
         ("exclusive_time", Kept),
@@ -314,7 +325,7 @@ static LOG_ENTRY: Fields = fields(&[("formatted", Message), ("message", Message)
 
 static REQUEST: Fields = fields(
     &[
-        ("url", Named),
+        ("url", Url),
         ("method", Kept),
         ("headers", Pairs(Form::Headers)),
         ("cookies", Pairs(Form::Cookies)),
@@ -401,7 +412,7 @@ static TRACE: Fields = fields(
         ("op", Kept),
         ("status", Kept),
         ("origin", Kept),
-        ("description", Named),
+        ("description", Url),
         ("exclusive_time", Kept),
         ("client_sample_rate", Kept),
         ("sampled", Kept),
@@ -467,7 +478,7 @@ static FEEDBACK: Fields = fields(
         ("source", Kept),
         ("associated_event_id", Kept),
         ("replay_id", Kept),
-        ("url", Named),
+        ("url", Url),
     ],
     Data,
 );

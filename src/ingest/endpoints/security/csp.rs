@@ -1,6 +1,6 @@
 //! Content-Security-Policy, level 2 and 3 and by the Reporting API: one set of fields with several spellings.
 
-use super::{Report, host};
+use super::{Report, bare, host};
 use crate::ingest::endpoints::map;
 use crate::ingest::json::{Map, Node};
 
@@ -74,10 +74,11 @@ pub(super) fn read(body: &Map<'_>) -> Option<Report> {
         &["document-uri", "documentURL", "documentURI", "document_uri"],
     );
     let referrer = text(body, &["referrer"]);
-    let blocked_host = host(blocked).unwrap_or(blocked);
+    let bare_blocked = bare(blocked);
+    let blocked_host = host(&bare_blocked).unwrap_or(&bare_blocked);
     Some(Report {
         kind: "csp",
-        message: message(directive, violated, blocked),
+        message: message(directive, violated, &bare_blocked),
         culprit: culprit(
             if violated.is_empty() {
                 directive
@@ -88,8 +89,8 @@ pub(super) fn read(body: &Map<'_>) -> Option<Report> {
         ),
         tags: map([
             ("effective-directive", Node::text(directive)),
-            ("blocked-uri", Node::text(blocked.to_owned())),
             ("blocked-host", Node::text(blocked_host.to_owned())),
+            ("blocked-uri", Node::text(bare_blocked)),
         ]),
         fields: fields(body, directive, violated, blocked, document),
         url: document.map(str::to_owned),
@@ -221,8 +222,9 @@ fn noun(directive: &str) -> &str {
 fn culprit(violated: &str, document: Option<&str>) -> String {
     let own = document.and_then(|url| Some((url, host(url)?)));
     let words = violated.split_ascii_whitespace().map(|word| match own {
-        Some((url, host)) if is_origin(word, url, host) => "'self'",
-        _ => word,
+        Some((url, host)) if is_origin(word, url, host) => "'self'".to_owned(),
+        _ if word.contains("://") => bare(word),
+        _ => word.to_owned(),
     });
     words.collect::<Vec<_>>().join(" ")
 }
@@ -347,6 +349,32 @@ mod tests {
         let uri = Some("https://api.stripe.com/v1/tokens");
         assert_eq!(report.fields.str("blocked_uri"), uri);
         assert_eq!(report.tags.str("blocked-uri"), uri);
+    }
+
+    #[test]
+    fn what_the_default_rules_leave_alone_holds_no_secret_of_a_url() {
+        for blocked in [
+            "https://u:S3CRET@b.test/c?token=S3CRET#S3CRET",
+            "u:S3CRET@b.test?S3CRET",
+            "data:text/html,S3CRET",
+        ] {
+            for directive in ["img-src", "form-action", "script-src"] {
+                let body = format!(
+                    r#"{{"effective-directive":"{directive}","blocked-uri":"{blocked}","violated-directive":"{directive} https://u:S3CRET@c.test/?S3CRET"}}"#
+                );
+                let report = report(&body).unwrap();
+                let tags = Node::Map(report.tags).to_json();
+                for text in [&tags, &report.message, &report.culprit] {
+                    assert!(!text.contains("S3CRET"), "{text}");
+                }
+                assert_eq!(report.fields.str("blocked_uri"), Some(blocked));
+                assert_eq!(
+                    report.culprit,
+                    format!("{directive} https://c.test/"),
+                    "{blocked}"
+                );
+            }
+        }
     }
 
     #[test]
