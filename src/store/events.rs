@@ -101,6 +101,13 @@ pub(crate) fn find_by_row(
         .optional()
 }
 
+/// What tells an event of a list. [`find_by_row`] has the rest: a page of payloads is long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListedEvent {
+    pub(crate) id: i64,
+    pub(crate) kind: StoredKind,
+}
+
 /// The events of these kinds that came within a range of time, if one is given, newest first.
 ///
 /// Each kind is a range of an index by row, of which no more than `limit` rows are read; the time only leaves some
@@ -112,21 +119,21 @@ pub(crate) fn list(
     received: Option<(Timestamp, Timestamp)>,
     place: Place,
     limit: u32,
-) -> rusqlite::Result<Vec<StoredEvent>> {
+) -> rusqlite::Result<Vec<ListedEvent>> {
     let (range, order) = place.sql();
     let time = match received {
         Some(_) => " AND received_us >= :from AND received_us < :until",
         None => "",
     };
     let sql = format!(
-        "SELECT {COLUMNS} FROM event INDEXED BY event_by_kind
+        "SELECT id FROM event INDEXED BY event_by_kind
          WHERE project_id = :project AND kind = :kind{range}{time} ORDER BY id {order} LIMIT :limit"
     );
     let boundary = place.boundary();
     let times = received.map(|(from, until)| (from.us(), until.us()));
     let mut events = Vec::new();
-    for kind in kinds {
-        let kind = kind.number();
+    for &listed in kinds {
+        let kind = listed.number();
         let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = vec![
             (":project", &project.0),
             (":kind", &kind),
@@ -140,7 +147,12 @@ pub(crate) fn list(
             params.push((":until", until));
         }
         let mut statement = connection.prepare_cached(&sql)?;
-        let rows = statement.query_map(params.as_slice(), from_row)?;
+        let rows = statement.query_map(params.as_slice(), |row| {
+            Ok(ListedEvent {
+                id: row.get("id")?,
+                kind: listed,
+            })
+        })?;
         events.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
     }
     place.cut_to(&mut events, limit, |event| event.id);

@@ -149,6 +149,51 @@ fn a_full_list_has_whole_events_on_shorter_pages() {
     assert_eq!(list[0].get("nextEventID"), None);
 }
 
+/// An event whose frames have a field each where the answer has eighteen.
+fn long_event() -> Value {
+    let thread = json!({"stacktrace": {"frames": vec![json!({}); 250]}});
+    json!({"threads": {"values": vec![thread; 1200]}})
+}
+
+#[test]
+fn the_answer_is_bounded_whatever_the_event_is() {
+    let server = world();
+    insert(&server, EVENT, 'a', &long_event());
+    let answer = ann(&server).get(&format!("{EVENTS}{}/", id('a')));
+    assert!(answer.text().len() < 4 << 20, "{}", answer.text().len());
+    let threads = &ok(&answer)["entries"][0]["data"]["values"];
+    assert_eq!(threads.as_array().map(Vec::len), Some(1200));
+    let omitted = |at: usize| threads[at]["stacktrace"]["framesOmitted"].clone();
+    assert_eq!((omitted(0), omitted(1199)), (Value::Null, json!([0, 250])));
+}
+
+#[test]
+fn a_full_list_ends_a_page_that_grows_too_long() {
+    let server = world();
+    let event = long_event().to_string();
+    let ids: Vec<String> = (0..7).map(|n| format!("{n:032x}")).collect();
+    for event_id in &ids {
+        insert_event(&server, 31, EVENT, event_id, event.as_bytes());
+    }
+    let ann = ann(&server);
+    let mut seen = Vec::new();
+    let mut path = format!("{EVENTS}?full=1");
+    loop {
+        let answer = ann.get(&path);
+        assert!(answer.text().len() < 12 << 20, "{}", answer.text().len());
+        let list = ok(&answer);
+        seen.extend(each(&list, "id").into_iter().cloned());
+        let (next, has_more, _) = link(&answer, "next");
+        if !has_more {
+            assert!(list.as_array().is_some_and(|list| list.len() < 7));
+            break;
+        }
+        path = path_of(&server, &next);
+    }
+    let newest_first: Vec<Value> = ids.iter().rev().map(|id| json!(id)).collect();
+    assert_eq!(seen, newest_first);
+}
+
 #[test]
 fn the_detail_has_every_part_of_the_event() {
     let server = world();
