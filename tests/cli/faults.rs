@@ -94,7 +94,9 @@ fn unknown_and_missing_fields_and_wrong_types() {
         ),
         (
             "[[organization]]\nslug = \"new\"\n\nplan = \"gold\"\n",
-            &["4: organization.plan: unknown field; there are name, project, slug, team, token"],
+            &[
+                "4: organization.plan: unknown field; there are name, options, project, slug, team, token",
+            ],
         ),
         (
             "\n[[organization]]\nname = \"A\"\n",
@@ -455,7 +457,7 @@ fn all_faults_of_a_file_are_told_at_once_in_the_order_of_its_lines() {
         "[[organization]]\nslug = \"acme\"\ncolour = \"red\"\n[[organization.project]]\nslug = \"web\"\nid = 5\n\
          [[user]]\nemail = \"ann\"\nroles = { nowhere = \"owner\" }\n",
         &[
-            "3: organization.colour: unknown field; there are name, project, slug, team, token",
+            "3: organization.colour: unknown field; there are name, options, project, slug, team, token",
             "6: organization.project.id: this project has the id 31 for good",
             "8: user.email: \"ann\" is no email address",
             "9: user.roles.nowhere: there is no organization nowhere, neither here nor in the database",
