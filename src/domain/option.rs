@@ -6,6 +6,7 @@
 
 use serde_json::{Value, json};
 
+use super::address_range::AddressRange;
 use super::key::RateLimit;
 use super::origin::AllowedDomains;
 
@@ -41,6 +42,8 @@ pub(crate) enum Kind {
     Switch,
     /// A list of texts; a text with one entry per line means the same. Stored as the latter.
     Lines,
+    /// The same, each an address or a CIDR range.
+    Addresses,
     /// `true`, `false`, or a list of names out of [`LEGACY_BROWSERS`].
     LegacyBrowsers,
     /// `{"count": …, "window": …}`: at most `count` in `window` seconds; `false`: none.
@@ -57,7 +60,7 @@ pub(crate) const PROJECT_OPTIONS: &[(&str, Kind)] = &[
     (FILTER_REACT_HYDRATION, Kind::Switch),
     (FILTER_CHUNK_LOAD, Kind::Switch),
     (FILTER_CUSTOM_ERRORS, Kind::Lines),
-    (BLOCKED_ADDRESSES, Kind::Lines),
+    (BLOCKED_ADDRESSES, Kind::Addresses),
     (BLOCKED_RELEASES, Kind::Lines),
     (BLOCKED_ERROR_MESSAGES, Kind::Lines),
     (BLOCKED_LOG_MESSAGES, Kind::Lines),
@@ -114,6 +117,13 @@ impl Kind {
                 Some(lines) => Ok(Value::String(lines.join("\n"))),
                 None => Err("this must be a list of strings".to_owned()),
             },
+            Kind::Addresses => {
+                let lines = lines(value).ok_or("this must be a list of addresses and ranges")?;
+                match lines.iter().find(|line| line.parse::<AddressRange>().is_err()) {
+                    Some(wrong) => Err(format!("{wrong:?} is no address or range")),
+                    None => Ok(Value::String(lines.join("\n"))),
+                }
+            }
             Kind::LegacyBrowsers => match value {
                 Value::Bool(_) => Ok(value.clone()),
                 Value::Array(names) => {
