@@ -128,6 +128,60 @@ fn a_range_of_time_leaves_events_out() {
 }
 
 #[test]
+fn a_range_of_time_finds_events_that_were_written_late() {
+    let server = world();
+    // Hours since the start, in the order of the rows; every third was received half an hour before the one above it.
+    let received: Vec<i64> = (0..60)
+        .map(|n| n * 3600 - if n % 3 == 0 { 5400 } else { 0 })
+        .collect();
+    for (n, secs) in received.iter().enumerate() {
+        insert_event(&server, 31, EVENT, &format!("{n:032x}"), b"{}");
+        let at = START.plus_secs(*secs).us();
+        server
+            .database()
+            .execute(
+                "UPDATE event SET received_us = ?1 WHERE id = (SELECT max(id) FROM event)",
+                [at],
+            )
+            .expect("an update");
+    }
+    // Rows that are gone are no hindrance.
+    let gone = [20, 21, 22, 40];
+    for n in gone {
+        server
+            .database()
+            .execute(
+                "DELETE FROM event WHERE event_id = unhex(?1)",
+                [format!("{n:032x}")],
+            )
+            .expect("a deletion");
+    }
+    for (from, until) in [
+        (-2, 0),
+        (0, 1),
+        (3, 9),
+        (19, 23),
+        (30, 50),
+        (55, 99),
+        (-9, 99),
+    ] {
+        let (from, until) = (from * 3600, until * 3600);
+        let expected: Vec<Value> = (0..60)
+            .rev()
+            .filter(|n| !gone.contains(n) && (from..until).contains(&received[*n]))
+            .map(|n| json!(format!("{n:032x}")))
+            .collect();
+        let list = ok(&ann(&server).get(&format!(
+            "{EVENTS}?start={}&end={}",
+            START.secs() + from,
+            START.secs() + until
+        )));
+        let found: Vec<Value> = each(&list, "id").into_iter().cloned().collect();
+        assert_eq!(found, expected, "{from} {until}");
+    }
+}
+
+#[test]
 fn a_full_list_has_whole_events_on_shorter_pages() {
     let server = world();
     for n in 0..26 {
