@@ -3,12 +3,18 @@
 //! Picket keeps events and derives nothing from them yet: there are no issues, so `groupID` is null, and of a
 //! release nothing is known but its name.
 
-use serde::Serialize;
+use std::collections::HashMap;
+
+use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
+use super::entries::{EntryBody, MetaBody};
 use super::error::{self, Result};
+use super::paging::Paged;
 use super::period::Period;
 use super::{Api, Call, InProject, entries, paging};
+use crate::domain::Error;
 use crate::domain::event_id::EventId;
 use crate::domain::id::ProjectId;
 use crate::domain::stored::StoredKind;
@@ -18,14 +24,16 @@ use crate::http::page::{PER_PAGE_MAX, Page};
 use crate::issues::interface::{message, moment, plain};
 use crate::issues::tags;
 use crate::issues::title::{EventType, Summary};
-use crate::store::events::{self, StoredEvent};
-use crate::store::payloads;
+use crate::store::events::{self, ListedEvent, StoredEvent};
+use crate::store::{Connection, payloads};
 
 /// What the list shows.
 const LISTED: [StoredKind; 2] = [StoredKind::Event, StoredKind::Security];
 
-/// The most events of a page that shows them in full. Each may be a MiB long.
+/// The most events of a page that shows them in full.
 const FULL_PER_PAGE_MAX: u32 = 25;
+/// Such a page ends after the event with which it is this long.
+const FULL_PAGE_BYTES: usize = 8 << 20;
 
 /// A stored event with its payload read, and what is derived from it.
 struct Loaded {
@@ -157,7 +165,7 @@ struct SlimBody {
 /// An event in full.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct FullBody {
+struct FullBody<'e> {
     #[serde(flatten)]
     common: CommonBody,
     #[serde(rename = "type")]
@@ -166,12 +174,12 @@ struct FullBody {
     /// Bytes of the payload.
     size: usize,
     /// `{type, data}` for each part of the event.
-    entries: Vec<Value>,
-    contexts: Map<String, Value>,
+    entries: Vec<EntryBody<'e>>,
+    contexts: Object<'e>,
     /// What SDKs send as `extra`.
-    context: Map<String, Value>,
+    context: Object<'e>,
     /// What SDKs send as `modules`.
-    packages: Map<String, Value>,
+    packages: Object<'e>,
     dist: Option<String>,
     sdk: Option<Value>,
     /// As the event gave it; nothing is grouped by it.
@@ -179,30 +187,38 @@ struct FullBody {
     errors: Vec<Value>,
     occurrence: Option<Value>,
     #[serde(rename = "_meta")]
-    meta: Map<String, Value>,
+    meta: MetaBody<'e>,
     #[serde(flatten)]
-    timing: Option<TimingBody>,
+    timing: Option<TimingBody<'e>>,
+}
+
+/// A part of the event as it was sent; `{}` for what is no object.
+struct Object<'e>(Option<&'e Map<String, Value>>);
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.into_iter().flatten())
+    }
 }
 
 /// What transactions have beside.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TimingBody {
+struct TimingBody<'e> {
     /// UNIX seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     start_timestamp: Option<f64>,
     /// UNIX seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     end_timestamp: Option<f64>,
-    measurements: Option<Value>,
-    breakdowns: Option<Value>,
+    measurements: Option<&'e Value>,
+    breakdowns: Option<&'e Value>,
 }
 
-impl FullBody {
-    fn of(loaded: &Loaded, project: ProjectId) -> FullBody {
+impl<'e> FullBody<'e> {
+    fn of(loaded: &'e Loaded, project: ProjectId) -> FullBody<'e> {
         let event = &loaded.event;
-        let map = |name: &str| event[name].as_object().cloned().unwrap_or_default();
-        let entries = entries::of(event);
+        let map = |name: &str| Object(event[name].as_object());
         let sdk = &event["sdk"];
         FullBody {
             common: loaded.common(project),
@@ -222,18 +238,18 @@ impl FullBody {
                 .unwrap_or_default(),
             errors: entries::errors(event),
             occurrence: None,
-            meta: entries::meta(event, &entries),
-            entries,
+            meta: entries::meta(event),
+            entries: entries::of(event),
             timing: (loaded.summary.event_type == EventType::Transaction)
                 .then(|| TimingBody::of(event)),
         }
     }
 }
 
-impl TimingBody {
-    fn of(event: &Value) -> TimingBody {
+impl<'e> TimingBody<'e> {
+    fn of(event: &'e Value) -> TimingBody<'e> {
         let secs = |value: &Value| moment(value).map(|moment| moment.us() as f64 / 1e6);
-        let object = |name: &str| Some(event[name].clone()).filter(Value::is_object);
+        let object = |name: &str| Some(&event[name]).filter(|value| value.is_object());
         TimingBody {
             start_timestamp: secs(&event["start_timestamp"]),
             end_timestamp: secs(&event["timestamp"]),
@@ -246,9 +262,9 @@ impl TimingBody {
 /// An event in full, with its place among the others.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct DetailBody {
+struct DetailBody<'e> {
     #[serde(flatten)]
-    event: FullBody,
+    event: FullBody<'e>,
     release: Option<Value>,
     user_report: Option<Value>,
     sdk_updates: [Value; 0],
@@ -274,34 +290,73 @@ pub(super) fn list(api: &Api, call: Call<'_>, context: InProject) -> Result<Resp
         page.per_page = page.per_page.min(FULL_PER_PAGE_MAX);
     }
     let project = context.project.id;
+    let connection = &call.connection;
     let paged = paging::by_id(
         page,
-        |event: &StoredEvent| event.id,
+        |event: &ListedEvent| event.id,
         |place, limit| {
-            let connection = &call.connection;
             Ok(events::list(
                 connection, project, &LISTED, received, place, limit,
             )?)
         },
     )?;
     if is_full {
-        let paged = paged.replace(|rows| {
-            let full = |row| Ok(FullBody::of(&Loaded::of(row)?, project));
-            rows.into_iter().map(full).collect()
-        })?;
-        return Ok(paged.answer(&api.prefix, request));
+        return Ok(full_page(connection, project, page, paged)?.answer(&api.prefix, request));
     }
     let paged = paged.replace(|rows| {
-        let slim = |row| {
-            let loaded = Loaded::of(row)?;
-            Ok(SlimBody {
+        let slim = |row: ListedEvent| {
+            let stored = events::find_by_row(connection, project, row.kind, row.id)?;
+            let Some(loaded) = stored.map(Loaded::of).transpose()? else {
+                return Ok(None);
+            };
+            Ok(Some(SlimBody {
                 event_type: loaded.summary.event_type.name(),
                 common: loaded.common(project),
-            })
+            }))
         };
-        rows.into_iter().map(slim).collect()
+        rows.into_iter()
+            .filter_map(|row| slim(row).transpose())
+            .collect()
     })?;
     Ok(paged.answer(&api.prefix, request))
+}
+
+/// The events of a page in full, one in memory at a time; a page that would be too long ends early.
+fn full_page(
+    connection: &Connection,
+    project: ProjectId,
+    page: Page,
+    paged: Paged<ListedEvent>,
+) -> Result<Paged<Box<RawValue>>> {
+    let is_upwards = page.cursor.is_some_and(|cursor| cursor.is_prev);
+    let mut written: HashMap<i64, Box<RawValue>> = HashMap::new();
+    let (mut bytes, mut taken) = (0, 0);
+    let mut rows: Vec<ListedEvent> = paged.rows.clone();
+    if is_upwards {
+        rows.reverse();
+    }
+    for row in &rows {
+        if bytes >= FULL_PAGE_BYTES {
+            break;
+        }
+        taken += 1;
+        // One that was deleted just now is left out.
+        let Some(stored) = events::find_by_row(connection, project, row.kind, row.id)? else {
+            continue;
+        };
+        let loaded = Loaded::of(stored)?;
+        let json = to_raw_value(&FullBody::of(&loaded, project)).map_err(Error::internal)?;
+        bytes += json.get().len();
+        written.insert(row.id, json);
+    }
+    let paged = match taken < rows.len() {
+        true => paged.shortened(taken, page, |row| row.id)?,
+        false => paged,
+    };
+    paged.replace(|rows| {
+        let json = |row: ListedEvent| written.remove(&row.id);
+        Ok(rows.into_iter().filter_map(json).collect())
+    })
 }
 
 /// `GET P/events/{event_id}/`: any event, transactions and feedback too.

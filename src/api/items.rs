@@ -136,8 +136,19 @@ fn fetch(
     limit: u32,
 ) -> Result<Vec<Found>> {
     if kind.is_event() {
-        let events = events::list(connection, project, &[kind], None, place, limit)?;
-        return events.into_iter().map(of_event).collect();
+        let listed = events::list(connection, project, &[kind], None, place, limit)?;
+        let mut found = Vec::new();
+        for event in listed {
+            if let Some(event) = events::find_by_row(connection, project, kind, event.id)? {
+                let mut event = of_event(event)?;
+                // Not held for the whole page where the answer has no place for it.
+                if event.item.bytes > INLINE_BYTES_MAX {
+                    event.payload = None;
+                }
+                found.push(event);
+            }
+        }
+        return Ok(found);
     }
     let items = items::list(connection, project, kind, place, limit)?;
     Ok(items.into_iter().map(of_item).collect())

@@ -9,16 +9,18 @@ use super::projects::{self, AskedProjects};
 use super::{Api, Call, InOrganization, InProject};
 use crate::domain::Error;
 use crate::domain::dsn::UrlPrefix;
+use crate::domain::id::OrganizationId;
 use crate::domain::key::{
     BROWSER_SDK_CHOICES, BROWSER_SDK_RETIRED, BROWSER_SDK_VERSION, ClientKey, LoaderOptions,
     PublicKey, RateLimit, is_hex_32, random_label,
 };
+use crate::domain::option;
 use crate::domain::slug::IdOrSlug;
 use crate::domain::time::Timestamp;
 use crate::http::page::Page;
 use crate::http::{Body, Request, Response};
 use crate::store::client_keys::{self, KeyFilter, KeysOf, NewClientKey};
-use crate::store::{projects as stored_projects, teams};
+use crate::store::{organizations, projects as stored_projects, teams};
 
 /// Key lists are the only ones with a shorter page (facts/management-api.md 1.9).
 const KEYS_PER_PAGE: u32 = 10;
@@ -44,6 +46,8 @@ struct KeyBody {
     project_id: i64,
     is_active: bool,
     rate_limit: Option<RateLimitBody>,
+    /// The key's own limit, else the one that its organization has for such keys. Ours.
+    effective_rate_limit: Option<RateLimitBody>,
     dsn: DsnBody,
     browser_sdk_version: String,
     browser_sdk: BrowserSdkBody,
@@ -52,10 +56,19 @@ struct KeyBody {
 }
 
 #[derive(Serialize)]
-struct RateLimitBody {
+pub(super) struct RateLimitBody {
     /// Seconds.
     window: u32,
     count: u64,
+}
+
+impl RateLimitBody {
+    pub(super) fn of(limit: RateLimit) -> RateLimitBody {
+        RateLimitBody {
+            window: limit.window_secs,
+            count: limit.count,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -92,7 +105,8 @@ struct LoaderOptionsBody {
 }
 
 impl KeyBody {
-    fn of(key: &ClientKey, prefix: &UrlPrefix) -> KeyBody {
+    /// `default_limit`: that of the organization.
+    fn of(key: &ClientKey, prefix: &UrlPrefix, default_limit: Option<RateLimit>) -> KeyBody {
         let public = key.public.to_string();
         let label = if key.label.is_empty() {
             public.chars().take(14).collect()
@@ -107,10 +121,8 @@ impl KeyBody {
             secret: key.secret.clone(),
             project_id: key.project.0,
             is_active: key.active,
-            rate_limit: key.rate_limit.map(|limit| RateLimitBody {
-                window: limit.window_secs,
-                count: limit.count,
-            }),
+            rate_limit: key.rate_limit.map(RateLimitBody::of),
+            effective_rate_limit: key.rate_limit.or(default_limit).map(RateLimitBody::of),
             dsn: DsnBody {
                 secret: prefix.secret_dsn(key),
                 public: prefix.public_dsn(key.public, key.project),
@@ -149,7 +161,7 @@ pub(super) fn list(api: &Api, call: Call<'_>, context: InProject) -> Result<Resp
         active,
         ..KeyFilter::default()
     });
-    answer_page(api, &call, of, filter)
+    answer_page(api, &call, context.organization.id, of, filter)
 }
 
 /// `GET O/project-keys/` (7.7): the keys of the projects whose teams the caller is in, or of those that
@@ -178,7 +190,7 @@ pub(super) fn list_of_organization(
     }
     let of = KeysOf::Organization(context.organization.id);
     let filter = active.map(|active| KeyFilter { active, ..filter });
-    answer_page(api, &call, of, filter)
+    answer_page(api, &call, context.organization.id, of, filter)
 }
 
 /// The parameter `status`: whether the keys are active, where it says so. None: a word that no key has.
@@ -191,9 +203,15 @@ fn status(request: &Request) -> Option<Option<bool>> {
     }
 }
 
+fn default_limit(call: &Call<'_>, organization: OrganizationId) -> Result<Option<RateLimit>> {
+    let options = organizations::list_options(&call.connection, organization)?;
+    Ok(option::default_rate_limit(&options))
+}
+
 fn answer_page(
     api: &Api,
     call: &Call<'_>,
+    organization: OrganizationId,
     of: KeysOf,
     filter: Option<KeyFilter>,
 ) -> Result<Response> {
@@ -212,8 +230,9 @@ fn answer_page(
             None => Ok(Vec::new()),
         },
     )?;
+    let default_limit = default_limit(call, organization)?;
     Ok(paged
-        .map(|key| KeyBody::of(&key, &api.prefix))
+        .map(|key| KeyBody::of(&key, &api.prefix, default_limit))
         .answer(&api.prefix, &call.request))
 }
 
@@ -376,6 +395,7 @@ pub(super) fn create(api: &Api, mut call: Call<'_>, context: InProject) -> Resul
         label: body.label,
         rate_limit: body.limit,
     };
+    let default_limit = default_limit(&call, context.organization.id)?;
     let key = api.store.write(move |unit| {
         // Gone since it was looked up.
         if stored_projects::find(unit, new.organization, &project)?.is_none() {
@@ -385,12 +405,22 @@ pub(super) fn create(api: &Api, mut call: Call<'_>, context: InProject) -> Resul
         client_keys::find_by_id(unit, id)?
             .ok_or_else(|| Error::internal("a key that was just written is not there"))
     })?;
-    Ok(Response::json(201, &KeyBody::of(&key, &api.prefix)))
+    Ok(Response::json(
+        201,
+        &KeyBody::of(&key, &api.prefix, default_limit),
+    ))
 }
 
 /// `GET P/keys/{key_id}/`: also one that is not active.
-pub(super) fn get(api: &Api, _: Call<'_>, _: InProject, key: ClientKey) -> Result<Response> {
-    Ok(Response::json(200, &KeyBody::of(&key, &api.prefix)))
+pub(super) fn get(
+    api: &Api,
+    call: Call<'_>,
+    context: InProject,
+    key: ClientKey,
+) -> Result<Response> {
+    let default_limit = default_limit(&call, context.organization.id)?;
+    let body = KeyBody::of(&key, &api.prefix, default_limit);
+    Ok(Response::json(200, &body))
 }
 
 /// `PUT P/keys/{key_id}/` (7.6): 200 with the changed key. What the change leaves alone is read in the
@@ -404,13 +434,15 @@ pub(super) fn update(
     let change = KeyChange::read(take_body(&mut call)?)?;
     let actor = call.actor()?;
     let organization = context.organization.id;
+    let default_limit = default_limit(&call, organization)?;
     let key = api.store.write(move |unit| {
         let old = client_keys::find(unit, key.project, key.public)?.ok_or(Error::NotFound)?;
         let new = change.apply(&old);
         client_keys::update(unit, &actor, organization, &old, &new)?;
         Ok(new)
     })?;
-    Ok(Response::json(200, &KeyBody::of(&key, &api.prefix)))
+    let body = KeyBody::of(&key, &api.prefix, default_limit);
+    Ok(Response::json(200, &body))
 }
 
 /// `DELETE P/keys/{key_id}/`: 204; the last key of a project may go too.

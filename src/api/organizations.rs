@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::error::{self, Result};
 use super::index::AvatarBody;
+use super::keys::RateLimitBody;
 use super::paging;
 use super::projects::{ProjectSummaryBody, Series};
 use super::search::SearchQuery;
@@ -12,6 +13,7 @@ use super::teams::TeamBody;
 use super::{Api, Call, InOrganization, auth};
 use crate::domain::access::{Access, Caller};
 use crate::domain::dsn::UrlPrefix;
+use crate::domain::option::{self, RequiredScrubbing};
 use crate::domain::scope::{OrganizationRole, Scope, ScopeSet, TeamRole};
 use crate::domain::time::Timestamp;
 use crate::http::Response;
@@ -118,8 +120,9 @@ struct OwnedBody {
     single_owner: bool,
 }
 
-/// An organization with its settings. Picket has no switches for them; what stands here is what it does, or
-/// Sentry's value where it does nothing of the kind.
+/// An organization with its settings. The scrubbers are what it demands of all its projects, from its options;
+/// for the others Picket has no switches: what stands here is what it does, or Sentry's value where it does nothing of
+/// the kind.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OrganizationDetailBody {
@@ -144,8 +147,8 @@ struct OrganizationDetailBody {
     enhanced_privacy: bool,
     data_scrubber: bool,
     data_scrubber_defaults: bool,
-    sensitive_fields: [String; 0],
-    safe_fields: [String; 0],
+    sensitive_fields: Vec<String>,
+    safe_fields: Vec<String>,
     store_crash_reports: i32,
     attachments_role: &'static str,
     debug_files_role: &'static str,
@@ -165,6 +168,8 @@ struct OrganizationDetailBody {
     issue_alerts_thread_flag: bool,
     metric_alerts_thread_flag: bool,
     requires_sso: bool,
+    /// The limit of keys that have none of their own, from the option `picket:default_rate_limit`. Ours.
+    default_rate_limit: Option<RateLimitBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     teams: Option<Vec<TeamBody>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -399,6 +404,8 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InOrganization) -> Result<
     } else {
         (None, None)
     };
+    let options = organizations::list_options(&call.connection, organization.id)?;
+    let required = RequiredScrubbing::of(&options);
     let role = access.role().map(OrganizationRole::as_str);
     let body = OrganizationDetailBody {
         summary,
@@ -430,16 +437,16 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InOrganization) -> Result<
         open_membership: organization.open_membership,
         allow_shared_issues: true,
         enhanced_privacy: false,
-        data_scrubber: false,
-        data_scrubber_defaults: false,
-        sensitive_fields: [],
-        safe_fields: [],
+        data_scrubber: required.data,
+        data_scrubber_defaults: required.defaults,
+        sensitive_fields: required.sensitive_fields,
+        safe_fields: required.safe_fields,
         store_crash_reports: 0,
         attachments_role: OrganizationRole::Member.as_str(),
         debug_files_role: OrganizationRole::Admin.as_str(),
         events_member_admin: true,
         alerts_member_write: true,
-        scrub_ip_addresses: false,
+        scrub_ip_addresses: required.addresses,
         scrape_java_script: true,
         allow_join_requests: true,
         relay_pii_config: None,
@@ -452,6 +459,7 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InOrganization) -> Result<
         issue_alerts_thread_flag: true,
         metric_alerts_thread_flag: true,
         requires_sso: false,
+        default_rate_limit: option::default_rate_limit(&options).map(RateLimitBody::of),
         teams,
         projects,
     };

@@ -41,6 +41,27 @@ impl<T> Paged<T> {
         })
     }
 
+    /// A page of a list by id with only the first so many of its rows, counted the way the list is walked. At least
+    /// one stays, and one goes to the page beside it.
+    pub(super) fn shortened(
+        self,
+        rows: usize,
+        page: Page,
+        id: impl Fn(&T) -> i64,
+    ) -> Result<Paged<T>> {
+        let per_page = u32::try_from(rows.max(1)).unwrap_or(page.per_page);
+        let page = Page { per_page, ..page };
+        by_id(page, id, |place, limit| {
+            let limit = limit as usize;
+            let mut rows = self.rows;
+            match place {
+                Place::First | Place::Below(_) => rows.truncate(limit),
+                Place::Above(_) => drop(rows.drain(..rows.len().saturating_sub(limit))),
+            }
+            Ok(rows)
+        })
+    }
+
     /// The rows as a JSON array, with the `Link` field.
     pub(super) fn answer(&self, prefix: &UrlPrefix, request: &Request) -> Response
     where
@@ -239,6 +260,22 @@ mod tests {
         assert_eq!(
             shown(&back),
             (vec![9, 7], "9:0:1".into(), false, "7:0:0".into(), true)
+        );
+    }
+
+    #[test]
+    fn a_shortened_page_leaves_the_rest_to_the_next() {
+        let whole = |cursor: Option<&str>| {
+            let paged = by_id(page(cursor, 3), |n| *n, |_, _| Ok(vec![9, 7, 5, 3])).unwrap();
+            paged.shortened(2, page(cursor, 3), |n| *n).unwrap()
+        };
+        assert_eq!(
+            shown(&whole(None)),
+            (vec![9, 7], "9:0:1".into(), false, "7:0:0".into(), true)
+        );
+        assert_eq!(
+            shown(&whole(Some("1:0:1"))),
+            (vec![5, 3], "5:0:1".into(), true, "3:0:0".into(), true)
         );
     }
 

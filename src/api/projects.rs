@@ -1,8 +1,7 @@
 //! Projects (facts/management-api.md 4.1, 4.2 and 6.1).
 //!
-//! The answers hold every field that clients read. Where Picket has a setting it is the stored one; where it
-//! does nothing of the kind, the value says so: nothing is scrubbed, so no scrubber is on; nothing is filtered
-//! but what `filters:localhost` and `sentry:origins` say.
+//! The answers hold every field that clients read. Where Picket has a setting it is the one that ingestion goes by,
+//! the organization's demands included; where it does nothing of the kind, the value says so.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +20,7 @@ use crate::domain::Error;
 use crate::domain::access::{Access, Caller};
 use crate::domain::category::Category;
 use crate::domain::id::{ProjectId, TeamId};
-use crate::domain::option;
+use crate::domain::option::{self, InboundFilters, IngestSettings, Options};
 use crate::domain::outcome::Outcome;
 use crate::domain::scope::ScopeSet;
 use crate::domain::slug::{IdOrSlug, Slug};
@@ -29,6 +28,7 @@ use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
 use crate::store::ledger::{self, LedgerColumns, LedgerFilter, LedgerRange};
+use crate::store::organizations;
 use crate::store::projects::{self, Project, ProjectFilter};
 use crate::store::teams::{self, Team};
 
@@ -423,8 +423,8 @@ struct ProjectDetailBody {
     resolve_age: u32,
     data_scrubber: bool,
     data_scrubber_defaults: bool,
-    safe_fields: [String; 0],
-    sensitive_fields: [String; 0],
+    safe_fields: Vec<String>,
+    sensitive_fields: Vec<String>,
     store_crash_reports: Option<u32>,
     security_token: String,
     security_token_header: Option<String>,
@@ -503,7 +503,11 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InProject) -> Result<Respo
     let teams = teams::list_of_projects(&call.connection, &[project.id])?
         .remove(&project.id)
         .unwrap_or_default();
-    let stored = projects::list_options(&call.connection, project.id)?;
+    let stored: Options = projects::list_options(&call.connection, project.id)?
+        .into_iter()
+        .collect();
+    let of_organization = organizations::list_options(&call.connection, organization.id)?;
+    let settings = IngestSettings::of(&stored, &of_organization);
     let organization = if asked("collapse", "organization") {
         OrganizationOfProject::Reference {
             id: organization.id.to_string(),
@@ -524,21 +528,21 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InProject) -> Result<Respo
         teams: teams.iter().map(TeamReference::of).collect(),
         latest_release: None,
         allowed_domains: allowed_domains(&stored),
-        options: options(stored),
+        options: options(&settings.filters, stored),
         digests_min_delay: 300,
         digests_max_delay: 1800,
         subject_prefix: "[Sentry] ",
         subject_template: "$shortID - $title",
         resolve_age: 0,
-        data_scrubber: false,
-        data_scrubber_defaults: false,
-        safe_fields: [],
-        sensitive_fields: [],
+        data_scrubber: settings.scrubbing.data,
+        data_scrubber_defaults: settings.scrubbing.defaults,
+        safe_fields: settings.scrubbing.safe_fields,
+        sensitive_fields: settings.scrubbing.sensitive_fields,
         store_crash_reports: None,
         security_token: project.security_token.clone(),
         security_token_header: None,
         verify_ssl: false,
-        scrub_ip_addresses: false,
+        scrub_ip_addresses: settings.scrubbing.addresses,
         scrape_java_script: true,
         enable_auto_release_creation: true,
         highlight_tags: [],
@@ -575,12 +579,8 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InProject) -> Result<Respo
 }
 
 /// The allowed domains, one pattern per entry; a project without the option takes all.
-fn allowed_domains(stored: &[(String, Value)]) -> Vec<String> {
-    let lines = stored
-        .iter()
-        .find(|(name, _)| name == option::ORIGINS)
-        .and_then(|(_, value)| value.as_str());
-    match lines {
+fn allowed_domains(stored: &Options) -> Vec<String> {
+    match stored.get(option::ORIGINS).and_then(Value::as_str) {
         None => vec!["*".to_owned()],
         Some(lines) => lines
             .lines()
@@ -591,21 +591,33 @@ fn allowed_domains(stored: &[(String, Value)]) -> Vec<String> {
     }
 }
 
-/// The options that clients read (facts/management-api.md 6.4): the lists are texts, which Terraform insists
-/// on, and a filter that Picket does not have is off. What is stored stands above that.
-fn options(stored: Vec<(String, Value)>) -> Map<String, Value> {
-    let Value::Object(mut options) = json!({
-        "filters:blacklisted_ips": "",
-        "filters:releases": "",
-        "filters:error_messages": "",
-        "filters:react-hydration-errors": false,
-        "filters:chunk-load-error": false,
-        "sentry:csp_ignored_sources_defaults": false,
-        "sentry:csp_ignored_sources": "",
-    }) else {
-        return Map::new();
-    };
-    options.extend(stored);
+/// The options that clients read (facts/management-api.md 6.4), as ingestion goes by them, and the other filters that
+/// are set. Lists are texts, which Terraform insists on, under the names by which Sentry shows them; what fields of
+/// the project say is not said again. The ignored sources of policy reports are a filter that Picket does not have.
+fn options(filters: &InboundFilters, stored: Options) -> Map<String, Value> {
+    let mut options: Map<String, Value> = stored
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("filters:"))
+        .collect();
+    for (name, value) in [
+        ("filters:react-hydration-errors", filters.react_hydration),
+        ("filters:chunk-load-error", filters.chunk_load),
+        ("sentry:csp_ignored_sources_defaults", false),
+    ] {
+        options.insert(name.to_owned(), json!(value));
+    }
+    let none = Vec::new();
+    for (name, lines) in [
+        ("filters:blacklisted_ips", &filters.addresses),
+        ("filters:releases", &filters.releases),
+        ("filters:error_messages", &filters.error_messages),
+        ("filters:log_messages", &filters.log_messages),
+        ("filters:trace_metric_names", &filters.metric_names),
+        ("sentry:csp_ignored_sources", &none),
+    ] {
+        options.insert(name.to_owned(), json!(lines.join("\n")));
+    }
+    options.sort_keys();
     options
 }
 

@@ -15,7 +15,7 @@ use super::period::{DAY_SECS, HOUR_SECS, MINUTE_SECS, Period, parse_duration_sec
 use super::projects::{self, AskedProjects};
 use super::{Api, Call, InOrganization};
 use crate::domain::category::Category;
-use crate::domain::id::{KeyId, OrganizationId};
+use crate::domain::id::KeyId;
 use crate::domain::key::PublicKey;
 use crate::domain::outcome::Outcome;
 use crate::domain::slug::IdOrSlug;
@@ -104,7 +104,7 @@ pub(super) struct Selection {
 impl Selection {
     /// # Errors
     /// 400: a parameter that cannot be read, or none of `field`.
-    pub(super) fn read(call: &Call<'_>, organization: OrganizationId) -> Result<Selection> {
+    pub(super) fn read(call: &Call<'_>, context: &InOrganization) -> Result<Selection> {
         let request = &call.request;
         let fields = read_fields(request)?;
         let mut outcomes = read_all(request, "outcome", Outcome::parse)?;
@@ -112,7 +112,7 @@ impl Selection {
         outcomes.dedup();
         let intervals = Intervals::read(request)?;
         let filter = LedgerFilter {
-            keys: read_keys(call, organization)?,
+            keys: read_keys(call, context)?,
             categories: read_categories(request)?,
             outcomes,
             reasons: request
@@ -173,20 +173,12 @@ fn read_categories(request: &Request) -> Result<Vec<Category>> {
 }
 
 /// The keys of `key_id`, which is undocumented. As everywhere in this API a key's id is its public half.
-fn read_keys(call: &Call<'_>, organization: OrganizationId) -> Result<Vec<KeyId>> {
+///
+/// # Errors
+/// 400: a key that is unknown, or of a project that the caller may not see.
+fn read_keys(call: &Call<'_>, context: &InOrganization) -> Result<Vec<KeyId>> {
     let read = |text: &String| {
-        let public = PublicKey::parse(text);
-        let key = match public {
-            Some(public) => client_keys::find_by_public(&call.connection, public)?,
-            None => None,
-        };
-        let key = match key {
-            Some(key) => {
-                let segment = IdOrSlug::Id(key.project.0);
-                stored_projects::find(&call.connection, organization, &segment)?.map(|_| key.id)
-            }
-            None => None,
-        };
+        let key = find_key(call, context, text)?;
         Ok(key.ok_or_else(|| error::detail(400, &format!("Invalid key: \"{text}\"")))?)
     };
     call.request
@@ -194,6 +186,23 @@ fn read_keys(call: &Call<'_>, organization: OrganizationId) -> Result<Vec<KeyId>
         .iter()
         .map(read)
         .collect()
+}
+
+fn find_key(call: &Call<'_>, context: &InOrganization, public: &str) -> Result<Option<KeyId>> {
+    let connection = &call.connection;
+    let Some(public) = PublicKey::parse(public) else {
+        return Ok(None);
+    };
+    let Some(key) = client_keys::find_by_public(connection, public)? else {
+        return Ok(None);
+    };
+    let segment = IdOrSlug::Id(key.project.0);
+    let organization = context.organization.id;
+    if stored_projects::find(connection, organization, &segment)?.is_none() {
+        return Ok(None);
+    }
+    let teams = stored_projects::list_team_ids(connection, key.project)?;
+    Ok(context.access.sees_project(&teams).then_some(key.id))
 }
 
 /// The one reason that has another name outside.
@@ -387,13 +396,15 @@ struct GroupBody {
 /// `GET O/stats_v2/`: one group for each combination that has data. Grouped by project there are totals only.
 pub(super) fn get(_: &Api, call: Call<'_>, context: InOrganization) -> Result<Response> {
     let dimensions = read_dimensions(&call.request)?;
-    let selection = Selection::read(&call, context.organization.id)?;
+    let selection = Selection::read(&call, &context)?;
     if selection.filter.categories.is_empty() && !dimensions.contains(&Dimension::Category) {
         let text = "Query must have category as groupby or filter";
         return Err(error::detail(400, text).into());
     }
     let by_project = dimensions.contains(&Dimension::Project);
-    let projects = projects_of(&call, &context, !by_project)?;
+    // A key tells its project.
+    let of_all = !by_project && !dimensions.contains(&Dimension::Key);
+    let projects = projects_of(&call, &context, of_all && selection.filter.keys.is_empty())?;
     let groups = group(&call.connection, &projects, &selection, &dimensions)?;
     let intervals = selection.intervals;
     let body = StatsBody {

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod actor;
+pub(crate) mod address_range;
 pub(crate) mod bundle_url;
 pub(crate) mod category;
 pub(crate) mod dsn;

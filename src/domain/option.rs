@@ -6,6 +6,7 @@
 
 use serde_json::{Value, json};
 
+use super::address_range::AddressRange;
 use super::key::RateLimit;
 use super::origin::AllowedDomains;
 
@@ -41,9 +42,11 @@ pub(crate) enum Kind {
     Switch,
     /// A list of texts; a text with one entry per line means the same. Stored as the latter.
     Lines,
+    /// The same, each an address or a CIDR range.
+    Addresses,
     /// `true`, `false`, or a list of names out of [`LEGACY_BROWSERS`].
     LegacyBrowsers,
-    /// `{"count": …, "window": …}`: at most `count` in `window` seconds.
+    /// `{"count": …, "window": …}`: at most `count` in `window` seconds; `false`: none.
     RateLimit,
 }
 
@@ -57,7 +60,7 @@ pub(crate) const PROJECT_OPTIONS: &[(&str, Kind)] = &[
     (FILTER_REACT_HYDRATION, Kind::Switch),
     (FILTER_CHUNK_LOAD, Kind::Switch),
     (FILTER_CUSTOM_ERRORS, Kind::Lines),
-    (BLOCKED_ADDRESSES, Kind::Lines),
+    (BLOCKED_ADDRESSES, Kind::Addresses),
     (BLOCKED_RELEASES, Kind::Lines),
     (BLOCKED_ERROR_MESSAGES, Kind::Lines),
     (BLOCKED_LOG_MESSAGES, Kind::Lines),
@@ -114,6 +117,13 @@ impl Kind {
                 Some(lines) => Ok(Value::String(lines.join("\n"))),
                 None => Err("this must be a list of strings".to_owned()),
             },
+            Kind::Addresses => {
+                let lines = lines(value).ok_or("this must be a list of addresses and ranges")?;
+                match lines.iter().find(|line| line.parse::<AddressRange>().is_err()) {
+                    Some(wrong) => Err(format!("{wrong:?} is no address or range")),
+                    None => Ok(Value::String(lines.join("\n"))),
+                }
+            }
             Kind::LegacyBrowsers => match value {
                 Value::Bool(_) => Ok(value.clone()),
                 Value::Array(names) => {
@@ -131,9 +141,13 @@ impl Kind {
                 _ => Err("this must be true, false or a list of browsers".to_owned()),
             },
             Kind::RateLimit => match rate_limit(value) {
-                Some(_) => Ok(value.clone()),
-                None => Err(
-                    "this must be a table with count and window, whole numbers above zero, the window at most 86400"
+                _ if *value == Value::Bool(false) => Ok(Value::Bool(false)),
+                Some(limit) if value.as_object().is_some_and(|table| table.len() == 2) => {
+                    Ok(json!({ "count": limit.count, "window": limit.window_secs }))
+                }
+                _ => Err(
+                    "this must be false or a table of count and window, whole numbers above zero, the window at most \
+                     86400"
                         .to_owned(),
                 ),
             },
@@ -191,25 +205,51 @@ pub(crate) struct Scrubbing {
     pub(crate) safe_fields: Vec<String>,
 }
 
+/// What an organization demands of the scrubbing of all its projects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RequiredScrubbing {
+    pub(crate) data: bool,
+    pub(crate) defaults: bool,
+    pub(crate) addresses: bool,
+    /// Beside those of the project.
+    pub(crate) sensitive_fields: Vec<String>,
+    /// Beside those of the project.
+    pub(crate) safe_fields: Vec<String>,
+}
+
+impl RequiredScrubbing {
+    pub(crate) fn of(organization: &Options) -> RequiredScrubbing {
+        RequiredScrubbing {
+            data: switch(organization, REQUIRE_SCRUB_DATA, false),
+            defaults: switch(organization, REQUIRE_SCRUB_DEFAULTS, false),
+            addresses: switch(organization, REQUIRE_SCRUB_ADDRESSES, false),
+            sensitive_fields: list(organization, SENSITIVE_FIELDS),
+            safe_fields: list(organization, SAFE_FIELDS),
+        }
+    }
+}
+
+fn switch(options: &Options, name: &str, default: bool) -> bool {
+    options
+        .get(name)
+        .and_then(Value::as_bool)
+        .unwrap_or(default)
+}
+
+fn list(options: &Options, name: &str) -> Vec<String> {
+    options.get(name).and_then(lines).unwrap_or_default()
+}
+
 /// The stored options of one project or organization.
 pub(crate) type Options = std::collections::HashMap<String, Value>;
 
 impl IngestSettings {
     /// What the options of a project and of its organization add up to. Unset options have Sentry's defaults.
     pub(crate) fn of(project: &Options, organization: &Options) -> IngestSettings {
-        let switch = |options: &Options, name: &str, default: bool| {
-            options
-                .get(name)
-                .and_then(Value::as_bool)
-                .unwrap_or(default)
-        };
+        let required = RequiredScrubbing::of(organization);
         let on = |name: &str, default: bool| switch(project, name, default);
-        let list_of = |options: &Options, name: &str| -> Vec<String> {
-            options.get(name).and_then(lines).unwrap_or_default()
-        };
-        let list = |name: &str| list_of(project, name);
-        let both = |name: &str| {
-            let mut all = list_of(organization, name);
+        let list = |name: &str| list(project, name);
+        let both = |mut all: Vec<String>, name: &str| {
             all.extend(list(name));
             all
         };
@@ -242,13 +282,11 @@ impl IngestSettings {
                 metric_names: list(BLOCKED_METRIC_NAMES),
             },
             scrubbing: Scrubbing {
-                data: on(SCRUB_DATA, true) || switch(organization, REQUIRE_SCRUB_DATA, false),
-                defaults: on(SCRUB_DEFAULTS, true)
-                    || switch(organization, REQUIRE_SCRUB_DEFAULTS, false),
-                addresses: on(SCRUB_ADDRESSES, false)
-                    || switch(organization, REQUIRE_SCRUB_ADDRESSES, false),
-                sensitive_fields: both(SENSITIVE_FIELDS),
-                safe_fields: both(SAFE_FIELDS),
+                data: on(SCRUB_DATA, true) || required.data,
+                defaults: on(SCRUB_DEFAULTS, true) || required.defaults,
+                addresses: on(SCRUB_ADDRESSES, false) || required.addresses,
+                sensitive_fields: both(required.sensitive_fields, SENSITIVE_FIELDS),
+                safe_fields: both(required.safe_fields, SAFE_FIELDS),
             },
         }
     }

@@ -101,10 +101,21 @@ pub(crate) fn find_by_row(
         .optional()
 }
 
+/// What tells an event of a list. [`find_by_row`] has the rest: a page of payloads is long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListedEvent {
+    pub(crate) id: i64,
+    pub(crate) kind: StoredKind,
+}
+
+/// How much later a row may have been received than one that was written after it: a slow upload is written when it
+/// is whole.
+const DISORDER_US: i64 = 3_600_000_000;
+
 /// The events of these kinds that came within a range of time, if one is given, newest first.
 ///
-/// Each kind is a range of an index by row, of which no more than `limit` rows are read; the time only leaves some
-/// out.
+/// Each kind is a range of an index by row. Of a time, the rows are found by bisection; beside those, only the rows of
+/// [`DISORDER_US`] at either end are looked at.
 pub(crate) fn list(
     connection: &Connection,
     project: ProjectId,
@@ -112,21 +123,24 @@ pub(crate) fn list(
     received: Option<(Timestamp, Timestamp)>,
     place: Place,
     limit: u32,
-) -> rusqlite::Result<Vec<StoredEvent>> {
+) -> rusqlite::Result<Vec<ListedEvent>> {
     let (range, order) = place.sql();
-    let time = match received {
-        Some(_) => " AND received_us >= :from AND received_us < :until",
-        None => "",
+    let times = received.map(|(from, until)| (from.us(), until.us()));
+    let (time, (first, end)) = match times {
+        Some(times) => (
+            " AND id >= :first AND id < :end AND received_us >= :from AND received_us < :until",
+            rows_around(connection, times)?,
+        ),
+        None => ("", (0, 0)),
     };
     let sql = format!(
-        "SELECT {COLUMNS} FROM event INDEXED BY event_by_kind
+        "SELECT id FROM event INDEXED BY event_by_kind
          WHERE project_id = :project AND kind = :kind{range}{time} ORDER BY id {order} LIMIT :limit"
     );
     let boundary = place.boundary();
-    let times = received.map(|(from, until)| (from.us(), until.us()));
     let mut events = Vec::new();
-    for kind in kinds {
-        let kind = kind.number();
+    for &listed in kinds {
+        let kind = listed.number();
         let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = vec![
             (":project", &project.0),
             (":kind", &kind),
@@ -138,13 +152,57 @@ pub(crate) fn list(
         if let Some((from, until)) = &times {
             params.push((":from", from));
             params.push((":until", until));
+            params.push((":first", &first));
+            params.push((":end", &end));
         }
         let mut statement = connection.prepare_cached(&sql)?;
-        let rows = statement.query_map(params.as_slice(), from_row)?;
+        let rows = statement.query_map(params.as_slice(), |row| {
+            Ok(ListedEvent {
+                id: row.get("id")?,
+                kind: listed,
+            })
+        })?;
         events.extend(rows.collect::<rusqlite::Result<Vec<_>>>()?);
     }
     place.cut_to(&mut events, limit, |event| event.id);
     Ok(events)
+}
+
+/// The rows, of all projects, among which those are that were received in `[from, until)`: from the first to before
+/// the second.
+fn rows_around(
+    connection: &Connection,
+    (from_us, until_us): (i64, i64),
+) -> rusqlite::Result<(i64, i64)> {
+    let (least, greatest): (Option<i64>, Option<i64>) = connection
+        .prepare_cached("SELECT (SELECT min(id) FROM event), (SELECT max(id) FROM event)")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (Some(least), Some(greatest)) = (least, greatest) else {
+        return Ok((0, 0));
+    };
+    let mut next_row = connection
+        .prepare_cached("SELECT id, received_us FROM event WHERE id >= :id ORDER BY id LIMIT 1")?;
+    // The least id from which on rows were received at a moment or later, as far as rows are in order.
+    let mut first_since = |moment_us: i64| -> rusqlite::Result<i64> {
+        let (mut low, mut high) = (least, greatest + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let (id, received_us): (i64, i64) = next_row
+                .query_row(named_params! { ":id": middle }, |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+            if received_us < moment_us {
+                low = id + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    };
+    Ok((
+        first_since(from_us.saturating_sub(DISORDER_US))?,
+        first_since(until_us.saturating_add(DISORDER_US))?,
+    ))
 }
 
 /// The ids of the events of these kinds that came just before and just after a row.

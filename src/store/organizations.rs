@@ -7,12 +7,13 @@ use super::audit::{self, Entry};
 use super::conflict;
 use super::snapshot::Touched;
 use super::writer::Unit;
-use crate::domain::Result;
 use crate::domain::actor::Actor;
 use crate::domain::id::{OrganizationId, UserId};
+use crate::domain::option::Options;
 use crate::domain::scope::OrganizationRole;
 use crate::domain::slug::{IdOrSlug, Slug};
 use crate::domain::time::Timestamp;
+use crate::domain::{Error, Result};
 
 /// An organization as it is stored.
 #[derive(Clone, Debug)]
@@ -243,6 +244,24 @@ pub(crate) fn rename(
         },
     )?;
     Ok(())
+}
+
+/// The stored options of an organization.
+pub(crate) fn list_options(
+    connection: &Connection,
+    organization: OrganizationId,
+) -> Result<Options> {
+    let rows: Vec<(String, String)> = connection
+        .prepare_cached(
+            "SELECT name, value FROM organization_option WHERE organization_id = :organization",
+        )?
+        .query_map([organization.0], |row| {
+            Ok((row.get("name")?, row.get("value")?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    rows.into_iter()
+        .map(|(name, value)| Ok((name, serde_json::from_str(&value).map_err(Error::internal)?)))
+        .collect()
 }
 
 /// Sets an option; whether that changed it. The caller has checked name and value.

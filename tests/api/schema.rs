@@ -21,7 +21,40 @@ struct Deviation {
     fact: &'static str,
 }
 
-const DEVIATIONS: [Deviation; 4] = [
+const EFFECTIVE_RATE_LIMIT: &str =
+    "ours: a limit that the key has from its organization is shown nowhere else";
+
+const DEVIATIONS: [Deviation; 9] = [
+    Deviation {
+        endpoint: "get /api/0/organizations/{organization_id_or_slug}/project-keys/",
+        complaint: "is not in the schema",
+        places: &["$[].effectiveRateLimit"],
+        fact: EFFECTIVE_RATE_LIMIT,
+    },
+    Deviation {
+        endpoint: "get /api/0/projects/{organization_id_or_slug}/{project_id_or_slug}/keys/",
+        complaint: "is not in the schema",
+        places: &["$[].effectiveRateLimit"],
+        fact: EFFECTIVE_RATE_LIMIT,
+    },
+    Deviation {
+        endpoint: "get /api/0/projects/{organization_id_or_slug}/{project_id_or_slug}/keys/{key_id}/",
+        complaint: "is not in the schema",
+        places: &["$.effectiveRateLimit"],
+        fact: EFFECTIVE_RATE_LIMIT,
+    },
+    Deviation {
+        endpoint: "post /api/0/projects/{organization_id_or_slug}/{project_id_or_slug}/keys/",
+        complaint: "is not in the schema",
+        places: &["$.effectiveRateLimit"],
+        fact: EFFECTIVE_RATE_LIMIT,
+    },
+    Deviation {
+        endpoint: "put /api/0/projects/{organization_id_or_slug}/{project_id_or_slug}/keys/{key_id}/",
+        complaint: "is not in the schema",
+        places: &["$.effectiveRateLimit"],
+        fact: EFFECTIVE_RATE_LIMIT,
+    },
     Deviation {
         endpoint: "get /api/0/organizations/{organization_id_or_slug}/stats-summary/",
         complaint: "is an integer, not a string",
@@ -53,6 +86,7 @@ const DEVIATIONS: [Deviation; 4] = [
             "$.dataScrubber",
             "$.dataScrubberDefaults",
             "$.debugFilesRole",
+            "$.defaultRateLimit",
             "$.defaultRole",
             "$.enhancedPrivacy",
             "$.eventsMemberAdmin",

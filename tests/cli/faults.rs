@@ -221,6 +221,20 @@ fn projects() {
             &["5: organization.project.options.filters:localhost: this must be true or false"],
         ),
         (
+            &project(
+                "options = { \"sentry:blacklisted_ips\" = [\"192.0.2.0/24\", \"10.0.0.0/33\"] }",
+            ),
+            &[
+                "5: organization.project.options.sentry:blacklisted_ips: \"10.0.0.0/33\" is no address or range",
+            ],
+        ),
+        (
+            "[[organization]]\nslug = \"new\"\nname = \"New\"\noptions = { \"picket:default_rate_limit\" = { count = 1, window = 60, per = \"key\" } }\n",
+            &[
+                "4: organization.options.picket:default_rate_limit: this must be false or a table of count and window, whole numbers above zero, the window at most 86400",
+            ],
+        ),
+        (
             &project("[organization.project.options]\n\"sentry:resolve_age\" = 1"),
             &[
                 "6: organization.project.options.sentry:resolve_age: this version does not enforce this option",

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::http::AddressRange;
+use crate::domain::address_range::AddressRange;
 
 /// Single addresses and CIDR ranges.
 #[derive(Debug)]

@@ -349,6 +349,17 @@ fn projects_that_are_not_yours_are_refused() {
     assert_answer(&by_bob("project=31"), 403, NO_PERMISSION);
     assert_eq!(totals(&by_bob("groupBy=project")), [(vec![json!(32)], 10)]);
     assert_eq!(totals(&by_bob("project=-1")), [(vec![], 10)]);
+    // Nor can they be told from their keys.
+    assert_answer(
+        &by_bob(&format!("key_id={}", KEY)),
+        400,
+        &format!(r#"{{"detail":"Invalid key: \"{}\""}}"#, KEY),
+    );
+    let by_key: Vec<u64> = totals(&by_bob("groupBy=key_id"))
+        .into_iter()
+        .map(|(_, total)| total)
+        .collect();
+    assert_eq!(by_key, [10]);
     // The organization's total is everybody's.
     assert_eq!(totals(&by_bob("")), [(vec![], 32)]);
     server

@@ -36,6 +36,7 @@ fn a_key_has_every_url() {
     let expected = json!({
         "id": KEY, "name": "Default", "label": "Default", "public": KEY,
         "secret": "fedcba9876543210fedcba9876543210", "projectId": 31, "isActive": true, "rateLimit": null,
+        "effectiveRateLimit": null,
         "dsn": {
             "secret": format!("http://{KEY}:fedcba9876543210fedcba9876543210@{host}/31"),
             "public": format!("http://{KEY}@{host}/31"),
@@ -358,6 +359,7 @@ fn an_update_changes_what_it_names() {
         ("label", json!("New")),
         ("isActive", json!(false)),
         ("rateLimit", json!({"window": 60, "count": 3})),
+        ("effectiveRateLimit", json!({"window": 60, "count": 3})),
         ("browserSdkVersion", json!("5.x")),
     ] {
         expected[name] = value;

@@ -65,16 +65,16 @@ fn the_detail_has_every_setting() {
     }
     assert_eq!(body["organization"]["slug"], "acme");
     assert_eq!(body["organization"]["features"], json!([]));
-    // What is not done is not claimed.
     assert_eq!(
         (&body["dataScrubber"], &body["dataScrubberDefaults"]),
-        (&json!(false), &json!(false))
+        (&json!(true), &json!(true))
     );
     assert_eq!(
         body["options"],
         json!({
             "filters:blacklisted_ips": "", "filters:releases": "", "filters:error_messages": "",
-            "filters:react-hydration-errors": false, "filters:chunk-load-error": false,
+            "filters:log_messages": "", "filters:trace_metric_names": "",
+            "filters:react-hydration-errors": true, "filters:chunk-load-error": true,
             "sentry:csp_ignored_sources_defaults": false, "sentry:csp_ignored_sources": "",
         })
     );
@@ -91,6 +91,79 @@ fn stored_options_are_shown_and_govern_the_fields() {
         json!(["shop.example.test", "*.shop.test"])
     );
     assert_eq!(body["options"]["filters:localhost"], true);
+    assert_eq!(body["options"].get("sentry:origins"), None);
+}
+
+#[test]
+fn what_is_shown_is_what_ingestion_goes_by() {
+    let project = r#"options = { "sentry:scrub_defaults" = false, "sentry:sensitive_fields" = ["iban"], "sentry:blacklisted_ips" = ["192.0.2.0/24", "198.51.100.7"], "sentry:releases" = "bad@*", "sentry:error_messages" = ["*noise*"], "filters:chunk-load-error" = false, "filters:legacy-browsers" = ["ie"] }"#;
+    let organization = r#"options = { "sentry:require_scrub_ip_address" = true, "sentry:sensitive_fields" = ["ssn"], "sentry:safe_fields" = ["$user.id"] }"#;
+    let apply = WORLD
+        .replacen(
+            "platform = \"python\"",
+            &format!("platform = \"python\"\n{project}"),
+            1,
+        )
+        .replacen(
+            "name = \"Acme\"",
+            &format!("name = \"Acme\"\n{organization}"),
+            1,
+        );
+    let server = Server::start(&apply);
+    let body = ok(&ann(&server).get("/api/0/projects/acme/web/"));
+    for (name, value) in [
+        ("dataScrubber", json!(true)),
+        ("dataScrubberDefaults", json!(false)),
+        ("scrubIPAddresses", json!(true)),
+        ("sensitiveFields", json!(["ssn", "iban"])),
+        ("safeFields", json!(["$user.id"])),
+        (
+            "options",
+            json!({
+                "filters:blacklisted_ips": "192.0.2.0/24\n198.51.100.7", "filters:releases": "bad@*",
+                "filters:error_messages": "*noise*", "filters:log_messages": "", "filters:trace_metric_names": "",
+                "filters:react-hydration-errors": true, "filters:chunk-load-error": false,
+                "filters:legacy-browsers": ["ie"],
+                "sentry:csp_ignored_sources_defaults": false, "sentry:csp_ignored_sources": "",
+            }),
+        ),
+    ] {
+        assert_eq!(body[name], value, "{name}");
+    }
+    let body = ok(&ann(&server).get("/api/0/organizations/acme/"));
+    for (name, value) in [
+        ("dataScrubber", json!(false)),
+        ("dataScrubberDefaults", json!(false)),
+        ("scrubIPAddresses", json!(true)),
+        ("sensitiveFields", json!(["ssn"])),
+        ("safeFields", json!(["$user.id"])),
+        ("defaultRateLimit", Value::Null),
+    ] {
+        assert_eq!(body[name], value, "{name}");
+    }
+}
+
+#[test]
+fn the_default_limit_of_the_organization_is_shown_and_can_be_taken_away() {
+    let limited = |limit: &str| {
+        let option =
+            format!("name = \"Acme\"\noptions = {{ \"picket:default_rate_limit\" = {limit} }}");
+        WORLD.replacen("name = \"Acme\"", &option, 1)
+    };
+    for (limit, expected) in [
+        (
+            "{ count = 100, window = 60 }",
+            json!({"window": 60, "count": 100}),
+        ),
+        ("false", Value::Null),
+    ] {
+        let server = Server::start(&limited(limit));
+        let body = ok(&ann(&server).get("/api/0/organizations/acme/"));
+        assert_eq!(body["defaultRateLimit"], expected);
+        let keys = ok(&ann(&server).get("/api/0/projects/acme/web/keys/"));
+        assert_eq!(keys[0]["rateLimit"], Value::Null);
+        assert_eq!(keys[0]["effectiveRateLimit"], expected);
+    }
 }
 
 #[test]

@@ -128,6 +128,60 @@ fn a_range_of_time_leaves_events_out() {
 }
 
 #[test]
+fn a_range_of_time_finds_events_that_were_written_late() {
+    let server = world();
+    // Hours since the start, in the order of the rows; every third was received half an hour before the one above it.
+    let received: Vec<i64> = (0..60)
+        .map(|n| n * 3600 - if n % 3 == 0 { 5400 } else { 0 })
+        .collect();
+    for (n, secs) in received.iter().enumerate() {
+        insert_event(&server, 31, EVENT, &format!("{n:032x}"), b"{}");
+        let at = START.plus_secs(*secs).us();
+        server
+            .database()
+            .execute(
+                "UPDATE event SET received_us = ?1 WHERE id = (SELECT max(id) FROM event)",
+                [at],
+            )
+            .expect("an update");
+    }
+    // Rows that are gone are no hindrance.
+    let gone = [20, 21, 22, 40];
+    for n in gone {
+        server
+            .database()
+            .execute(
+                "DELETE FROM event WHERE event_id = unhex(?1)",
+                [format!("{n:032x}")],
+            )
+            .expect("a deletion");
+    }
+    for (from, until) in [
+        (-2, 0),
+        (0, 1),
+        (3, 9),
+        (19, 23),
+        (30, 50),
+        (55, 99),
+        (-9, 99),
+    ] {
+        let (from, until) = (from * 3600, until * 3600);
+        let expected: Vec<Value> = (0..60)
+            .rev()
+            .filter(|n| !gone.contains(n) && (from..until).contains(&received[*n]))
+            .map(|n| json!(format!("{n:032x}")))
+            .collect();
+        let list = ok(&ann(&server).get(&format!(
+            "{EVENTS}?start={}&end={}",
+            START.secs() + from,
+            START.secs() + until
+        )));
+        let found: Vec<Value> = each(&list, "id").into_iter().cloned().collect();
+        assert_eq!(found, expected, "{from} {until}");
+    }
+}
+
+#[test]
 fn a_full_list_has_whole_events_on_shorter_pages() {
     let server = world();
     for n in 0..26 {
@@ -147,6 +201,51 @@ fn a_full_list_has_whole_events_on_shorter_pages() {
     assert_eq!(list[0]["type"], "error");
     assert_eq!(list[0]["entries"][0]["type"], "exception");
     assert_eq!(list[0].get("nextEventID"), None);
+}
+
+/// An event whose frames have a field each where the answer has eighteen.
+fn long_event() -> Value {
+    let thread = json!({"stacktrace": {"frames": vec![json!({}); 250]}});
+    json!({"threads": {"values": vec![thread; 1200]}})
+}
+
+#[test]
+fn the_answer_is_bounded_whatever_the_event_is() {
+    let server = world();
+    insert(&server, EVENT, 'a', &long_event());
+    let answer = ann(&server).get(&format!("{EVENTS}{}/", id('a')));
+    assert!(answer.text().len() < 4 << 20, "{}", answer.text().len());
+    let threads = &ok(&answer)["entries"][0]["data"]["values"];
+    assert_eq!(threads.as_array().map(Vec::len), Some(1200));
+    let omitted = |at: usize| threads[at]["stacktrace"]["framesOmitted"].clone();
+    assert_eq!((omitted(0), omitted(1199)), (Value::Null, json!([0, 250])));
+}
+
+#[test]
+fn a_full_list_ends_a_page_that_grows_too_long() {
+    let server = world();
+    let event = long_event().to_string();
+    let ids: Vec<String> = (0..7).map(|n| format!("{n:032x}")).collect();
+    for event_id in &ids {
+        insert_event(&server, 31, EVENT, event_id, event.as_bytes());
+    }
+    let ann = ann(&server);
+    let mut seen = Vec::new();
+    let mut path = format!("{EVENTS}?full=1");
+    loop {
+        let answer = ann.get(&path);
+        assert!(answer.text().len() < 12 << 20, "{}", answer.text().len());
+        let list = ok(&answer);
+        seen.extend(each(&list, "id").into_iter().cloned());
+        let (next, has_more, _) = link(&answer, "next");
+        if !has_more {
+            assert!(list.as_array().is_some_and(|list| list.len() < 7));
+            break;
+        }
+        path = path_of(&server, &next);
+    }
+    let newest_first: Vec<Value> = ids.iter().rev().map(|id| json!(id)).collect();
+    assert_eq!(seen, newest_first);
 }
 
 #[test]
