@@ -21,7 +21,8 @@ const NOT_IN_NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// A payload, so many bytes long, as a file of this name. It is unpacked while it is sent, a piece at a time.
+/// A payload, so many bytes long, as a file of this name. It is unpacked while it is
+/// sent, no faster than the client reads it.
 pub(super) fn answer(api: &Api, payload: Payload, bytes: i64, name: &str) -> Response {
     let store = Arc::clone(&api.store);
     let piece = move |number| {

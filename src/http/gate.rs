@@ -2,7 +2,8 @@
 //!
 //! One thread per connection with a small stack, a hard cap on their number. A request is read whole, under
 //! limits and deadlines, before anything else sees it; then it goes over a lane, and its answer is relayed under a
-//! deadline of its own. So handlers never wait for a client, and one client never for another.
+//! deadline of its own. So handlers never wait for a client, and one client never for another: an ordinary answer is
+//! taken off its lane whole, and of a long one, which is made while it is read, only so many are under way.
 //!
 //! Invariants:
 //! - the next request of a connection is read when the last was answered; what came early stays in the buffer;
@@ -18,7 +19,7 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,9 @@ use self::budget::{Budget, Held};
 use self::head::{Framing, Scanner};
 use self::socket::{Incoming, Read};
 use self::table::{Entry, Table};
-use super::lanes::{Answer, Failure, Handover, Lanes, Outgoing, exchange, field};
+use super::lanes::{
+    Answer, Failure, Handover, Lanes, Outgoing, RELAYED_AT_ONCE_BYTES, Rest, exchange, field,
+};
 use super::metrics::Counters;
 use super::server::{Classify, PER_ADDRESS_MAX_DEFAULT};
 use super::{Class, LaneSet, Method, Refusal, Response, Settings, lock, wire};
@@ -332,11 +335,13 @@ struct Accepted {
     keep_alive: bool,
     is_1_0: bool,
     bodiless: bool,
+    /// The request changes nothing, so that it may be refused also when it was served.
+    safe: bool,
     received: Timestamp,
     id: String,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
     fn serve_one(&mut self) -> Next {
         let head_bytes = match self.read_head() {
             Ok(Some(head_bytes)) => head_bytes,
@@ -420,6 +425,7 @@ impl Session<'_> {
             keep_alive: head.keep_alive,
             is_1_0: head.is_1_0,
             bodiless: method == Method::Head,
+            safe: is_safe(&method),
             received: shared.clock.now(),
             id: new_id(),
         };
@@ -442,10 +448,12 @@ impl Session<'_> {
         match self.exchange(accepted, received, &mut held) {
             Ok(answer) if answer.close => Next::Close,
             Ok(answer) => {
-                let is_large = answer.bytes.len() > SMALL_ANSWER_BYTES;
-                self.relay(&answer, accepted, is_large)
+                // A long one is not for others to cut: it takes little memory, and keeps to the send deadline.
+                let is_large = answer.bytes.len() > SMALL_ANSWER_BYTES && answer.rest.is_none();
+                self.relay(answer, accepted, is_large)
             }
-            Err(Failure::Lost) => Next::Close,
+            Err(Failure::NoRoom) if accepted.safe => self.refuse(&busy(), accepted),
+            Err(Failure::Lost | Failure::NoRoom) => Next::Close,
             Err(Failure::Busy) => self.refuse(&busy(), accepted),
             Err(Failure::Unseen) => self.refuse(&Refusal::BrokenLane, accepted),
         }
@@ -473,13 +481,13 @@ impl Session<'_> {
         )
     }
 
-    /// Sends the request over a lane. The answer's bytes are held in `held` if they are many.
+    /// Sends the request over a lane. What the answer takes in memory is held in `held` if it is much.
     fn exchange(
         &mut self,
         accepted: &Accepted,
         received: Received,
         held: &mut Held,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer<'a>, Failure> {
         let (shared, entry) = (self.shared, self.entry);
         let mut file = None;
         let mut buffered = 0;
@@ -508,7 +516,6 @@ impl Session<'_> {
             handover: Handover {
                 file,
                 refuse: accepted.class.refuse,
-                lane: Weak::new(),
             },
             bodiless: accepted.bodiless,
         };
@@ -521,7 +528,7 @@ impl Session<'_> {
     }
 
     /// Sends an answer to the client.
-    fn relay(&mut self, answer: &Answer, accepted: &Accepted, is_large: bool) -> Next {
+    fn relay(&mut self, answer: Answer<'_>, accepted: &Accepted, is_large: bool) -> Next {
         let keep_alive = accepted.keep_alive && !self.shared.table.is_stopped();
         let mut fields = Vec::with_capacity(128);
         wire::write_field("Date", http_date(accepted.received).as_bytes(), &mut fields);
@@ -539,7 +546,10 @@ impl Session<'_> {
             IoSlice::new(&rest[2..]),
         ];
         self.entry.mark_sending(is_large);
-        let written = self.write(&mut slices);
+        let written = self.write(&mut slices).and_then(|()| match answer.rest {
+            Some(rest) => self.relay_rest(rest),
+            None => Ok(()),
+        });
         self.entry.mark_sending(false);
         match written {
             Ok(()) if keep_alive => Next::Go,
@@ -551,6 +561,20 @@ impl Session<'_> {
                 log::debug!("an answer was not taken: {error}");
                 Next::Close
             }
+        }
+    }
+
+    /// Sends the rest of a long answer as it comes. The deadline and the rate hold for each part anew.
+    fn relay_rest(&self, mut rest: Rest<'_>) -> io::Result<()> {
+        let mut part = Vec::with_capacity(RELAYED_AT_ONCE_BYTES);
+        loop {
+            rest.read(&mut part).inspect_err(|error| {
+                log::warn!("a lane broke while a long answer came over it: {error}");
+            })?;
+            if part.is_empty() {
+                return Ok(());
+            }
+            self.write(&mut [IoSlice::new(&part)])?;
         }
     }
 
@@ -575,6 +599,7 @@ impl Session<'_> {
             keep_alive: false,
             is_1_0: false,
             bodiless: method == Method::Head,
+            safe: is_safe(&method),
             received: self.shared.clock.now(),
             id: new_id(),
         };
@@ -586,19 +611,14 @@ impl Session<'_> {
     fn refuse(&mut self, refusal: &Refusal, accepted: &Accepted) -> Next {
         self.shared.counters.refused(refusal);
         log::debug!("request {} refused: {}", accepted.id, refusal.text());
-        let mut response = (accepted.class.refuse)(refusal);
-        if let Refusal::Busy { retry_after_secs } = refusal
-            && response.header("Retry-After").is_none()
-        {
-            response = response.with_header("Retry-After", retry_after_secs.to_string());
-        }
+        let response = refusal.worded(accepted.class.refuse);
         let answer = answer_of(&response, accepted.bodiless);
         let closing = Accepted {
             keep_alive: false,
             id: accepted.id.clone(),
             ..*accepted
         };
-        self.relay(&answer, &closing, false);
+        self.relay(answer, &closing, false);
         // Fails only if the client is gone, and then there is nothing to drain.
         if self
             .entry
@@ -618,7 +638,7 @@ impl Shared {
     /// Finds room for a large answer, if need be at the cost of those who have been reading theirs for longest.
     fn make_room(&self, entry: &Entry, held: &mut Held, bytes: u64) -> bool {
         if bytes > self.outbound.max() {
-            log::error!("an answer of {bytes} bytes is longer than all answers together may be");
+            log::error!("an answer takes {bytes} bytes, more than all answers together may");
             return false;
         }
         let deadline = Instant::now() + OUTBOUND_WAIT;
@@ -637,7 +657,7 @@ impl Shared {
 }
 
 /// A refusal in the form of a lane's answer.
-fn answer_of(response: &Response, bodiless: bool) -> Answer {
+fn answer_of(response: &Response, bodiless: bool) -> Answer<'static> {
     let mut bytes = Vec::with_capacity(512);
     wire::write_head(response, &mut bytes);
     let head_bytes = bytes.len();
@@ -649,7 +669,12 @@ fn answer_of(response: &Response, bodiless: bool) -> Answer {
         bytes,
         head_bytes,
         close: false,
+        rest: None,
     }
+}
+
+fn is_safe(method: &Method) -> bool {
+    matches!(method, Method::Get | Method::Head)
 }
 
 fn new_id() -> String {

@@ -3,7 +3,7 @@
 //! Knows HTTP and no resource. The parts, in the order of a request's way:
 //!
 //! - `gate` owns the public socket: limits, deadlines, strict framing, the whole request first;
-//! - `lanes` carries it over private sockets to stock `tiny_http`, and the answer back;
+//! - `lanes` carries it over private sockets to stock `tiny_http`, and the answer back; `turns` bounds the long ones;
 //! - [`server`] runs the workers behind the lanes and stops them in order;
 //! - [`request`] and [`response`] are what a handler sees and gives; `wire` writes an answer as bytes;
 //! - [`router`] finds a line of a route table; [`credentials`] reads who says to be asking; [`page`] reads and
@@ -21,6 +21,7 @@ pub mod response;
 pub mod router;
 pub mod server;
 mod spool;
+mod turns;
 mod wire;
 
 pub use metrics::Metrics;

@@ -17,7 +17,7 @@ pub struct Response {
     pub(super) pieces: Option<Pieces>,
 }
 
-/// A body that is made while it is sent, so that the handlers never have it whole.
+/// A body that is made while it is sent, so that it is nowhere whole unless it is short.
 #[derive(Clone)]
 pub(super) struct Pieces {
     /// Of all together.
@@ -48,8 +48,8 @@ impl Response {
     }
 
     /// An answer whose body is `bytes` long in all and made piece by piece: `piece` is asked for number 0, 1 and so
-    /// on until there is no more. If one cannot be made, or they are more or fewer bytes, the client's connection is
-    /// closed: the body's beginning is under way by then.
+    /// on until there is no more. A long body is made no faster than its client reads it. If a piece cannot be made,
+    /// or they are more or fewer bytes, the client's connection is closed: the body's beginning may be under way.
     pub fn in_pieces(
         status: u16,
         bytes: u64,

@@ -9,12 +9,11 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener};
-use std::os::unix::net::UnixStream;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,9 +22,10 @@ use percent_encoding::percent_decode_str;
 use crate::domain::time::{Clock, Timestamp};
 
 use super::gate::Gate;
-use super::lanes::{Handover, Lanes, field};
+use super::lanes::{Handover, Lanes, Slot, WHOLE_BODY_BYTES_MAX, field};
 use super::metrics::{Counters, Metrics};
 use super::response::Pieces;
+use super::turns::Turns;
 use super::{Body, Headers, Method, Request, Response, wire};
 
 /// What a front offers to the transport.
@@ -77,7 +77,8 @@ pub enum Refusal {
     NotImplemented(&'static str),
     /// The way to the handlers broke before any of them saw the request.
     BrokenLane,
-    /// No lane or no room for the body. The gate adds `Retry-After` if the front did not.
+    /// No lane, no room for the body or the answer, or too many long answers under way. The transport adds
+    /// `Retry-After` if the front did not.
     Busy {
         retry_after_secs: u32,
     },
@@ -114,6 +115,20 @@ impl Refusal {
             Refusal::Busy { .. } => "The server is busy",
             Refusal::VersionNotSupported => "The HTTP version is not supported",
         }
+    }
+
+    /// The refusal as `refuse` words it, with what every client must be told.
+    pub(super) fn worded(&self, refuse: fn(&Refusal) -> Response) -> Response {
+        let mut response = refuse(self);
+        if let Refusal::Busy { retry_after_secs } = self
+            && response.header("Retry-After").is_none()
+        {
+            response = response.with_header("Retry-After", retry_after_secs.to_string());
+        }
+        if !(200..=999).contains(&response.status) {
+            response.status = self.status();
+        }
+        response
     }
 
     /// A short name for counters.
@@ -224,8 +239,11 @@ pub struct Settings {
     pub inbound_bytes_max: u64,
     /// Of these, in memory; what goes beyond is spooled.
     pub inbound_memory_bytes_max: u64,
-    /// Answers longer than 16 KiB that are being sent, all together. Beyond it the slowest reader is cut.
+    /// What is in memory of answers longer than 16 KiB that are being sent, all together. Beyond it the slowest
+    /// reader is cut; of an answer longer than 256 KiB, no more than 128 KiB is in memory at a time.
     pub outbound_bytes_max: u64,
+    /// Answers longer than 256 KiB that are under way, each over a lane of its own; at most half the general lanes.
+    pub long_answers_max: usize,
     pub ingest_lanes_max: usize,
     pub general_lanes_max: usize,
     /// How long a request waits for a free lane.
@@ -255,6 +273,7 @@ impl Default for Settings {
             inbound_bytes_max: 1024 * MIB,
             inbound_memory_bytes_max: 64 * MIB,
             outbound_bytes_max: 64 * MIB,
+            long_answers_max: 16,
             ingest_lanes_max: 256,
             general_lanes_max: 32,
             lane_wait: Duration::from_secs(2),
@@ -266,6 +285,9 @@ impl Default for Settings {
     }
 }
 
+/// What a client is told that found too many long answers under way.
+const LONG_ANSWER_RETRY_SECS: u32 = 5;
+
 /// Longer bodies are written apart from their head rather than copied behind it.
 const COPIED_BYTES_MAX: usize = 64 * 1024;
 
@@ -275,16 +297,47 @@ const COPIED_BYTES_MAX: usize = 64 * 1024;
 pub struct Responder {
     writer: Option<Box<dyn Write + Send>>,
     refuse: fn(&Refusal) -> Response,
-    lane: Weak<UnixStream>,
+    lane: Arc<Slot>,
     bodiless: bool,
+    /// Whether the request changed nothing, so that it can be refused also when it was served.
+    safe: bool,
     request_id: String,
     counters: Arc<Counters>,
 }
 
 impl Responder {
     /// Sends `response`. Whether the client is still there to read it is not known.
+    ///
+    /// A long one takes as long as its client takes to read it, so it is sent by a thread of its own.
     pub fn respond(mut self, response: Response) {
-        self.send(&response);
+        match self.is_long(&response) {
+            true => self.respond_at_length(response),
+            false => self.send(&response),
+        }
+    }
+
+    fn is_long(&self, response: &Response) -> bool {
+        !self.bodiless
+            && wire::has_body(response.status)
+            && response.body_bytes() > WHOLE_BODY_BYTES_MAX as u64
+    }
+
+    fn respond_at_length(mut self, response: Response) {
+        if !self.lane.take_turn() {
+            return match self.safe {
+                true => self.send_refusal(&Refusal::Busy {
+                    retry_after_secs: LONG_ANSWER_RETRY_SECS,
+                }),
+                false => self.close(),
+            };
+        }
+        let sent = thread::Builder::new()
+            .name("long-answer".to_owned())
+            .spawn(move || self.send(&response));
+        if let Err(error) = sent {
+            // The responder went with the closure, and said so.
+            log::error!("a long answer got no thread: {error}");
+        }
     }
 
     /// Closes the client's connection without any answer: for a request that may have taken effect although
@@ -311,15 +364,14 @@ impl Responder {
     }
 
     fn send_internal(&mut self) {
-        let refusal = Refusal::Internal {
+        self.send_refusal(&Refusal::Internal {
             request_id: self.request_id.clone(),
-        };
-        self.counters.refused(&refusal);
-        let mut response = (self.refuse)(&refusal);
-        if !(200..=999).contains(&response.status) {
-            response.status = refusal.status();
-        }
-        self.send(&response);
+        });
+    }
+
+    fn send_refusal(&mut self, refusal: &Refusal) {
+        self.counters.refused(refusal);
+        self.send(&refusal.worded(self.refuse));
     }
 
     /// Writes in one piece what is small: each piece wakes the gate.
@@ -369,10 +421,7 @@ impl Responder {
             "the answer to request {} broke off: {fault}",
             self.request_id
         );
-        if let Some(lane) = self.lane.upgrade() {
-            // It is gone if this fails.
-            let _ = lane.shutdown(Shutdown::Both);
-        }
+        self.lane.break_off();
         Ok(())
     }
 }
@@ -419,10 +468,14 @@ impl Server {
     ) -> io::Result<Server> {
         super::gate::fit_to_descriptors(&mut settings);
         let counters = Arc::new(Counters::default());
+        let long_answers_max = settings
+            .long_answers_max
+            .min(settings.general_lanes_max / 2);
+        let turns = Turns::new(long_answers_max.max(1));
         let set = |name, lanes_max, workers, service: Arc<dyn Service>| {
             let counters_of_calls = Arc::clone(&counters);
-            let handle: Arc<super::lanes::Handle> = Arc::new(move |request, handover| {
-                call(&*service, request, handover, &counters_of_calls);
+            let handle: Arc<super::lanes::Handle> = Arc::new(move |request, handover, lane| {
+                call(&*service, request, handover, lane, &counters_of_calls);
             });
             Lanes::start(
                 name,
@@ -430,6 +483,7 @@ impl Server {
                 workers,
                 settings.lane_wait,
                 handle,
+                Arc::clone(&turns),
                 Arc::clone(&counters),
             )
         };
@@ -505,14 +559,17 @@ fn call(
     service: &dyn Service,
     mut carried: tiny_http::Request,
     handover: Handover,
+    lane: Arc<Slot>,
     counters: &Arc<Counters>,
 ) {
     let request = read(&mut carried, handover.file);
+    let bodiless = *carried.method() == tiny_http::Method::Head;
     let mut responder = Responder {
-        bodiless: *carried.method() == tiny_http::Method::Head,
+        bodiless,
+        safe: bodiless || *carried.method() == tiny_http::Method::Get,
         writer: Some(carried.into_writer()),
         refuse: handover.refuse,
-        lane: handover.lane,
+        lane,
         request_id: String::new(),
         counters: Arc::clone(counters),
     };

@@ -342,6 +342,20 @@ fn clients_that_do_not_read_cost_no_more_than_the_budget() {
 }
 
 #[test]
+fn clients_that_leave_long_answers_leave_nothing_behind() {
+    attack(|address| {
+        let request = b"GET /pieces?bytes=50000000 HTTP/1.1\r\nHost: x\r\n\r\n";
+        for _ in 0..5 {
+            let mut gone = clients(address, 20, request);
+            for client in &mut gone[..3] {
+                assert!(client.head().is_some());
+            }
+            drop(gone);
+        }
+    });
+}
+
+#[test]
 fn without_descriptors_the_server_waits_for_better_times() {
     let victim = Victim::start(Some(100));
     let before = victim.footprint();

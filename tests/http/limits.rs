@@ -176,21 +176,52 @@ fn a_client_that_does_not_read_is_cut_and_others_are_not() {
 #[test]
 fn who_reads_slowly_makes_room_for_other_answers() {
     let server = start(Settings {
-        outbound_bytes_max: 20_000_000,
+        outbound_bytes_max: 300_000,
         ..settings()
     });
     let mut deaf: Vec<Client> = (0..3)
         .map(|_| Client::connect(server.local_addr()))
         .collect();
     for client in &mut deaf {
-        client.send("GET /large?bytes=15000000 HTTP/1.1\r\nHost: x\r\n\r\n");
+        // More than the sockets hold.
+        let request = "GET /large?bytes=200000 HTTP/1.1\r\nHost: x\r\n\r\n";
+        client.send(request.repeat(100));
     }
     until(|| server.metrics().slow_readers_cut >= 2);
     let mut good = Client::connect(server.local_addr());
-    assert_eq!(good.get("/large?bytes=15000000").body.len(), 15_000_000);
+    assert_eq!(good.get("/large?bytes=200000").body.len(), 200_000);
     assert!(good.get("/").status == 200);
-    good.send("GET /large?bytes=25000000 HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert!(good.is_closed(), "no answer may be longer than the budget");
+}
+
+#[test]
+fn an_answer_without_room_is_refused_and_costs_no_lane() {
+    let server = start(Settings {
+        outbound_bytes_max: 100_000,
+        general_lanes_max: 1,
+        ..settings()
+    });
+    for bytes in [150_000, 250_000, 5_000_000] {
+        let target = format!("/large?bytes={bytes}");
+        let mut client = Client::connect(server.local_addr());
+        let answer = client.get(&target);
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (503, "The server is busy")
+        );
+        assert!(answer.header("Retry-After").is_some());
+        assert!(client.is_closed());
+        // Nobody knows what it did, so nobody says that it failed.
+        let mut post = Client::connect(server.local_addr());
+        post.send(format!(
+            "POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+        ));
+        assert!(post.is_closed());
+        let mut head = Client::connect(server.local_addr());
+        head.send(format!("HEAD {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let head = head.head().expect("a head");
+        assert!(head.contains(&format!("Content-Length: {bytes}")), "{head}");
+    }
+    assert_eq!(server.metrics().lanes_broken, 0);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod framing;
 mod hostile;
 mod lanes;
 mod limits;
+mod long_answers;
 mod serving;
 
 use std::io::{Read, Write};
@@ -42,6 +43,7 @@ impl Service for Toy {
                 let bytes = usize::try_from(number("bytes")).expect("a size");
                 responder.respond(Response::text(200, "x".repeat(bytes)));
             }
+            "/pieces" => responder.respond(in_pieces(number("bytes"))),
             "/status" => {
                 let status = u16::try_from(number("code")).expect("a status");
                 responder.respond(Response::empty(status));
@@ -50,6 +52,21 @@ impl Service for Toy {
             _ => responder.respond(Response::text(200, "ok")),
         }
     }
+}
+
+/// A body of so many bytes, made a piece at a time; those of [`pattern`].
+fn in_pieces(bytes: u64) -> Response {
+    const PIECE_BYTES: u64 = 1 << 20;
+    Response::in_pieces(200, bytes, move |number| {
+        let start = number * PIECE_BYTES;
+        let end = bytes.min(start + PIECE_BYTES);
+        Ok((start < end).then(|| (start..end).map(pattern).collect()))
+    })
+}
+
+/// The byte at a place of a long body.
+pub(crate) fn pattern(place: u64) -> u8 {
+    (place % 251) as u8
 }
 
 /// Tells the request back: line, fields, an empty line, where the body was, the body.
