@@ -443,7 +443,8 @@ impl<'r, 's> Intake<'r, 's> {
     fn json(&mut self, item: &Item<'_>, id: Option<EventId>) -> Result<Processed, Refusal> {
         let quantities = items::count(item);
         let bytes = item.payload.bytes().map_err(|e| Refusal::unreadable(&e))?;
-        let Some(mut map) = Map::parse(&bytes) else {
+        let mut spare = None;
+        let Some(mut map) = payload::object(&bytes, &mut spare) else {
             return Ok(Processed::invalid(quantities, "invalid_json"));
         };
         let id = match item.kind {
@@ -462,7 +463,8 @@ impl<'r, 's> Intake<'r, 's> {
     ) -> Result<Processed, Refusal> {
         let quantities = items::count(item);
         let bytes = item.payload.bytes().map_err(|e| Refusal::unreadable(&e))?;
-        let Some(mut event) = Map::parse(&bytes) else {
+        let mut spare = None;
+        let Some(mut event) = payload::object(&bytes, &mut spare) else {
             return Ok(Processed::invalid(quantities, "invalid_replay"));
         };
         let id = id.unwrap_or_else(EventId::random);
