@@ -367,6 +367,35 @@ fn the_password_of_a_url_is_taken_where_urls_and_messages_stand() {
 }
 
 #[test]
+fn an_object_of_a_name_and_a_value_is_a_pair() {
+    assert_extra(
+        &settings(),
+        &[
+            (
+                r#"[{"name":"the_token","value":"x"},{"value":5,"key":"passwd2"}]"#,
+                r#"[{"name":"the_token","value":"[Filtered]"},{"value":"[Filtered]","key":"[Filtered]"}]"#,
+            ),
+            (
+                r#"{"a":{"name":"token","value":"x","more":1},"b":{"name":"c","value":"x"}}"#,
+                r#"{"a":{"name":"token","value":"x","more":1},"b":{"name":"c","value":"x"}}"#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_reserved_prefix_hides_no_secret() {
+    let before = r#"{"spans":[{"data":{"sentry.secret":"x","code.token":"y","os.password":{"type":"string","value":"z"},"code.function":"auth","gen_ai.usage.input_tokens":5,"ai.total_tokens.used":6}}]}"#;
+    let after = r#"{"spans":[{"data":{"sentry.secret":"[Filtered]","code.token":"[Filtered]","os.password":{"type":"string","value":"[Filtered]"},"code.function":"auth","gen_ai.usage.input_tokens":5,"ai.total_tokens.used":6}}]}"#;
+    assert_events(&settings(), &[(before, after)]);
+    let off = Scrubbing {
+        defaults: false,
+        ..sensitive(&["acme"])
+    };
+    assert_eq!(bare(&off, before), before);
+}
+
+#[test]
 fn words_of_the_settings_apply_wherever_something_may_be_touched() {
     let words = sensitive(&["Acme", " öl "]);
     assert_events(

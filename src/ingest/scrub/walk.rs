@@ -162,8 +162,23 @@ impl<'s, 'm> Walk<'s, 'm> {
     }
 
     fn map(&mut self, map: &mut Map<'_>, zone: Zone, place: &Place<'_>) {
+        if map.len() == 2 {
+            self.named_value(map, zone, place);
+        }
         for (key, node) in map.iter_mut() {
             self.entry(key, node, zone.under(key), &place.key(key));
+        }
+    }
+
+    /// An object of a name and a value is a pair, such as `{"key": "password", "value": "x"}`.
+    fn named_value(&mut self, map: &mut Map<'_>, zone: Zone, place: &Place<'_>) {
+        let name = map.str("name").or_else(|| map.str("key"));
+        let rule = name.and_then(|name| self.rule_for_key(name, zone));
+        if let Some(rule) = rule
+            && let Some(value) = map.get_mut("value")
+            && has_content(value)
+        {
+            self.filter(value, rule, &place.key("value"));
         }
     }
 
@@ -204,10 +219,14 @@ impl<'s, 'm> Walk<'s, 'm> {
             && has_content(node)
             && zones::cookie_header(key).is_some_and(cookies::is_session);
         if is_session {
-            self.filter(node, &SESSION_COOKIE, place);
-        } else {
-            self.entry(key, node, zone, place);
+            return self.filter(node, &SESSION_COOKIE, place);
         }
+        // A reserved prefix makes no secret a name of a program.
+        let zone = match zone {
+            Zone::Named if !zones::counts_tokens(key) && DEFAULTS.key(key).is_some() => Zone::Data,
+            zone => zone,
+        };
+        self.entry(key, node, zone, place);
     }
 
     /// Names with values, in whatever form they came.

@@ -108,21 +108,14 @@ pub(super) fn attribute(name: &str) -> Zone {
         "ai.responses",
     ];
     // Versions look like addresses, names of functions like passwords, and counts of tokens like tokens.
-    const NAMED: [&str; 8] = [
+    const NAMED: [&str; 7] = [
         "sentry.",
         "code.",
         "os.",
         "browser.",
         "process.runtime.",
         "telemetry.sdk.",
-        "gen_ai.usage.",
         "user_agent.original",
-    ];
-    const COUNTS: [&str; 4] = [
-        "gen_ai.request.max_tokens",
-        "ai.prompt_tokens.used",
-        "ai.completion_tokens.used",
-        "ai.total_tokens.used",
     ];
     if MESSAGES.contains(&name) {
         Zone::Message
@@ -130,13 +123,24 @@ pub(super) fn attribute(name: &str) -> Zone {
         Zone::Address
     } else if name.starts_with("sentry.message.parameter") {
         Zone::Data
-    } else if NAMED.iter().any(|start| name.starts_with(start)) || COUNTS.contains(&name) {
+    } else if NAMED.iter().any(|start| name.starts_with(start)) || counts_tokens(name) {
         Zone::Named
     } else if cookie_header(name) == Some("") {
         Zone::Pairs(Form::Cookies)
     } else {
         Zone::Data
     }
+}
+
+/// Whether an attribute of this name is a count of a language model's tokens.
+pub(super) fn counts_tokens(name: &str) -> bool {
+    const COUNTS: [&str; 4] = [
+        "gen_ai.request.max_tokens",
+        "ai.prompt_tokens.used",
+        "ai.completion_tokens.used",
+        "ai.total_tokens.used",
+    ];
+    name.starts_with("gen_ai.usage.") || COUNTS.contains(&name)
 }
 
 /// The cookie's name in an attribute for one cookie, such as `http.request.header.cookie.name`; empty for an
