@@ -21,6 +21,7 @@ use crate::domain::stored::StoredKind;
 use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
+use crate::issues::early;
 use crate::issues::interface::{message, moment, plain};
 use crate::issues::tags;
 use crate::issues::title::{EventType, Summary};
@@ -48,7 +49,8 @@ impl Loaded {
     /// A payload that is no JSON is shown as an event without fields.
     fn of(mut stored: StoredEvent) -> Result<Loaded> {
         let payload = payloads::unpack(&std::mem::take(&mut stored.packed))?;
-        let event: Value = serde_json::from_slice(&payload).unwrap_or_default();
+        let mut event: Value = serde_json::from_slice(&payload).unwrap_or_default();
+        early::update(&mut event);
         let summary = Summary::of(stored.kind, &event);
         Ok(Loaded {
             size: payload.len(),

@@ -4,10 +4,12 @@
 //! cheaper reader of its own. Stored events are normalised, but nothing here relies on it: what has another shape
 //! than expected counts as absent.
 //!
+//! - [`early`] brings what the first release stored into today's form;
 //! - [`title`] says what kind of event it is, and its title, metadata, culprit and location;
 //! - [`tags`] joins the event's own tags and those that follow from its other fields;
 //! - [`interface`] reads the shapes that the parts of an event share.
 
+pub(crate) mod early;
 pub(crate) mod interface;
 pub(crate) mod tags;
 pub(crate) mod title;

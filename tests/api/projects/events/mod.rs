@@ -354,6 +354,26 @@ fn neighbours_are_those_that_the_list_shows() {
 }
 
 #[test]
+fn an_event_that_was_stored_as_it_was_sent_has_its_parts() {
+    let server = world();
+    let event = json!({
+        "message": "lost it", "level": 40,
+        "sentry.interfaces.Exception": [{"type": "KeyError", "value": "a"}],
+        "sentry.interfaces.Http": {"url": "https://shop.test/", "headers": {"Host": "shop.test"}},
+    });
+    insert(&server, EVENT, 'a', &event);
+    let body = detail(&server, 'a');
+    assert_eq!(
+        each(&body["entries"], "type"),
+        ["exception", "message", "request"]
+    );
+    assert_eq!(body["entries"][1]["data"]["formatted"], "lost it");
+    assert_eq!(body["title"], "KeyError: a");
+    let tags = body["tags"].as_array().expect("tags");
+    assert!(tags.contains(&json!({"key": "level", "value": "error"})));
+}
+
+#[test]
 fn a_transaction_has_its_times() {
     let server = world();
     insert(
