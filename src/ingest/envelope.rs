@@ -222,7 +222,7 @@ struct Text<'b> {
 }
 
 /// Of a body in a file, so much is in memory at a time.
-const WINDOW_BYTES: usize = 256 << 10;
+pub(super) const WINDOW_BYTES: usize = 256 << 10;
 /// What is looked at of a header at first, and the most that one may have in a file.
 const HEADER_BYTES: usize = 16 << 10;
 const HEADER_BYTES_MAX: usize = 1 << 20;
