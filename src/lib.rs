@@ -38,3 +38,6 @@ pub use domain::bundle_url::BundleUrl;
 pub use domain::dsn::UrlPrefix;
 pub use domain::durability::Durability;
 pub use domain::time::{Clock, Timestamp};
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use ingest::fuzzing;

@@ -73,10 +73,10 @@ pub(super) fn parse<'a>(
         return Err(Refusal::EmptyBody);
     }
     let mut text = Text::new(body);
-    if text.skip_blank(0)?.is_none() {
+    let Some(start) = text.skip_blank(0)? else {
         return Err(EnvelopeError::MissingHeader.into());
-    }
-    let (header, end) = text.json(0, header_of, EnvelopeError::InvalidHeader)?;
+    };
+    let (header, end) = text.json(start, header_of, EnvelopeError::InvalidHeader)?;
     let mut at = text.after_newline(end)?;
     while let Some(start) = text.skip_blank(at)? {
         let (head, end) = text.json(start, head_of, EnvelopeError::InvalidItemHeader)?;
@@ -110,7 +110,8 @@ pub(super) fn parse<'a>(
 
 /// The header of a body of which only the beginning is there.
 pub(super) fn parse_header(beginning: &[u8]) -> Result<EnvelopeHeader, EnvelopeError> {
-    if beginning.iter().all(u8::is_ascii_whitespace) {
+    let beginning = beginning.trim_ascii_start();
+    if beginning.is_empty() {
         return Err(EnvelopeError::MissingHeader);
     }
     match header_of(beginning) {
@@ -221,7 +222,7 @@ struct Text<'b> {
 }
 
 /// Of a body in a file, so much is in memory at a time.
-const WINDOW_BYTES: usize = 256 << 10;
+pub(super) const WINDOW_BYTES: usize = 256 << 10;
 /// What is looked at of a header at first, and the most that one may have in a file.
 const HEADER_BYTES: usize = 16 << 10;
 const HEADER_BYTES_MAX: usize = 1 << 20;
@@ -393,6 +394,15 @@ mod tests {
             parse("\n {}\n\n\n{\"type\":\"log\"}\nx\n\n \n"),
             items(&[("Log", "x")])
         );
+    }
+
+    #[test]
+    fn any_white_space_may_stand_before_the_first_header() {
+        for blank in ["\n".repeat(WINDOW_BYTES + 1), "\u{c} \n".to_owned()] {
+            let body = format!("{blank}{{}}\n{{\"type\":\"log\"}}\nx");
+            assert_eq!(parse(&body), items(&[("Log", "x")]));
+            assert!(parse_header(body.as_bytes()).is_ok());
+        }
     }
 
     #[test]

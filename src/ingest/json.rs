@@ -402,6 +402,13 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_the_one_that_was_sent() {
+        let text = r#"{"a":1726558445.2576447,"b":9007199254740993,"c":2.2250738585072014e-308}"#;
+        let map = Map::parse(text.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(map.to_vec()).unwrap(), text);
+    }
+
+    #[test]
     fn of_a_repeated_key_the_last_value_counts() {
         let map = Map::parse(br#"{"a":1,"b":2,"a":3}"#).unwrap();
         assert_eq!(map.to_vec(), br#"{"a":3,"b":2}"#);

@@ -22,6 +22,8 @@ mod endpoints;
 mod envelope;
 mod fields;
 mod filters;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod intake;
 mod items;
 mod json;

@@ -439,7 +439,7 @@ mod tests {
                     "Content-Type, Authorization, X-Requested-With",
                 ),
                 ("access-control-max-age", "1000"),
-                ("vary", "Accept"),
+                ("vary", "Accept, Origin"),
             ] {
                 assert_eq!(response.header(name), Some(value));
             }
