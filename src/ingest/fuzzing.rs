@@ -209,11 +209,19 @@ fn scrub(data: &[u8]) {
             String::from_utf8_lossy(&written)
         );
     }
+    if setup.list(2).iter().any(|word| is_in_a_replacement(word)) {
+        return;
+    }
     let mut before = read;
     before.remove("_meta");
     let mut again = before.to_owned();
     apply(&rules, kind, &mut again, &mut Meta::default());
     assert_same(&again, &before, "a second pass finds more");
+}
+
+/// Whether a sensitive word finds what scrubbing itself wrote: then a second pass rightly finds more.
+fn is_in_a_replacement(word: &str) -> bool {
+    "[filtered][ip][email][creditcard][iban][us-ssn]".contains(&word.trim().to_lowercase())
 }
 
 /// Scrubs as the intake does; none for an event that is refused.
