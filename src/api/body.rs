@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::domain::slug::{Slug, SlugKind};
 use crate::domain::{Error, FieldErrors};
 use crate::http::{Body, Headers};
 
@@ -167,6 +168,71 @@ impl Fields {
         })
     }
 
+    /// A slug that keeps the rules of its kind (facts/management-api.md 1.10).
+    pub(super) fn slug(&mut self, name: &str, kind: SlugKind, null: Null) -> Given<Slug> {
+        let text = match self.read_with(name, null, to_text) {
+            Given::Value(text) => text,
+            Given::Null => return Given::Null,
+            Given::Absent => return Given::Absent,
+        };
+        match Slug::parse(kind, &text) {
+            Ok(slug) => Given::Value(slug),
+            Err(texts) => {
+                for text in texts {
+                    self.errors.add(name, text);
+                }
+                Given::Absent
+            }
+        }
+    }
+
+    /// A list of texts, each without the white space around it. What is wrong with one stands under its index.
+    pub(super) fn texts(&mut self, name: &str, null: Null) -> Given<Vec<String>> {
+        let items = match self.list(name, null) {
+            Given::Value(items) => items,
+            Given::Null => return Given::Null,
+            Given::Absent => return Given::Absent,
+        };
+        let mut wrong = FieldErrors::default();
+        let mut texts = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            match item {
+                Value::Null => wrong.add(&index.to_string(), MAY_NOT_BE_NULL),
+                item => match to_text(item) {
+                    Ok(text) => texts.push(text),
+                    Err(text) => wrong.add(&index.to_string(), text),
+                },
+            }
+        }
+        if wrong.is_empty() {
+            Given::Value(texts)
+        } else {
+            self.errors.nest(name, wrong);
+            Given::Absent
+        }
+    }
+
+    /// A list, as it came.
+    pub(super) fn list(&mut self, name: &str, null: Null) -> Given<Vec<Value>> {
+        self.read_with(name, null, |value| match value {
+            Value::Array(items) => Ok(items.clone()),
+            other => Err(format!(
+                "Expected a list of items but got type \"{}\".",
+                type_name(other)
+            )),
+        })
+    }
+
+    /// Whether the body has the field, whatever its value.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// Adds a text of the caller's to a field.
+    pub(super) fn refuse(&mut self, name: &str, text: impl Into<String>) {
+        self.errors.add(name, text);
+    }
+
     /// A nested object. Its errors come back through [`Fields::nest`].
     pub(super) fn object(&mut self, name: &str, null: Null) -> Given<Fields> {
         match self.values.get(name) {
@@ -277,7 +343,13 @@ fn parse_form(bytes: &[u8]) -> Value {
 
 /// The text for a value that should have been an object; types are named as the original names them.
 fn not_an_object(value: &Value) -> String {
-    let name = match value {
+    let name = type_name(value);
+    format!("Invalid data. Expected a dictionary, but got {name}.")
+}
+
+/// The name of a value's type in the original's language.
+fn type_name(value: &Value) -> &'static str {
+    match value {
         Value::Null => "NoneType",
         Value::Bool(_) => "bool",
         Value::Number(number) if number.is_f64() => "float",
@@ -285,8 +357,7 @@ fn not_an_object(value: &Value) -> String {
         Value::String(_) => "str",
         Value::Array(_) => "list",
         Value::Object(_) => "dict",
-    };
-    format!("Invalid data. Expected a dictionary, but got {name}.")
+    }
 }
 
 fn to_text(value: &Value) -> Result<String, String> {

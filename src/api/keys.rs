@@ -18,7 +18,7 @@ use crate::domain::option;
 use crate::domain::slug::IdOrSlug;
 use crate::domain::time::Timestamp;
 use crate::http::page::Page;
-use crate::http::{Body, Request, Response};
+use crate::http::{Request, Response};
 use crate::store::client_keys::{self, KeyFilter, KeysOf, NewClientKey};
 use crate::store::{organizations, projects as stored_projects, teams};
 
@@ -384,7 +384,7 @@ fn read_loader_options(fields: &mut Fields) -> LoaderChange {
 
 /// `POST P/keys/` (7.5): 201 with the key; 409 when another key of this server has the chosen public half.
 pub(super) fn create(api: &Api, mut call: Call<'_>, context: InProject) -> Result<Response> {
-    let body = NewKeyBody::read(take_body(&mut call)?)?;
+    let body = NewKeyBody::read(call.body()?)?;
     let actor = call.actor()?;
     let project = IdOrSlug::Id(context.project.id.0);
     let new = NewClientKey {
@@ -431,7 +431,7 @@ pub(super) fn update(
     context: InProject,
     key: ClientKey,
 ) -> Result<Response> {
-    let change = KeyChange::read(take_body(&mut call)?)?;
+    let change = KeyChange::read(call.body()?)?;
     let actor = call.actor()?;
     let organization = context.organization.id;
     let default_limit = default_limit(&call, organization)?;
@@ -459,9 +459,4 @@ pub(super) fn delete(
         client_keys::delete(unit, &actor, organization, &key)
     })?;
     Ok(Response::empty(204))
-}
-
-fn take_body(call: &mut Call<'_>) -> Result<Fields> {
-    let body = std::mem::replace(&mut call.request.body, Body::empty());
-    Fields::read(&call.request.headers, body)
 }

@@ -25,6 +25,7 @@ mod keys;
 mod organizations;
 mod paging;
 mod period;
+mod project_detail;
 mod projects;
 mod search;
 mod stats;
@@ -44,13 +45,15 @@ use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::slug::IdOrSlug;
 use crate::http::credentials::Credentials;
 use crate::http::router::{Found, Params, Route, Router};
-use crate::http::{Method, Request, Response};
+use crate::http::{Body, Method, Request, Response};
 use crate::store::organizations::Organization;
 use crate::store::projects as stored_projects;
 use crate::store::projects::Project;
 use crate::store::readers::Reader;
+use crate::store::teams::{self as stored_teams, Team};
 use crate::store::{Store, client_keys, members, organizations as stored_organizations};
 
+use body::Fields;
 use error::Result;
 pub(crate) use error::refuse;
 
@@ -114,6 +117,79 @@ const ORGANIZATION_READ: Permission = Permission::Scopes {
     delete: &[],
 };
 
+/// The teams of an organization.
+const ORGANIZATION_TEAMS: Permission = Permission::Scopes {
+    get: &[Scope::OrgRead, Scope::OrgWrite, Scope::OrgAdmin],
+    post: &[Scope::OrgWrite, Scope::OrgAdmin, Scope::TeamWrite],
+    put: &[],
+    delete: &[],
+};
+
+/// The members of an organization, invitations included.
+const MEMBERS: Permission = Permission::Scopes {
+    get: &[Scope::MemberRead, Scope::MemberWrite, Scope::MemberAdmin],
+    post: &[Scope::MemberWrite, Scope::MemberAdmin, Scope::MemberInvite],
+    put: &[],
+    delete: &[],
+};
+
+/// One member: everybody may leave, so the roles decide who may remove whom.
+const MEMBER: Permission = Permission::Scopes {
+    get: &[Scope::MemberRead, Scope::MemberWrite, Scope::MemberAdmin],
+    post: &[],
+    put: &[Scope::MemberInvite, Scope::MemberWrite, Scope::MemberAdmin],
+    delete: &[Scope::MemberRead, Scope::MemberWrite, Scope::MemberAdmin],
+};
+
+/// A member's place in a team.
+const MEMBER_TEAM: Permission = Permission::Scopes {
+    get: &[
+        Scope::OrgRead,
+        Scope::OrgWrite,
+        Scope::OrgAdmin,
+        Scope::MemberRead,
+        Scope::MemberWrite,
+        Scope::MemberAdmin,
+    ],
+    post: &[Scope::OrgRead, Scope::OrgWrite, Scope::TeamWrite],
+    put: &[
+        Scope::OrgRead,
+        Scope::OrgWrite,
+        Scope::OrgAdmin,
+        Scope::MemberRead,
+        Scope::MemberWrite,
+        Scope::MemberAdmin,
+        Scope::TeamWrite,
+        Scope::TeamAdmin,
+    ],
+    delete: &[
+        Scope::OrgRead,
+        Scope::OrgWrite,
+        Scope::OrgAdmin,
+        Scope::TeamAdmin,
+    ],
+};
+
+const TEAM: Permission = Permission::Scopes {
+    get: &[Scope::TeamRead, Scope::TeamWrite, Scope::TeamAdmin],
+    post: &[],
+    put: &[Scope::TeamWrite, Scope::TeamAdmin],
+    delete: &[Scope::TeamAdmin],
+};
+
+/// The projects of a team.
+const TEAM_PROJECTS: Permission = Permission::Scopes {
+    get: &[Scope::ProjectRead, Scope::ProjectWrite, Scope::ProjectAdmin],
+    post: &[
+        Scope::ProjectWrite,
+        Scope::ProjectAdmin,
+        Scope::OrgWrite,
+        Scope::OrgAdmin,
+    ],
+    put: &[],
+    delete: &[],
+};
+
 /// The projects of an organization: every member may make one with a team of their own.
 const ORGANIZATION_PROJECTS: Permission = Permission::Scopes {
     get: &[Scope::OrgRead, Scope::OrgWrite, Scope::OrgAdmin],
@@ -136,6 +212,30 @@ const PROJECT_PART: Permission = Permission::Scopes {
     post: &[Scope::ProjectWrite, Scope::ProjectAdmin],
     put: &[Scope::ProjectWrite, Scope::ProjectAdmin],
     delete: &[Scope::ProjectAdmin],
+};
+
+/// What everybody who sees a project may look at and nobody changes.
+const PROJECT_READ: Permission = Permission::Scopes {
+    get: &[Scope::ProjectRead, Scope::ProjectWrite, Scope::ProjectAdmin],
+    post: &[],
+    put: &[],
+    delete: &[],
+};
+
+/// Which teams have a project.
+const PROJECT_TEAM: Permission = Permission::Scopes {
+    get: &[],
+    post: &[Scope::ProjectWrite, Scope::ProjectAdmin],
+    put: &[],
+    delete: &[Scope::ProjectWrite, Scope::ProjectAdmin],
+};
+
+/// Who owns which part of a project's code: every member may write the rules.
+const OWNERSHIP: Permission = Permission::Scopes {
+    get: &[Scope::ProjectRead, Scope::ProjectWrite, Scope::ProjectAdmin],
+    post: &[],
+    put: &[Scope::ProjectRead, Scope::ProjectWrite, Scope::ProjectAdmin],
+    delete: &[],
 };
 
 /// What was sent to a project. The published document asks for the project's scopes; those of events, which are
@@ -161,6 +261,10 @@ enum Handler {
     Any(fn(&Api, Call<'_>) -> Result<Response>),
     /// The path's `{org}`, and that the caller may do this there.
     InOrganization(fn(&Api, Call<'_>, InOrganization) -> Result<Response>),
+    /// The path's `{org}` and `{team}`, and that the caller may do this there.
+    InTeam(fn(&Api, Call<'_>, InTeam) -> Result<Response>),
+    /// The same, and whoever is in the team may, with whatever role (facts/management-api.md 1.5, `T/projects/`).
+    InOwnTeam(fn(&Api, Call<'_>, InTeam) -> Result<Response>),
     /// The path's `{org}` and `{project}`, and that the caller may do this there.
     InProject(fn(&Api, Call<'_>, InProject) -> Result<Response>),
     /// And the project's key `{key}`.
@@ -174,7 +278,7 @@ struct Target {
 }
 
 fn routes() -> Vec<Route<Target>> {
-    use Handler::{Any, InOrganization, InProject, OfKey};
+    use Handler::{Any, InOrganization, InOwnTeam, InProject, InTeam, OfKey};
     use Permission::{LoggedIn, Open};
     let line = |method, path, permission, handler| Route {
         method,
@@ -193,10 +297,24 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/organizations/", ORGANIZATION, Any(organizations::list)),
         line("GET", "/api/0/organizations/{org}/", ORGANIZATION, InOrganization(organizations::get)),
         line("GET", "/api/0/organizations/{org}/projects/", ORGANIZATION_PROJECTS, InOrganization(projects::list)),
+
+        // Teams.
+
+        // Members.
+
+        // Projects of whatever organization.
+
         line("GET", "/api/0/organizations/{org}/project-keys/", ORGANIZATION, InOrganization(keys::list_of_organization)),
         line("GET", "/api/0/organizations/{org}/stats_v2/", ORGANIZATION_READ, InOrganization(stats_v2::get)),
         line("GET", "/api/0/organizations/{org}/stats-summary/", ORGANIZATION_READ, InOrganization(stats_summary::get)),
-        line("GET", "/api/0/projects/{org}/{project}/", PROJECT, InProject(projects::get)),
+        line("GET", "/api/0/projects/{org}/{project}/", PROJECT, InProject(project_detail::get)),
+
+        // Teams and members of a project.
+
+        // Settings of a project.
+
+        // Ownership.
+
         line("GET", "/api/0/projects/{org}/{project}/events/", EVENT, InProject(events::list)),
         line("GET", "/api/0/projects/{org}/{project}/events/{event}/", EVENT, InProject(events::get)),
         line("GET", "/api/0/projects/{org}/{project}/events/{event}/attachments/", EVENT, InProject(attachments::list)),
@@ -209,7 +327,12 @@ fn routes() -> Vec<Route<Target>> {
         line("PUT", "/api/0/projects/{org}/{project}/keys/{key}/", PROJECT_PART, OfKey(keys::update)),
         line("DELETE", "/api/0/projects/{org}/{project}/keys/{key}/", PROJECT_PART, OfKey(keys::delete)),
         line("GET", "/api/0/projects/{org}/{project}/keys/{key}/stats/", PROJECT_PART, OfKey(stats::of_key)),
+
+        // Rotation and use of keys.
+
         line("GET", "/api/0/projects/{org}/{project}/stats/", PROJECT_PART, InProject(stats::of_project)),
+
+        // This document.
     ];
     lines
 }
@@ -247,6 +370,15 @@ impl Call<'_> {
         })
     }
 
+    /// The fields of the request's body, once.
+    ///
+    /// # Errors
+    /// As [`Fields::read`].
+    fn body(&mut self) -> Result<Fields> {
+        let body = std::mem::replace(&mut self.request.body, Body::empty());
+        Fields::read(&self.request.headers, body)
+    }
+
     /// Whether a flag of the query is on: only `1` is.
     fn is_set(&self, name: &str) -> bool {
         self.request.query_value(name).as_deref() == Some("1")
@@ -264,7 +396,7 @@ impl Call<'_> {
             Caller::UserToken { user, scopes, .. } => Access::of_user(
                 *scopes,
                 members::find_membership(&self.connection, organization.id, *user)?,
-                organization.open_membership,
+                organization.policy,
             ),
             Caller::OrganizationToken {
                 organization: own,
@@ -290,6 +422,25 @@ impl Call<'_> {
         }
         Ok(InOrganization {
             organization,
+            access,
+        })
+    }
+
+    /// As for a project: a team of another organization is as unknown as one that never was.
+    fn team(&self, or_as_member: bool) -> Result<InTeam> {
+        let organization = self.find_organization()?;
+        let segment = IdOrSlug::parse(self.params.get("team"));
+        let team = stored_teams::find(&self.connection, organization.id, &segment)?
+            .ok_or(Error::NotFound)?;
+        let access = self.access(&organization)?;
+        let allowed = access.team_scopes(team.id).intersects(self.wanted)
+            || or_as_member && access.is_in_team(team.id);
+        if !allowed {
+            return Err(Error::Forbidden.into());
+        }
+        Ok(InTeam {
+            organization,
+            team,
             access,
         })
     }
@@ -326,6 +477,13 @@ impl Call<'_> {
 /// The organization of a path, and what the caller may do there.
 struct InOrganization {
     organization: Organization,
+    access: Access,
+}
+
+/// The team of a path, and what the caller may do there.
+struct InTeam {
+    organization: Organization,
+    team: Team,
     access: Access,
 }
 
@@ -421,6 +579,14 @@ impl Api {
             Handler::Any(run) => run(self, call),
             Handler::InOrganization(run) => {
                 let context = call.organization()?;
+                run(self, call, context)
+            }
+            Handler::InTeam(run) => {
+                let context = call.team(false)?;
+                run(self, call, context)
+            }
+            Handler::InOwnTeam(run) => {
+                let context = call.team(true)?;
                 run(self, call, context)
             }
             Handler::InProject(run) => {
@@ -557,6 +723,7 @@ mod tests {
             let segments: &[&str] = match route.target.handler {
                 Handler::Any(_) => continue,
                 Handler::InOrganization(_) => &["{org}"],
+                Handler::InTeam(_) | Handler::InOwnTeam(_) => &["{org}", "{team}"],
                 Handler::InProject(_) => &["{org}", "{project}"],
                 Handler::OfKey(_) => &["{org}", "{project}", "{key}"],
             };

@@ -85,8 +85,8 @@ impl OrganizationBody {
             require_2fa: false,
             require_email_verification: false,
             avatar: AvatarBody::LETTER,
-            allow_member_invite: true,
-            allow_member_project_creation: true,
+            allow_member_invite: organization.policy.invite,
+            allow_member_project_creation: organization.policy.create_projects,
             allow_superuser_access: true,
             links: LinksBody {
                 organization_url: prefix.to_string(),
@@ -434,7 +434,7 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InOrganization) -> Result<
         team_role_list: TeamRole::ALL
             .map(|role| TeamRoleBody::of(role, access))
             .into(),
-        open_membership: organization.open_membership,
+        open_membership: organization.policy.open_membership,
         allow_shared_issues: true,
         enhanced_privacy: false,
         data_scrubber: required.data,
@@ -444,8 +444,8 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InOrganization) -> Result<
         store_crash_reports: 0,
         attachments_role: OrganizationRole::Member.as_str(),
         debug_files_role: OrganizationRole::Admin.as_str(),
-        events_member_admin: true,
-        alerts_member_write: true,
+        events_member_admin: organization.policy.admin_events,
+        alerts_member_write: organization.policy.write_alerts,
         scrub_ip_addresses: required.addresses,
         scrape_java_script: true,
         allow_join_requests: true,

@@ -4,7 +4,7 @@
 //! the only thing that decides between allowed and 403 (design 6, facts/auth-and-tokens.md 6.3 and 6.4).
 
 use super::id::{OrganizationId, TeamId, TokenId, UserId};
-use super::scope::{OrganizationRole, ScopeSet, TeamRole};
+use super::scope::{OrganizationRole, Scope, ScopeSet, TeamRole};
 
 /// Whoever the credentials of a request stand for.
 #[derive(Clone, Debug)]
@@ -49,6 +49,49 @@ pub(crate) struct Membership {
     pub(crate) teams: Vec<(TeamId, Option<TeamRole>)>,
 }
 
+/// What an organization lets its plain members do beside what their role says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MemberPolicy {
+    /// See every team and project, and join teams by themselves.
+    pub(crate) open_membership: bool,
+    /// Invite others.
+    pub(crate) invite: bool,
+    /// Make projects.
+    pub(crate) create_projects: bool,
+    /// Delete events and issues.
+    pub(crate) admin_events: bool,
+    /// Change alerts.
+    pub(crate) write_alerts: bool,
+}
+
+impl MemberPolicy {
+    /// Of a new organization.
+    pub(crate) const DEFAULT: MemberPolicy = MemberPolicy {
+        open_membership: true,
+        invite: true,
+        create_projects: true,
+        admin_events: true,
+        write_alerts: true,
+    };
+
+    /// The scopes of a role here: settings take some away from plain members (facts/auth-and-tokens.md 6.1).
+    fn scopes_of(self, role: OrganizationRole) -> ScopeSet {
+        let mut scopes = role.scopes();
+        if role == OrganizationRole::Member {
+            for (allowed, scope) in [
+                (self.invite, Scope::MemberInvite),
+                (self.admin_events, Scope::EventAdmin),
+                (self.write_alerts, Scope::AlertsWrite),
+            ] {
+                if !allowed {
+                    scopes = scopes.without(scope);
+                }
+            }
+        }
+        scopes
+    }
+}
+
 /// What a caller may do in one organization.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
@@ -64,13 +107,15 @@ impl Access {
     pub(crate) fn of_user(
         token_scopes: ScopeSet,
         membership: Option<Membership>,
-        open_membership: bool,
+        policy: MemberPolicy,
     ) -> Access {
         let role = membership.as_ref().map(|m| m.role);
         Access {
-            scopes: role.map_or(ScopeSet::NONE, |r| r.scopes().intersection(token_scopes)),
+            scopes: role.map_or(ScopeSet::NONE, |r| {
+                policy.scopes_of(r).intersection(token_scopes)
+            }),
             token_scopes,
-            sees_all: role.is_some_and(|r| r.is_global() || open_membership),
+            sees_all: role.is_some_and(|r| r.is_global() || policy.open_membership),
             membership,
         }
     }
@@ -89,7 +134,7 @@ impl Access {
 
     /// For a caller who has nothing to do with the organization.
     pub(crate) fn none() -> Access {
-        Access::of_user(ScopeSet::NONE, None, false)
+        Access::of_user(ScopeSet::NONE, None, MemberPolicy::DEFAULT)
     }
 
     /// The effective scopes in the organization.
@@ -173,7 +218,6 @@ impl Access {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scope::Scope;
     use super::*;
 
     const READ: ScopeSet = ScopeSet::of(&[Scope::ProjectRead]);
@@ -186,7 +230,11 @@ mod tests {
             role,
             teams: vec![(MINE, team_role)],
         };
-        Access::of_user(ScopeSet::ALL, Some(membership), open)
+        let policy = MemberPolicy {
+            open_membership: open,
+            ..MemberPolicy::DEFAULT
+        };
+        Access::of_user(ScopeSet::ALL, Some(membership), policy)
     }
 
     #[test]
@@ -212,9 +260,33 @@ mod tests {
             role: OrganizationRole::Owner,
             teams: vec![(MINE, Some(TeamRole::Admin))],
         };
-        let access = Access::of_user(READ, Some(membership), true);
+        let access = Access::of_user(READ, Some(membership), MemberPolicy::DEFAULT);
         assert!(access.allows_project(READ, &[MINE]));
         assert!(!access.allows_project(WRITE, &[MINE]));
+    }
+
+    #[test]
+    fn a_policy_takes_scopes_from_plain_members_only() {
+        let strict = MemberPolicy {
+            invite: false,
+            admin_events: false,
+            write_alerts: false,
+            ..MemberPolicy::DEFAULT
+        };
+        let scopes = |role| {
+            let membership = Membership {
+                role,
+                teams: Vec::new(),
+            };
+            Access::of_user(ScopeSet::ALL, Some(membership), strict).scopes()
+        };
+        let taken = ScopeSet::of(&[Scope::MemberInvite, Scope::EventAdmin, Scope::AlertsWrite]);
+        assert!(!scopes(OrganizationRole::Member).intersects(taken));
+        assert!(scopes(OrganizationRole::Member).contains(Scope::MemberRead));
+        assert_eq!(
+            scopes(OrganizationRole::Manager),
+            OrganizationRole::Manager.scopes()
+        );
     }
 
     #[test]

@@ -118,6 +118,10 @@ impl ScopeSet {
         ScopeSet(self.0 & other.0)
     }
 
+    pub(crate) const fn without(self, scope: Scope) -> ScopeSet {
+        ScopeSet(self.0 & !(1 << scope as u32))
+    }
+
     pub(crate) const fn intersects(self, other: ScopeSet) -> bool {
         self.0 & other.0 != 0
     }

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use rand::RngExt;
+use unicode_normalization::UnicodeNormalization;
+
 /// A checked slug of an organization, team or project.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Slug(String);
@@ -58,7 +61,7 @@ impl Slug {
                     wrong.push(format!(
                         "This slug \"{text}\" is too short. Minimum of 3 characters."
                     ));
-                } else if RESERVED_ORGANIZATIONS.split(' ').any(|word| word == text) {
+                } else if is_reserved(kind, text) {
                     wrong.push(format!("This slug \"{text}\" is reserved and not allowed."));
                 }
             }
@@ -68,9 +71,7 @@ impl Slug {
                 });
                 if numeric || !shaped {
                     wrong.push("Enter a valid slug consisting of lowercase letters, numbers, underscores or hyphens. It cannot be entirely numeric.".to_owned());
-                } else if kind == SlugKind::Project
-                    && RESERVED_PROJECTS.split(' ').any(|word| word == text)
-                {
+                } else if is_reserved(kind, text) {
                     wrong.push(format!("The slug \"{text}\" is reserved and not allowed."));
                 }
             }
@@ -82,6 +83,40 @@ impl Slug {
         }
     }
 
+    /// Makes a slug out of a name: its letters and digits without accents, a hyphen between words, cut to what the
+    /// kind allows. One that would be taken, a number, or nothing at all gets a random end.
+    ///
+    /// # Errors
+    /// Those of `is_taken`, which says whether the organization (for organizations: the server) has such a slug.
+    pub(crate) fn derive<E>(
+        kind: SlugKind,
+        name: &str,
+        mut is_taken: impl FnMut(&Slug) -> Result<bool, E>,
+    ) -> Result<Slug, E> {
+        let longest = match kind {
+            SlugKind::Organization | SlugKind::Team => 30,
+            SlugKind::Project => 50,
+        };
+        let mut base = slugified(kind, name);
+        base.truncate(longest);
+        // A cut may leave a hyphen, which an organization's slug must not end in.
+        base.truncate(base.trim_end_matches(['-', '_']).len());
+        if base.is_empty() || is_reserved(kind, &base) {
+            base = random_text(HEX, 12);
+        }
+        let is_good = |text: &str| Slug::parse(kind, text).is_ok();
+        let mut candidate = base.clone();
+        for suffix in [2, 3, 3, 3, 3, 3].into_iter().chain([5; 20]).chain([12]) {
+            if is_good(&candidate) && !is_taken(&Slug(candidate.clone()))? {
+                return Ok(Slug(candidate));
+            }
+            let room = base.len().min(longest - suffix - 1);
+            candidate = format!("{}-{}", &base[..room], random_text(ALPHANUMERIC, suffix));
+        }
+        // Twelve random characters are free.
+        Ok(Slug(candidate))
+    }
+
     /// A slug that the database holds, and so was checked when it came in.
     pub(crate) fn stored(text: String) -> Slug {
         Slug(text)
@@ -90,6 +125,47 @@ impl Slug {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a word is one that no organization or project may be called by. For a new project it is the name that
+/// counts (facts/management-api.md 1.10).
+pub(crate) fn is_reserved(kind: SlugKind, word: &str) -> bool {
+    let words = match kind {
+        SlugKind::Organization => RESERVED_ORGANIZATIONS,
+        SlugKind::Team => return false,
+        SlugKind::Project => RESERVED_PROJECTS,
+    };
+    words
+        .split_ascii_whitespace()
+        .any(|reserved| reserved == word)
+}
+
+/// The ASCII of a name in lower case: letters and digits, with one hyphen for each run of white space and hyphens.
+fn slugified(kind: SlugKind, name: &str) -> String {
+    let mut slug = String::new();
+    for c in name.nfkd().filter(char::is_ascii) {
+        match c.to_ascii_lowercase() {
+            '_' if kind != SlugKind::Organization => slug.push('_'),
+            c if c.is_ascii_alphanumeric() => slug.push(c),
+            c if c == '-' || c == '_' || c.is_ascii_whitespace() => {
+                if !slug.ends_with('-') {
+                    slug.push('-');
+                }
+            }
+            _ => {}
+        }
+    }
+    slug.trim_matches(['-', '_']).to_owned()
+}
+
+const HEX: &[u8] = b"0123456789abcdef";
+const ALPHANUMERIC: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+
+fn random_text(alphabet: &[u8], length: usize) -> String {
+    let mut rng = rand::rng();
+    (0..length)
+        .map(|_| char::from(alphabet[rng.random_range(0..alphabet.len())]))
+        .collect()
 }
 
 impl fmt::Display for Slug {
@@ -144,6 +220,47 @@ mod tests {
         let wrong = Slug::parse(SlugKind::Project, &"A".repeat(101)).unwrap_err();
         assert_eq!(wrong.len(), 2);
         assert!(wrong[0].contains("100 characters"));
+    }
+
+    #[test]
+    fn a_slug_is_made_of_a_name() {
+        let derive = |name: &str| {
+            Slug::derive(SlugKind::Project, name, |_| Ok::<_, ()>(false))
+                .unwrap()
+                .to_string()
+        };
+        for (name, slug) in [
+            ("My Project!", "my-project"),
+            ("Ünïcode Näme", "unicode-name"),
+            ("C++ / Rust & Co.", "c-rust-co"),
+            ("__a_b - c--", "a_b-c"),
+        ] {
+            assert_eq!(derive(name), slug);
+        }
+        for name in ["日本語", "settings", ""] {
+            let slug = derive(name);
+            assert_eq!(slug.len(), 12, "{slug}");
+        }
+        assert!(derive("1234").starts_with("1234-"));
+        assert_eq!(derive(&"x".repeat(80)).len(), 50);
+        let organization =
+            Slug::derive(SlugKind::Organization, "a_b c", |_| Ok::<_, ()>(false)).unwrap();
+        assert_eq!(organization.as_str(), "a-b-c");
+    }
+
+    #[test]
+    fn a_derived_slug_that_is_taken_gets_an_end() {
+        let mut asked = 0;
+        let slug = Slug::derive(SlugKind::Project, "Web", |slug| {
+            asked += 1;
+            Ok::<_, ()>(slug.as_str() == "web")
+        })
+        .unwrap();
+        assert!(
+            slug.as_str().starts_with("web-") && slug.as_str().len() == 6,
+            "{slug}"
+        );
+        assert_eq!(asked, 2);
     }
 
     #[test]

@@ -276,3 +276,57 @@ pub(crate) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The schema of before the management API, with rows in the tables that were made anew since.
+    #[test]
+    fn an_older_file_keeps_its_members_and_their_teams() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("picket.db");
+        let mut old = Connection::open(&path).unwrap();
+        old.pragma_update(None, "foreign_keys", true).unwrap();
+        migrations::migrations::runner()
+            .set_target(refinery::Target::Version(2))
+            .run(&mut old)
+            .unwrap();
+        old.execute_batch(
+            "INSERT INTO organization (id, slug, name, created_us) VALUES (1, 'acme', 'Acme', 5);
+             INSERT INTO team (id, organization_id, slug, name, created_us) VALUES (2, 1, 'core', 'Core', 5);
+             INSERT INTO user (id, email, name, created_us) VALUES (3, 'ann@example.test', 'Ann', 5);
+             INSERT INTO member (id, organization_id, user_id, role, created_us) VALUES (7, 1, 3, 'owner', 6);
+             INSERT INTO team_member (team_id, member_id, role) VALUES (2, 7, 'admin');",
+        )
+        .unwrap();
+        drop(old);
+
+        let connection = open_for_writing(&path, Durability::Normal).unwrap();
+        let member: (i64, i64, String, i64) = connection
+            .query_row(
+                "SELECT id, user_id, role, created_us FROM member",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            )
+            .unwrap();
+        assert_eq!(member, (7, 3, "owner".to_owned(), 6));
+        let seat: (i64, i64, String) = connection
+            .query_row(
+                "SELECT team_id, member_id, role FROM team_member",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
+            .unwrap();
+        assert_eq!(seat, (2, 7, "admin".to_owned()));
+        // The reference still holds, and the next number is a new one.
+        assert!(connection.execute("DELETE FROM member", []).is_err());
+        connection
+            .execute(
+                "INSERT INTO member (organization_id, email, role, created_us) VALUES (1, 'b@example.test', 'member', 7)",
+                [],
+            )
+            .unwrap();
+        assert_eq!(connection.last_insert_rowid(), 8);
+    }
+}

@@ -55,7 +55,10 @@ pub(crate) fn find_membership(
         return Ok(None);
     };
     let teams = connection
-        .prepare_cached("SELECT team_id, role FROM team_member WHERE member_id = :member")?
+        .prepare_cached(
+            "SELECT team_id, role FROM team_member JOIN team ON team.id = team_id
+             WHERE member_id = :member AND team.deleted_us IS NULL",
+        )?
         .query_map([member.id.0], |row| {
             let role: Option<String> = row.get("role")?;
             Ok((

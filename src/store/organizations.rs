@@ -7,6 +7,7 @@ use super::audit::{self, Entry};
 use super::conflict;
 use super::snapshot::Touched;
 use super::writer::Unit;
+use crate::domain::access::MemberPolicy;
 use crate::domain::actor::Actor;
 use crate::domain::id::{OrganizationId, UserId};
 use crate::domain::option::Options;
@@ -21,19 +22,27 @@ pub(crate) struct Organization {
     pub(crate) id: OrganizationId,
     pub(crate) slug: Slug,
     pub(crate) name: String,
-    /// Every member may see every team and project.
-    pub(crate) open_membership: bool,
+    /// What its plain members may do.
+    pub(crate) policy: MemberPolicy,
     pub(crate) created: Timestamp,
 }
 
-pub(super) const COLUMNS: &str = "organization.id, organization.slug, organization.name, organization.open_membership, organization.created_us";
+pub(super) const COLUMNS: &str = "organization.id, organization.slug, organization.name, organization.created_us, \
+     organization.open_membership, organization.members_invite, organization.members_create_projects, \
+     organization.members_admin_events, organization.members_write_alerts";
 
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Organization> {
     Ok(Organization {
         id: OrganizationId(row.get("id")?),
         slug: Slug::stored(row.get("slug")?),
         name: row.get("name")?,
-        open_membership: row.get("open_membership")?,
+        policy: MemberPolicy {
+            open_membership: row.get("open_membership")?,
+            invite: row.get("members_invite")?,
+            create_projects: row.get("members_create_projects")?,
+            admin_events: row.get("members_admin_events")?,
+            write_alerts: row.get("members_write_alerts")?,
+        },
         created: Timestamp::from_us(row.get("created_us")?),
     })
 }
@@ -45,7 +54,7 @@ pub(crate) fn find(
     match organization {
         IdOrSlug::Id(id) => connection
             .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM organization WHERE id = :id"
+                "SELECT {COLUMNS} FROM organization WHERE id = :id AND deleted_us IS NULL"
             ))?
             .query_row([id], from_row)
             .optional(),
@@ -62,7 +71,7 @@ pub(crate) fn find(
 /// Whether there is any organization.
 pub(crate) fn exist(connection: &Connection) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached("SELECT 1 FROM organization")?
+        .prepare_cached("SELECT 1 FROM organization WHERE deleted_us IS NULL")?
         .exists([])
 }
 
@@ -110,7 +119,7 @@ pub(crate) fn list(
     order: OrganizationOrder,
 ) -> Result<Vec<Organization>> {
     let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = Vec::new();
-    let mut conditions = String::new();
+    let mut conditions = String::from("organization.deleted_us IS NULL AND ");
     let owner = match of {
         OrganizationsOf::User(user) => {
             conditions.push_str(

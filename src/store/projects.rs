@@ -70,7 +70,7 @@ pub(crate) fn find(
     };
     connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM project WHERE organization_id = :organization AND {condition}"
+            "SELECT {COLUMNS} FROM project WHERE organization_id = :organization AND deleted_us IS NULL AND {condition}"
         ))?
         .query_row(
             named_params! { ":organization": organization.0, ":project": value },
@@ -112,7 +112,7 @@ pub(crate) fn list(
     limit: i64,
 ) -> Result<Vec<Project>> {
     const HAS_TEAM: &str = "SELECT 1 FROM project_team JOIN team ON team.id = project_team.team_id
-                            WHERE project_team.project_id = project.id";
+                            WHERE project_team.project_id = project.id AND team.deleted_us IS NULL";
     let json = |list: &Option<Vec<String>>| list.as_ref().map(|list| json!(list).to_string());
     let (slugs, team_slugs) = (json(&filter.slugs), json(&filter.team_slugs));
     let not_team_slugs = json(&filter.not_team_slugs);
@@ -164,7 +164,7 @@ pub(crate) fn list(
     }
     Ok(connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM project WHERE organization_id = :organization{conditions}
+            "SELECT {COLUMNS} FROM project WHERE organization_id = :organization AND deleted_us IS NULL{conditions}
              ORDER BY slug LIMIT :limit OFFSET :offset"
         ))?
         .query_map(params.as_slice(), from_row)?
@@ -178,7 +178,8 @@ pub(crate) fn list_team_ids(
 ) -> rusqlite::Result<Vec<TeamId>> {
     connection
         .prepare_cached(
-            "SELECT team_id FROM project_team WHERE project_id = :project ORDER BY team_id",
+            "SELECT team_id FROM project_team JOIN team ON team.id = team_id
+             WHERE project_id = :project AND team.deleted_us IS NULL ORDER BY team_id",
         )?
         .query_map([project.0], |row| row.get(0).map(TeamId))?
         .collect()
@@ -355,10 +356,15 @@ pub(super) fn list_states(
     connection: &Connection,
     of: StatesOf,
 ) -> rusqlite::Result<Vec<ProjectState>> {
+    const THERE: &str = "WHERE project.deleted_us IS NULL
+         AND project.organization_id IN (SELECT id FROM organization WHERE deleted_us IS NULL)";
     let (condition, id) = match of {
-        StatesOf::All => ("", None),
-        StatesOf::Organization(id) => ("WHERE project.organization_id = :id", Some(id.0)),
-        StatesOf::Project(id) => ("WHERE project.id = :id", Some(id.0)),
+        StatesOf::All => (THERE.to_owned(), None),
+        StatesOf::Organization(id) => (
+            format!("{THERE} AND project.organization_id = :id"),
+            Some(id.0),
+        ),
+        StatesOf::Project(id) => (format!("{THERE} AND project.id = :id"), Some(id.0)),
     };
     let params: &[(&str, &dyn rusqlite::ToSql)] = match &id {
         Some(id) => &[(":id", id)],

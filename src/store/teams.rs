@@ -49,7 +49,7 @@ pub(crate) fn find(
     };
     connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM team WHERE organization_id = :organization AND {condition}"
+            "SELECT {COLUMNS} FROM team WHERE organization_id = :organization AND deleted_us IS NULL AND {condition}"
         ))?
         .query_row(
             named_params! { ":organization": organization.0, ":team": value },
@@ -66,7 +66,7 @@ pub(crate) fn list(
     connection
         .prepare_cached(&format!(
             "SELECT {COLUMNS}, (SELECT count(*) FROM team_member WHERE team_member.team_id = team.id) AS members
-             FROM team WHERE organization_id = :organization ORDER BY slug"
+             FROM team WHERE organization_id = :organization AND deleted_us IS NULL ORDER BY slug"
         ))?
         .query_map([organization.0], |row| Ok((from_row(row)?, row.get("members")?)))?
         .collect()
@@ -81,7 +81,8 @@ pub(crate) fn list_of_projects(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS}, project_team.project_id AS project
          FROM project_team JOIN team ON team.id = project_team.team_id
-         WHERE project_team.project_id IN (SELECT value FROM json_each(:projects)) ORDER BY team.slug"
+         WHERE project_team.project_id IN (SELECT value FROM json_each(:projects)) AND team.deleted_us IS NULL
+         ORDER BY team.slug"
     ))?;
     let rows = statement.query_map([json!(ids).to_string()], |row| {
         Ok((ProjectId(row.get("project")?), from_row(row)?))

@@ -1,0 +1,225 @@
+//! One project with its settings (facts/management-api.md 6).
+//!
+//! The answer holds every field that clients read. Where Picket has a setting it is the one that ingestion goes by,
+//! the organization's demands included; where it does nothing of the kind, the value says so.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::error::Result;
+use super::organizations::OrganizationBody;
+use super::projects::ProjectBaseBody;
+use super::{Api, Call, InProject};
+use crate::domain::option::{self, InboundFilters, IngestSettings, Options};
+use crate::http::Response;
+use crate::store::{organizations, projects, teams};
+
+/// A project with its settings (facts/management-api.md 6.1).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProjectDetailBody {
+    #[serde(flatten)]
+    project: ProjectBaseBody,
+    latest_release: Option<Value>,
+    options: Map<String, Value>,
+    /// Seconds.
+    digests_min_delay: u32,
+    /// Seconds.
+    digests_max_delay: u32,
+    subject_prefix: &'static str,
+    subject_template: &'static str,
+    allowed_domains: Vec<String>,
+    /// Hours; 0 is never.
+    resolve_age: u32,
+    data_scrubber: bool,
+    data_scrubber_defaults: bool,
+    safe_fields: Vec<String>,
+    sensitive_fields: Vec<String>,
+    store_crash_reports: Option<u32>,
+    security_token: String,
+    security_token_header: Option<String>,
+    #[serde(rename = "verifySSL")]
+    verify_ssl: bool,
+    #[serde(rename = "scrubIPAddresses")]
+    scrub_ip_addresses: bool,
+    scrape_java_script: bool,
+    enable_auto_release_creation: bool,
+    highlight_tags: [String; 0],
+    highlight_context: Map<String, Value>,
+    highlight_preset: HighlightBody,
+    /// No algorithm: events are not grouped.
+    grouping_config: &'static str,
+    grouping_enhancements: &'static str,
+    derived_grouping_enhancements: &'static str,
+    fingerprinting_rules: &'static str,
+    secondary_grouping_config: Option<String>,
+    secondary_grouping_expiry: u32,
+    organization: OrganizationOfProject,
+    platforms: [String; 0],
+    processing_issues: u32,
+    default_environment: Option<String>,
+    relay_pii_config: Option<String>,
+    builtin_symbol_sources: [String; 0],
+    /// JSON within the JSON.
+    symbol_sources: &'static str,
+    dynamic_sampling_biases: Option<Value>,
+    is_dynamically_sampled: bool,
+    tempest_fetch_screenshots: bool,
+    scm_source_context_enabled: bool,
+    autofix_automation_tuning: &'static str,
+    seer_scanner_automation: bool,
+    seer_nightshift_tweaks: Option<Value>,
+    debug_files_role: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stats: Option<IssueCounts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    has_alert_integration_installed: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct HighlightBody {
+    tags: [String; 0],
+    context: Map<String, Value>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum OrganizationOfProject {
+    Whole(Box<OrganizationBody>),
+    /// `collapse=organization`.
+    Reference {
+        id: String,
+        slug: String,
+    },
+}
+
+/// `include=stats`.
+#[derive(Serialize)]
+struct IssueCounts {
+    /// None: there are no issues.
+    unresolved: u32,
+}
+
+/// `GET P/`: the project with its settings.
+pub(super) fn get(api: &Api, call: Call<'_>, context: InProject) -> Result<Response> {
+    let InProject {
+        organization,
+        project,
+        teams: team_ids,
+        access,
+    } = &context;
+    let asked =
+        |name: &str, value: &str| call.request.query_values(name).iter().any(|v| v == value);
+    let teams = teams::list_of_projects(&call.connection, &[project.id])?
+        .remove(&project.id)
+        .unwrap_or_default();
+    let stored: Options = projects::list_options(&call.connection, project.id)?
+        .into_iter()
+        .collect();
+    let of_organization = organizations::list_options(&call.connection, organization.id)?;
+    let settings = IngestSettings::of(&stored, &of_organization);
+    let organization = if asked("collapse", "organization") {
+        OrganizationOfProject::Reference {
+            id: organization.id.to_string(),
+            slug: organization.slug.to_string(),
+        }
+    } else {
+        let body = OrganizationBody::of(organization, &api.prefix).with_features();
+        OrganizationOfProject::Whole(Box::new(body))
+    };
+    let body = ProjectDetailBody {
+        project: ProjectBaseBody::of(project, team_ids, access).with_teams(&teams),
+        latest_release: None,
+        allowed_domains: allowed_domains(&stored),
+        options: options(&settings.filters, stored),
+        digests_min_delay: 300,
+        digests_max_delay: 1800,
+        subject_prefix: "[Sentry] ",
+        subject_template: "$shortID - $title",
+        resolve_age: 0,
+        data_scrubber: settings.scrubbing.data,
+        data_scrubber_defaults: settings.scrubbing.defaults,
+        safe_fields: settings.scrubbing.safe_fields,
+        sensitive_fields: settings.scrubbing.sensitive_fields,
+        store_crash_reports: None,
+        security_token: project.security_token.clone(),
+        security_token_header: None,
+        verify_ssl: false,
+        scrub_ip_addresses: settings.scrubbing.addresses,
+        scrape_java_script: true,
+        enable_auto_release_creation: true,
+        highlight_tags: [],
+        highlight_context: Map::new(),
+        highlight_preset: HighlightBody {
+            tags: [],
+            context: Map::new(),
+        },
+        grouping_config: "",
+        grouping_enhancements: "",
+        derived_grouping_enhancements: "",
+        fingerprinting_rules: "",
+        secondary_grouping_config: None,
+        secondary_grouping_expiry: 0,
+        organization,
+        platforms: [],
+        processing_issues: 0,
+        default_environment: None,
+        relay_pii_config: None,
+        builtin_symbol_sources: [],
+        symbol_sources: "[]",
+        dynamic_sampling_biases: None,
+        is_dynamically_sampled: false,
+        tempest_fetch_screenshots: false,
+        scm_source_context_enabled: false,
+        autofix_automation_tuning: "off",
+        seer_scanner_automation: false,
+        seer_nightshift_tweaks: None,
+        debug_files_role: None,
+        stats: asked("include", "stats").then_some(IssueCounts { unresolved: 0 }),
+        has_alert_integration_installed: asked("expand", "hasAlertIntegration").then_some(false),
+    };
+    Ok(Response::json(200, &body))
+}
+
+/// The allowed domains, one pattern per entry; a project without the option takes all.
+fn allowed_domains(stored: &Options) -> Vec<String> {
+    match stored.get(option::ORIGINS).and_then(Value::as_str) {
+        None => vec!["*".to_owned()],
+        Some(lines) => lines
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    }
+}
+
+/// The options that clients read (facts/management-api.md 6.4), as ingestion goes by them, and the other filters that
+/// are set. Lists are texts, which Terraform insists on, under the names by which Sentry shows them; what fields of
+/// the project say is not said again. The ignored sources of policy reports are a filter that Picket does not have.
+fn options(filters: &InboundFilters, stored: Options) -> Map<String, Value> {
+    let mut options: Map<String, Value> = stored
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("filters:"))
+        .collect();
+    for (name, value) in [
+        ("filters:react-hydration-errors", filters.react_hydration),
+        ("filters:chunk-load-error", filters.chunk_load),
+        ("sentry:csp_ignored_sources_defaults", false),
+    ] {
+        options.insert(name.to_owned(), json!(value));
+    }
+    let none = Vec::new();
+    for (name, lines) in [
+        ("filters:blacklisted_ips", &filters.addresses),
+        ("filters:releases", &filters.releases),
+        ("filters:error_messages", &filters.error_messages),
+        ("filters:log_messages", &filters.log_messages),
+        ("filters:trace_metric_names", &filters.metric_names),
+        ("sentry:csp_ignored_sources", &none),
+    ] {
+        options.insert(name.to_owned(), json!(lines.join("\n")));
+    }
+    options.sort_keys();
+    options
+}
