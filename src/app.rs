@@ -21,8 +21,10 @@ use crate::http::{
     Class, LaneSet, Method, Refusal, Request, Responder, Response, Server, Service,
     Settings as HttpSettings,
 };
+use crate::identity::Identity;
 use crate::ingest::{self, Ingest};
 use crate::store::Store;
+use crate::web::Web;
 
 /// What a start needs to know.
 #[derive(Clone, Debug)]
@@ -165,6 +167,11 @@ impl App {
             Arc::new(IngestService(ingest)),
             Arc::new(GeneralService {
                 api: Api::new(Arc::clone(&store), url_prefix.clone()),
+                web: Web::new(
+                    Arc::clone(&store),
+                    Arc::new(Identity::new(Arc::clone(&store))),
+                    url_prefix.clone(),
+                ),
             }),
         )
         .map_err(|error| StartError::plain(format!("the transport cannot start: {error}")))?;
@@ -267,6 +274,7 @@ impl Service for IngestService {
 /// Everything but ingestion.
 struct GeneralService {
     api: Api,
+    web: Web,
 }
 
 impl Service for GeneralService {
@@ -274,7 +282,7 @@ impl Service for GeneralService {
         if api::owns(&request.path) {
             responder.respond(self.api.handle(request));
         } else {
-            responder.respond(Response::text(404, "not found"));
+            responder.respond(self.web.handle(request));
         }
     }
 }

@@ -28,9 +28,11 @@ mod config;
 mod domain;
 mod first_start;
 pub mod http;
+mod identity;
 mod ingest;
 mod issues;
 mod store;
+mod web;
 
 pub use app::{App, ApplyFile, Settings, StartError};
 pub use cli::run;

@@ -362,6 +362,11 @@ impl Call<'_> {
                 token,
                 address,
             },
+            Caller::Session { user, session } => Who::Session {
+                user,
+                session,
+                address,
+            },
             Caller::OrganizationToken { token, .. } => Who::OrganizationToken { token, address },
         };
         Ok(Actor {
@@ -395,6 +400,11 @@ impl Call<'_> {
         Ok(match &self.caller {
             Caller::UserToken { user, scopes, .. } => Access::of_user(
                 *scopes,
+                members::find_membership(&self.connection, organization.id, *user)?,
+                organization.policy,
+            ),
+            Caller::Session { user, .. } => Access::of_user(
+                ScopeSet::ALL,
                 members::find_membership(&self.connection, organization.id, *user)?,
                 organization.policy,
             ),

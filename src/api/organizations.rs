@@ -297,7 +297,9 @@ fn organization_role_name(role: OrganizationRole) -> &'static str {
 /// that the user owns, by name and in one answer.
 pub(super) fn list(api: &Api, call: Call<'_>) -> Result<Response> {
     let of = match &call.caller {
-        Caller::UserToken { user, .. } => OrganizationsOf::User(*user),
+        Caller::UserToken { user, .. } | Caller::Session { user, .. } => {
+            OrganizationsOf::User(*user)
+        }
         Caller::OrganizationToken { organization, .. } => {
             OrganizationsOf::Organization(*organization)
         }

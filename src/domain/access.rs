@@ -3,7 +3,7 @@
 //! An [`Access`] is made once per request, from the caller and the organization that the path names, and is
 //! the only thing that decides between allowed and 403 (design 6, facts/auth-and-tokens.md 6.3 and 6.4).
 
-use super::id::{OrganizationId, TeamId, TokenId, UserId};
+use super::id::{OrganizationId, SessionId, TeamId, TokenId, UserId};
 use super::scope::{OrganizationRole, Scope, ScopeSet, TeamRole};
 
 /// Whoever the credentials of a request stand for.
@@ -16,6 +16,11 @@ pub(crate) enum Caller {
         token: TokenId,
         scopes: ScopeSet,
     },
+    /// A user in a browser that is signed in: the roles alone decide.
+    Session {
+        user: UserId,
+        session: SessionId,
+    },
     /// An organization's own token: no user stands behind it.
     OrganizationToken {
         organization: OrganizationId,
@@ -25,17 +30,18 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
-    /// The scopes of the token itself, before any role cuts them.
+    /// The scopes of the token itself, before any role cuts them; a session has no such limit.
     pub(crate) fn token_scopes(&self) -> ScopeSet {
         match self {
             Caller::Anonymous => ScopeSet::NONE,
+            Caller::Session { .. } => ScopeSet::ALL,
             Caller::UserToken { scopes, .. } | Caller::OrganizationToken { scopes, .. } => *scopes,
         }
     }
 
     pub(crate) fn user(&self) -> Option<UserId> {
         match self {
-            Caller::UserToken { user, .. } => Some(*user),
+            Caller::UserToken { user, .. } | Caller::Session { user, .. } => Some(*user),
             Caller::Anonymous | Caller::OrganizationToken { .. } => None,
         }
     }

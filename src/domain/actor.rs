@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::id::{TokenId, UserId};
+use super::id::{SessionId, TokenId, UserId};
 use super::time::Timestamp;
 
 /// Who is responsible for a change, and the one time that all its rows carry.
@@ -20,6 +20,14 @@ pub(crate) enum Who {
         token: TokenId,
         address: IpAddr,
     },
+    /// A user in a browser that is signed in.
+    Session {
+        user: UserId,
+        session: SessionId,
+        address: IpAddr,
+    },
+    /// Somebody who is not signed in, on their own behalf: whoever signs in, or follows a link that was sent to them.
+    Visitor { user: UserId, address: IpAddr },
     /// An organization's token through the API.
     OrganizationToken { token: TokenId, address: IpAddr },
     /// Somebody with access to the machine: the command line, an apply file, the first start.

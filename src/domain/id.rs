@@ -21,6 +21,9 @@ ids! {
     UserId
     MemberId
     TokenId
+    SessionId
+    /// An organization's identity provider.
+    ProviderId
     /// A client key's row. Clients know a key by its public half only ([`super::key::PublicKey`]).
     KeyId
 }

@@ -18,6 +18,8 @@ pub(crate) mod outcome;
 pub(crate) mod password;
 pub(crate) mod platform;
 pub(crate) mod scope;
+pub(crate) mod secret;
+pub(crate) mod session;
 pub(crate) mod slug;
 pub(crate) mod stored;
 pub(crate) mod time;

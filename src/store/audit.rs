@@ -31,19 +31,27 @@ pub(super) fn record(
         Who::OrganizationToken { token, address } => {
             (None, Some(token.0), Some(address.to_string()))
         }
+        Who::Session { user, address, .. } | Who::Visitor { user, address } => {
+            (Some(user.0), None, Some(address.to_string()))
+        }
         Who::Operator => (None, None, None),
+    };
+    let session = match &actor.who {
+        Who::Session { session, .. } => Some(session.0),
+        _ => None,
     };
     connection
         .prepare_cached(
-            "INSERT INTO audit_entry (organization_id, at_us, actor_user_id, actor_token_id, address, event,
-                                      target_id, data)
-             VALUES (:organization, :at, :user, :token, :address, :event, :target, :data)",
+            "INSERT INTO audit_entry (organization_id, at_us, actor_user_id, actor_token_id, actor_session_id, address,
+                                      event, target_id, data)
+             VALUES (:organization, :at, :user, :token, :session, :address, :event, :target, :data)",
         )?
         .execute(named_params! {
             ":organization": entry.organization.map(|id| id.0),
             ":at": actor.at.us(),
             ":user": user,
             ":token": token,
+            ":session": session,
             ":address": address,
             ":event": entry.event,
             ":target": entry.target,

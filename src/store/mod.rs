@@ -21,9 +21,12 @@ pub(crate) mod organizations;
 pub(crate) mod payloads;
 pub(crate) mod projects;
 pub(crate) mod readers;
+pub(crate) mod second_factors;
+pub(crate) mod sessions;
 pub(crate) mod snapshot;
 pub(crate) mod teams;
 pub(crate) mod tokens;
+pub(crate) mod user_links;
 pub(crate) mod users;
 pub(crate) mod writer;
 

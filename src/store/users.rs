@@ -19,20 +19,30 @@ pub(crate) struct User {
     pub(crate) name: String,
     pub(crate) password_hash: Option<String>,
     pub(crate) active: bool,
+    /// May do what the operator of the server may.
+    pub(crate) superuser: bool,
     pub(crate) created: Timestamp,
+    pub(crate) last_login: Option<Timestamp>,
+    pub(crate) last_active: Option<Timestamp>,
 }
 
-pub(super) const COLUMNS: &str =
-    "user.id, user.email, user.name, user.password_hash, user.active, user.created_us";
+pub(super) const COLUMNS: &str = "user.id, user.email, user.name, user.password_hash, user.active, user.superuser, \
+     user.created_us, user.last_login_us, user.last_active_us";
 
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<User> {
+    let moment = |column: &str| -> rusqlite::Result<Option<Timestamp>> {
+        Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_us))
+    };
     Ok(User {
         id: UserId(row.get("id")?),
         email: row.get("email")?,
         name: row.get("name")?,
         password_hash: row.get("password_hash")?,
         active: row.get("active")?,
+        superuser: row.get("superuser")?,
         created: Timestamp::from_us(row.get("created_us")?),
+        last_login: moment("last_login_us")?,
+        last_active: moment("last_active_us")?,
     })
 }
 
@@ -123,5 +133,32 @@ pub(crate) fn update(
             data: json!({ "name": name, "password_changed": password_hash.is_some() }),
         },
     )?;
+    Ok(())
+}
+
+/// Writes down that a user signed in.
+pub(crate) fn set_signed_in(unit: &mut Unit<'_>, actor: &Actor, user: UserId) -> Result<()> {
+    unit.prepare_cached(
+        "UPDATE user SET last_login_us = :now, last_active_us = :now WHERE id = :id",
+    )?
+    .execute(named_params! { ":now": actor.at.us(), ":id": user.0 })?;
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: None,
+            event: "user.sign-in",
+            target: user.0,
+            data: json!({}),
+        },
+    )?;
+    Ok(())
+}
+
+/// Writes down that a user is about.
+pub(crate) fn set_active(connection: &Connection, user: UserId, now: Timestamp) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE user SET last_active_us = :now WHERE id = :id")?
+        .execute(named_params! { ":now": now.us(), ":id": user.0 })?;
     Ok(())
 }

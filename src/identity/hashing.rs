@@ -1,0 +1,128 @@
+//! Where passwords are hashed: at most two at a time, because each takes a core and 19 MiB for a while (design 6).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::domain::password;
+
+const RUNNING_MAX: usize = 2;
+/// Those who wait keep a worker each, of which there are few.
+const WAITING_MAX: usize = 1;
+const WAIT: Duration = Duration::from_secs(2);
+
+#[derive(Default)]
+pub(crate) struct Hashing {
+    state: Mutex<State>,
+    freed: Condvar,
+    /// How many passwords were hashed, right or wrong.
+    runs: AtomicU64,
+    /// A hash that no password has, for accounts that have none.
+    nobodys: OnceLock<String>,
+}
+
+#[derive(Default)]
+struct State {
+    running: usize,
+    waiting: usize,
+}
+
+/// Too many passwords at once.
+#[derive(Debug)]
+pub(crate) struct Busy;
+
+impl Hashing {
+    /// Whether a password belongs to a hash. Without a hash it takes as long, and does not.
+    pub(crate) fn verify(&self, text: &str, hash: Option<&str>) -> Result<bool, Busy> {
+        let nobodys = self.nobodys.get_or_init(|| {
+            // A text that cannot be typed: nobody has it. If the system has no random numbers, nobody signs in.
+            password::hash("\0nobody").unwrap_or_default()
+        });
+        let _slot = self.slot()?;
+        Ok(password::verify(text, hash.unwrap_or(nobodys)) && hash.is_some())
+    }
+
+    /// Hashes a new password.
+    ///
+    /// # Errors
+    /// Too many at once, or the system gave no random numbers.
+    pub(crate) fn hash(&self, text: &str) -> Result<crate::domain::Result<String>, Busy> {
+        let _slot = self.slot()?;
+        Ok(password::hash(text))
+    }
+
+    /// How many passwords were hashed since the start.
+    pub(crate) fn runs(&self) -> u64 {
+        self.runs.load(Ordering::Relaxed)
+    }
+
+    fn slot(&self) -> Result<Slot<'_>, Busy> {
+        let deadline = Instant::now() + WAIT;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.running >= RUNNING_MAX {
+            if state.waiting >= WAITING_MAX {
+                return Err(Busy);
+            }
+            state.waiting += 1;
+            while state.running >= RUNNING_MAX {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    state.waiting -= 1;
+                    return Err(Busy);
+                }
+                state = self
+                    .freed
+                    .wait_timeout(state, left)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
+            }
+            state.waiting -= 1;
+        }
+        state.running += 1;
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        Ok(Slot(self))
+    }
+}
+
+/// A place among those that run; given back when dropped.
+struct Slot<'a>(&'a Hashing);
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.running -= 1;
+        drop(state);
+        self.0.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_without_a_password_takes_one_run_too() {
+        let hashing = Hashing::default();
+        let hash = hashing.hash("correct horse").unwrap().unwrap();
+        assert!(hashing.verify("correct horse", Some(&hash)).unwrap());
+        assert!(!hashing.verify("wrong horse", Some(&hash)).unwrap());
+        assert!(!hashing.verify("\0nobody", None).unwrap());
+        assert_eq!(hashing.runs(), 4);
+    }
+
+    #[test]
+    fn a_crowd_is_turned_away() {
+        let hashing = Hashing::default();
+        let slots = [hashing.slot().unwrap(), hashing.slot().unwrap()];
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| hashing.slot().is_ok());
+            while hashing.state.lock().unwrap().waiting == 0 {
+                std::thread::yield_now();
+            }
+            assert!(hashing.slot().is_err());
+            drop(slots);
+            assert!(waiter.join().unwrap());
+        });
+        assert_eq!(hashing.state.lock().unwrap().running, 0);
+    }
+}
