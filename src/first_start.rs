@@ -113,6 +113,7 @@ fn owner(unit: &mut Unit<'_>, actor: &Actor, organization: OrganizationId) -> Re
         text: text.clone(),
         scopes: owner.default_scopes(),
         expires: None,
+        projects: Vec::new(),
     };
     tokens::create(unit, actor, &new)?;
     Ok(text)

@@ -1,88 +1,202 @@
-//! From the `Authorization` field to a [`Caller`] (facts/management-api.md 1.4, facts/auth-and-tokens.md 5).
+//! From the `Authorization` field, or a session's cookie, to a [`Caller`] (facts/management-api.md 1.4,
+//! facts/auth-and-tokens.md 5).
 //!
-//! Says who is asking and nothing of what they may do. Tokens are looked up for every request, so a revoked
-//! one is refused at once.
+//! Says who is asking and nothing of what they may do. What the file says of a token is remembered for as long as no
+//! credentials change, so that a token that is in use costs no look at the file, and a revoked one is refused at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::access::Caller;
+use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{ORGANIZATION_PREFIX, Token, TokenHash, TokenOwner};
 use crate::domain::{Error, Result};
 use crate::http::credentials::Credentials;
-use crate::store::{Connection, tokens, users};
+use crate::http::{Method, Request, cookies};
+use crate::identity::{SESSION_COOKIE, csrf_token};
+use crate::store::{Connection, Store, sessions, tokens, users};
+
+use super::error::{self, Failure};
+
+/// Tokens that were asked for lately.
+#[derive(Default)]
+pub(super) struct KnownTokens(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// Of the credentials that the tokens are of.
+    version: u64,
+    tokens: HashMap<TokenHash, Arc<KnownToken>>,
+}
+
+/// A token that is not revoked.
+struct KnownToken {
+    token: Token,
+    /// Whether its user may come in; true where there is none.
+    user_is_active: bool,
+}
+
+/// As many are remembered; then all are forgotten. Only those that exist are, so nobody can fill this by guessing.
+const KNOWN_MAX: usize = 10_000;
+
+impl KnownTokens {
+    fn find(
+        &self,
+        store: &Store,
+        connection: &Connection,
+        hash: TokenHash,
+    ) -> Result<Option<Arc<KnownToken>>> {
+        // Before the reading: a change in between makes another number.
+        let version = store.snapshot().credentials_version();
+        {
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.version != version {
+                known.tokens.clear();
+                known.version = version;
+            }
+            if let Some(token) = known.tokens.get(&hash) {
+                return Ok(Some(Arc::clone(token)));
+            }
+        }
+        let token = tokens::find_by_hash(connection, hash)?;
+        let Some(token) = token.filter(|token| token.revoked.is_none()) else {
+            return Ok(None);
+        };
+        let user_is_active = match token.owner {
+            TokenOwner::User(user) => {
+                users::find(connection, user)?.is_some_and(|user| user.active)
+            }
+            TokenOwner::Organization(_) | TokenOwner::ApiKey(_) => true,
+        };
+        let found = Arc::new(KnownToken {
+            token,
+            user_is_active,
+        });
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.version == version {
+            if known.tokens.len() >= KNOWN_MAX {
+                known.tokens.clear();
+            }
+            known.tokens.insert(hash, Arc::clone(&found));
+        }
+        Ok(Some(found))
+    }
+}
 
 /// Whom the credentials stand for. Absent ones, and those of a scheme that the server does not know, stand
 /// for nobody, which is no error here.
 ///
 /// # Errors
-/// `Unauthorized`: they are wrong, revoked, expired, or their user was deactivated.
+/// `Unauthorized`: they are wrong, revoked, expired, or their user was deactivated. 403 for a change by a session
+/// without the proof that one of our own pages asks for it.
 pub(super) fn authenticate(
+    store: &Store,
+    known: &KnownTokens,
     connection: &Connection,
-    credentials: &Credentials,
-    now: Timestamp,
-) -> Result<Caller> {
-    match credentials {
+    request: &Request,
+) -> Result<Caller, Failure> {
+    let now = request.received;
+    let find = |text: &str| known.find(store, connection, TokenHash::of(text));
+    Ok(match Credentials::read(&request.headers) {
         Credentials::Bearer(text) if text.starts_with(ORGANIZATION_PREFIX) => {
-            organization_token(connection, text, now)
+            organization_token(find(&text)?, now)?
         }
-        Credentials::Bearer(text) => user_token(connection, text, now),
-        Credentials::BearerEmpty => Err(unauthorized(
-            "Invalid token header. No credentials provided.",
-        )),
-        Credentials::BearerWithSpaces => Err(unauthorized(
-            "Invalid token header. Token string should not contain spaces.",
-        )),
-        // A legacy API key is the user name before an empty password. Picket makes none, so none is valid;
-        // with a password it is some other scheme's business.
-        Credentials::Basic { password, .. } if password.is_empty() => {
-            Err(unauthorized("API key is not valid"))
+        Credentials::Bearer(text) => user_token(find(&text)?, now)?,
+        Credentials::BearerEmpty => {
+            return Err(unauthorized("Invalid token header. No credentials provided.").into());
         }
-        Credentials::None | Credentials::Basic { .. } | Credentials::Other => Ok(Caller::Anonymous),
-    }
+        Credentials::BearerWithSpaces => {
+            let text = "Invalid token header. Token string should not contain spaces.";
+            return Err(unauthorized(text).into());
+        }
+        // A legacy API key is the user name before an empty password; with a password it is some other scheme's
+        // business.
+        Credentials::Basic { user, password } if password.is_empty() => api_key(find(&user)?, now)?,
+        Credentials::Basic { .. } | Credentials::Other => Caller::Anonymous,
+        Credentials::None => session(connection, request)?,
+    })
 }
 
-fn organization_token(connection: &Connection, text: &str, now: Timestamp) -> Result<Caller> {
-    let token = find(connection, text)?;
-    match token {
-        Some(
-            token @ Token {
-                owner: TokenOwner::Organization(organization),
-                ..
-            },
-        ) => {
-            refuse_expired(&token, now)?;
-            Ok(Caller::OrganizationToken {
-                organization,
-                token: token.id,
-                scopes: token.scopes,
-            })
-        }
-        _ => Err(unauthorized("Invalid org token")),
-    }
+fn organization_token(known: Option<Arc<KnownToken>>, now: Timestamp) -> Result<Caller> {
+    let Some(known) = known else {
+        return Err(unauthorized("Invalid org token"));
+    };
+    let token = &known.token;
+    let TokenOwner::Organization(organization) = token.owner else {
+        return Err(unauthorized("Invalid org token"));
+    };
+    refuse_expired(token, now)?;
+    Ok(Caller::OrganizationToken {
+        organization,
+        token: token.id,
+        scopes: token.scopes,
+        projects: token.projects.as_slice().into(),
+    })
 }
 
-fn user_token(connection: &Connection, text: &str, now: Timestamp) -> Result<Caller> {
-    let token = find(connection, text)?;
-    let Some((token, TokenOwner::User(user))) = token.map(|token| {
-        let owner = token.owner;
-        (token, owner)
-    }) else {
+fn user_token(known: Option<Arc<KnownToken>>, now: Timestamp) -> Result<Caller> {
+    let Some(known) = known else {
         return Err(unauthorized("Invalid token"));
     };
-    refuse_expired(&token, now)?;
-    if !users::find(connection, user)?.is_some_and(|user| user.active) {
+    let token = &known.token;
+    let TokenOwner::User(user) = token.owner else {
+        return Err(unauthorized("Invalid token"));
+    };
+    refuse_expired(token, now)?;
+    if !known.user_is_active {
         return Err(unauthorized("User inactive or deleted"));
     }
     Ok(Caller::UserToken {
         user,
         token: token.id,
         scopes: token.scopes,
+        projects: token.projects.as_slice().into(),
     })
 }
 
-/// A revoked token is as good as none.
-fn find(connection: &Connection, text: &str) -> Result<Option<Token>> {
-    let token = tokens::find_by_hash(connection, TokenHash::of(text))?;
-    Ok(token.filter(|token| token.revoked.is_none()))
+fn api_key(known: Option<Arc<KnownToken>>, now: Timestamp) -> Result<Caller> {
+    const WRONG: &str = "API key is not valid";
+    let Some(known) = known else {
+        return Err(unauthorized(WRONG));
+    };
+    let token = &known.token;
+    let TokenOwner::ApiKey(organization) = token.owner else {
+        return Err(unauthorized(WRONG));
+    };
+    if token.disabled {
+        return Err(unauthorized("Key is disabled"));
+    }
+    refuse_expired(token, now)?;
+    Ok(Caller::OrganizationToken {
+        organization,
+        token: token.id,
+        scopes: token.scopes,
+        projects: token.projects.as_slice().into(),
+    })
+}
+
+/// Of a browser. A session that is over is none, so that a page can say so.
+fn session(connection: &Connection, request: &Request) -> Result<Caller, Failure> {
+    let cookie = cookies::find(&request.headers, SESSION_COOKIE);
+    let Some(secret) = cookie.and_then(Secret::parse) else {
+        return Ok(Caller::Anonymous);
+    };
+    let found = sessions::find_by_hash(connection, secret.hash())?;
+    let Some(session) = found.filter(|session| !session.is_expired(request.received)) else {
+        return Ok(Caller::Anonymous);
+    };
+    if !matches!(request.method, Method::Get | Method::Head) {
+        let proof = request.headers.get("X-CSRFToken").unwrap_or_default();
+        if !csrf_token(&secret).matches(proof) {
+            let text = "CSRF Failed: CSRF token missing or incorrect.";
+            return Err(error::detail(403, text).into());
+        }
+    }
+    Ok(Caller::Session {
+        user: session.user,
+        session: session.id,
+    })
 }
 
 fn refuse_expired(token: &Token, now: Timestamp) -> Result<()> {

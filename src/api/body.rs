@@ -228,6 +228,16 @@ impl Fields {
         self.values.contains_key(name)
     }
 
+    /// The names of all fields.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
+    /// Adds what the caller found wrong inside a field.
+    pub(super) fn refuse_parts(&mut self, name: &str, errors: FieldErrors) {
+        self.errors.nest(name, errors);
+    }
+
     /// Adds a text of the caller's to a field.
     pub(super) fn refuse(&mut self, name: &str, text: impl Into<String>) {
         self.errors.add(name, text);

@@ -89,6 +89,11 @@ pub(super) fn detail(status: u16, text: &str) -> Response {
     Response::json(status, &json!({ "detail": text }))
 }
 
+/// One field is wrong.
+pub(super) fn field(status: u16, name: &str, text: &str) -> Response {
+    Response::json(status, &json!({ name: [text] }))
+}
+
 /// What a token reads that holds none of the scopes that the method asks for, in the order in which the
 /// endpoint names them (facts/management-api.md 1.5). A method that asks for scopes nobody can hold has none
 /// to name.

@@ -13,6 +13,7 @@
 //! Time comes from the request. SQL is the store's.
 
 mod attachments;
+mod audit_log;
 mod auth;
 mod body;
 mod download;
@@ -22,6 +23,7 @@ mod events;
 mod index;
 mod items;
 mod keys;
+mod organization_tokens;
 mod organizations;
 mod paging;
 mod period;
@@ -32,6 +34,8 @@ mod stats;
 mod stats_summary;
 mod stats_v2;
 mod teams;
+mod token_use;
+mod user_tokens;
 
 use std::sync::Arc;
 
@@ -43,7 +47,6 @@ use crate::domain::id::TeamId;
 use crate::domain::key::{ClientKey, PublicKey};
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::slug::IdOrSlug;
-use crate::http::credentials::Credentials;
 use crate::http::router::{Found, Params, Route, Router};
 use crate::http::{Body, Method, Request, Response};
 use crate::store::organizations::Organization;
@@ -71,6 +74,9 @@ enum Permission {
     Open,
     /// Whoever the server knows.
     LoggedIn,
+    /// A user in a browser that is signed in, and no token of any kind: 403 for everybody else
+    /// (facts/auth-and-tokens.md 2.2).
+    Browser,
     /// Any one of the scopes of the method. No token passes a method without any, so that one is forbidden
     /// before it is not allowed.
     Scopes {
@@ -112,6 +118,21 @@ const ORGANIZATION: Permission = Permission::Scopes {
 /// What an organization's members may look at and nobody changes.
 const ORGANIZATION_READ: Permission = Permission::Scopes {
     get: &[Scope::OrgRead, Scope::OrgWrite, Scope::OrgAdmin],
+    post: &[],
+    put: &[],
+    delete: &[],
+};
+
+/// An organization's own tokens: any member may make one for build tools.
+const ORGANIZATION_TOKENS: Permission = Permission::Scopes {
+    get: &[Scope::OrgRead, Scope::OrgWrite, Scope::OrgAdmin],
+    post: &[Scope::OrgRead, Scope::OrgWrite, Scope::OrgAdmin],
+    put: &[Scope::OrgRead, Scope::OrgWrite, Scope::OrgAdmin],
+    delete: &[Scope::OrgWrite, Scope::OrgAdmin],
+};
+
+const AUDIT_LOG: Permission = Permission::Scopes {
+    get: &[Scope::OrgWrite],
     post: &[],
     put: &[],
     delete: &[],
@@ -279,7 +300,7 @@ struct Target {
 
 fn routes() -> Vec<Route<Target>> {
     use Handler::{Any, InOrganization, InOwnTeam, InProject, InTeam, OfKey};
-    use Permission::{LoggedIn, Open};
+    use Permission::{Browser, LoggedIn, Open};
     let line = |method, path, permission, handler| Route {
         method,
         path,
@@ -297,6 +318,22 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/organizations/", ORGANIZATION, Any(organizations::list)),
         line("GET", "/api/0/organizations/{org}/", ORGANIZATION, InOrganization(organizations::get)),
         line("GET", "/api/0/organizations/{org}/projects/", ORGANIZATION_PROJECTS, InOrganization(projects::list)),
+
+        // Tokens.
+        line("GET", "/api/0/api-tokens/", Browser, Any(user_tokens::list)),
+        line("POST", "/api/0/api-tokens/", Browser, Any(user_tokens::create)),
+        line("DELETE", "/api/0/api-tokens/", Browser, Any(user_tokens::delete_named)),
+        line("GET", "/api/0/api-tokens/{token}/", Browser, Any(user_tokens::get)),
+        line("PUT", "/api/0/api-tokens/{token}/", Browser, Any(user_tokens::update)),
+        line("DELETE", "/api/0/api-tokens/{token}/", Browser, Any(user_tokens::delete)),
+        line("POST", "/api/0/api-tokens/{token}/rotate/", Browser, Any(user_tokens::rotate)),
+        line("GET", "/api/0/organizations/{org}/org-auth-tokens/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::list)),
+        line("POST", "/api/0/organizations/{org}/org-auth-tokens/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::create)),
+        line("GET", "/api/0/organizations/{org}/org-auth-tokens/{token}/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::get)),
+        line("PUT", "/api/0/organizations/{org}/org-auth-tokens/{token}/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::update)),
+        line("DELETE", "/api/0/organizations/{org}/org-auth-tokens/{token}/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::delete)),
+        line("POST", "/api/0/organizations/{org}/org-auth-tokens/{token}/rotate/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::rotate)),
+        line("GET", "/api/0/organizations/{org}/audit-logs/", AUDIT_LOG, InOrganization(audit_log::list)),
 
         // Teams.
 
@@ -464,7 +501,11 @@ impl Call<'_> {
             .ok_or(Error::NotFound)?;
         let teams = stored_projects::list_team_ids(&self.connection, project.id)?;
         let access = self.access(&organization)?;
-        if !access.allows_project(self.wanted, &teams) {
+        let is_for_others = self
+            .caller
+            .only_projects()
+            .is_some_and(|projects| !projects.contains(&project.id));
+        if is_for_others || !access.allows_project(self.wanted, &teams) {
             return Err(Error::Forbidden.into());
         }
         Ok(InProject {
@@ -510,6 +551,8 @@ pub(crate) struct Api {
     store: Arc<Store>,
     prefix: UrlPrefix,
     routes: Router<Target>,
+    known_tokens: auth::KnownTokens,
+    token_uses: token_use::TokenUses,
 }
 
 impl Api {
@@ -518,7 +561,14 @@ impl Api {
             store,
             prefix,
             routes: Router::new(routes()),
+            known_tokens: auth::KnownTokens::default(),
+            token_uses: token_use::TokenUses::default(),
         }
+    }
+
+    /// Writes down what is still in memory. Nothing is to be handled any more.
+    pub(crate) fn stop(&self) {
+        self.token_uses.flush(&self.store);
     }
 
     /// Answers a request whose path this module [`owns`].
@@ -561,11 +611,16 @@ impl Api {
             return Err(error::not_acceptable().into());
         }
         let connection = self.store.read()?;
-        let credentials = Credentials::read(&request.headers);
-        let caller = auth::authenticate(&connection, &credentials, request.received)?;
+        let caller = auth::authenticate(&self.store, &self.known_tokens, &connection, &request)?;
+        self.token_uses
+            .count(&self.store, &caller, request.peer, request.received);
         let wanted = permission.wanted(&request.method);
         match (permission, &caller) {
-            (Permission::Open, _) => {}
+            (Permission::Open, _) | (Permission::Browser, Caller::Session { .. }) => {}
+            (Permission::Browser, _) => {
+                let text = "Authentication credentials were not provided.";
+                return Err(error::detail(403, text).into());
+            }
             (_, Caller::Anonymous) => return Err(auth::not_provided().into()),
             (Permission::LoggedIn, _) => {}
             (Permission::Scopes { .. }, caller) => {
@@ -586,6 +641,15 @@ impl Api {
             connection,
         };
         match target.handler {
+            Handler::Any(_)
+            | Handler::InOrganization(_)
+            | Handler::InTeam(_)
+            | Handler::InOwnTeam(_)
+                if call.caller.only_projects().is_some() && !call.wanted.is_empty() =>
+            {
+                let text = "This token access is limited to project endpoints.";
+                Err(error::detail(403, text).into())
+            }
             Handler::Any(run) => run(self, call),
             Handler::InOrganization(run) => {
                 let context = call.organization()?;
@@ -601,10 +665,14 @@ impl Api {
             }
             Handler::InProject(run) => {
                 let context = call.project()?;
+                self.token_uses
+                    .set_project(&call.caller, context.project.id);
                 run(self, call, context)
             }
             Handler::OfKey(run) => {
                 let context = call.project()?;
+                self.token_uses
+                    .set_project(&call.caller, context.project.id);
                 let key = call.key(&context)?;
                 run(self, call, context, key)
             }

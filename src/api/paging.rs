@@ -62,19 +62,33 @@ impl<T> Paged<T> {
         })
     }
 
-    /// The rows as a JSON array, with the `Link` field.
-    pub(super) fn answer(&self, prefix: &UrlPrefix, request: &Request) -> Response
-    where
-        T: serde::Serialize,
-    {
-        let link = link_value(
+    /// The rows within something else, with the `Link` field.
+    pub(super) fn answer_with<B: serde::Serialize>(
+        self,
+        prefix: &UrlPrefix,
+        request: &Request,
+        body: impl FnOnce(Vec<T>) -> B,
+    ) -> Response {
+        let link = self.link(prefix, request);
+        Response::json(200, &body(self.rows)).with_header("Link", link)
+    }
+
+    fn link(&self, prefix: &UrlPrefix, request: &Request) -> String {
+        link_value(
             prefix.as_str(),
             &request.path,
             &request.query,
             self.previous,
             self.next,
-        );
-        Response::json(200, &self.rows).with_header("Link", link)
+        )
+    }
+
+    /// The rows as a JSON array, with the `Link` field.
+    pub(super) fn answer(&self, prefix: &UrlPrefix, request: &Request) -> Response
+    where
+        T: serde::Serialize,
+    {
+        Response::json(200, &self.rows).with_header("Link", self.link(prefix, request))
     }
 }
 

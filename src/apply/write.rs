@@ -322,6 +322,7 @@ impl Run<'_, '_> {
                     TokenOwner::Organization(_) => {
                         TokenText::random_organization(owner_name, self.url_prefix, self.actor.at)
                     }
+                    TokenOwner::ApiKey(_) => TokenText::random_api_key(),
                 };
                 (text.clone(), Some(Made::Token(text)))
             }
@@ -332,6 +333,7 @@ impl Run<'_, '_> {
             text,
             scopes: wanted.scopes.unwrap_or_else(|| owner.default_scopes()),
             expires: wanted.expires,
+            projects: Vec::new(),
         };
         tokens::create(self.unit, &self.actor, &new)?;
         self.say(line, Verb::Created, "token", shown, made);

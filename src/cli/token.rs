@@ -109,6 +109,7 @@ fn create(invocation: &Invocation) -> Result<(), Failure> {
             text: text_for(unit, owner, &url_prefix, now)?,
             scopes: scopes.unwrap_or_else(|| owner.default_scopes()),
             expires,
+            projects: Vec::new(),
         };
         let id = tokens::create(unit, &Actor::operator(now), &new)?;
         let token = tokens::find(unit, id)?
@@ -182,6 +183,7 @@ fn text_for(
             let organization = found.ok_or(Error::NotFound)?;
             TokenText::random_organization(organization.slug.as_str(), url_prefix, now)
         }
+        TokenOwner::ApiKey(_) => TokenText::random_api_key(),
     })
 }
 
@@ -325,8 +327,11 @@ impl Shown {
                 "user",
                 users::find(connection, id)?.map_or_else(|| id.to_string(), |user| user.email),
             ),
-            TokenOwner::Organization(id) => (
-                "organization",
+            TokenOwner::Organization(id) | TokenOwner::ApiKey(id) => (
+                match token.owner {
+                    TokenOwner::ApiKey(_) => "api-key",
+                    _ => "organization",
+                },
                 organizations::find(connection, &IdOrSlug::Id(id.0))?
                     .map_or_else(|| id.to_string(), |found| found.slug.to_string()),
             ),

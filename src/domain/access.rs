@@ -3,7 +3,9 @@
 //! An [`Access`] is made once per request, from the caller and the organization that the path names, and is
 //! the only thing that decides between allowed and 403 (design 6, facts/auth-and-tokens.md 6.3 and 6.4).
 
-use super::id::{OrganizationId, SessionId, TeamId, TokenId, UserId};
+use std::sync::Arc;
+
+use super::id::{OrganizationId, ProjectId, SessionId, TeamId, TokenId, UserId};
 use super::scope::{OrganizationRole, Scope, ScopeSet, TeamRole};
 
 /// Whoever the credentials of a request stand for.
@@ -15,6 +17,8 @@ pub(crate) enum Caller {
         user: UserId,
         token: TokenId,
         scopes: ScopeSet,
+        /// The only projects that the token is for; empty for all.
+        projects: Arc<[ProjectId]>,
     },
     /// A user in a browser that is signed in: the roles alone decide.
     Session {
@@ -26,6 +30,8 @@ pub(crate) enum Caller {
         organization: OrganizationId,
         token: TokenId,
         scopes: ScopeSet,
+        /// The only projects that the token is for; empty for all.
+        projects: Arc<[ProjectId]>,
     },
 }
 
@@ -36,6 +42,25 @@ impl Caller {
             Caller::Anonymous => ScopeSet::NONE,
             Caller::Session { .. } => ScopeSet::ALL,
             Caller::UserToken { scopes, .. } | Caller::OrganizationToken { scopes, .. } => *scopes,
+        }
+    }
+
+    pub(crate) fn token(&self) -> Option<TokenId> {
+        match self {
+            Caller::UserToken { token, .. } | Caller::OrganizationToken { token, .. } => {
+                Some(*token)
+            }
+            Caller::Anonymous | Caller::Session { .. } => None,
+        }
+    }
+
+    /// The only projects that the caller's token is for; none for all.
+    pub(crate) fn only_projects(&self) -> Option<&[ProjectId]> {
+        match self {
+            Caller::UserToken { projects, .. } | Caller::OrganizationToken { projects, .. } => {
+                Some(&**projects).filter(|projects| !projects.is_empty())
+            }
+            Caller::Anonymous | Caller::Session { .. } => None,
         }
     }
 

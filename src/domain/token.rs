@@ -8,7 +8,8 @@ use rand::RngExt;
 use sha2::{Digest, Sha256};
 
 use super::dsn::UrlPrefix;
-use super::id::{OrganizationId, TokenId, UserId};
+use super::id::{OrganizationId, ProjectId, TokenId, UserId};
+use super::key::random_hex_32;
 use super::scope::{OrganizationRole, Scope, ScopeSet};
 use super::time::Timestamp;
 
@@ -57,6 +58,11 @@ impl TokenText {
         ))
     }
 
+    /// A legacy API key of an organization: 32 hex digits, sent as a user name (facts/auth-and-tokens.md 4).
+    pub(crate) fn random_api_key() -> TokenText {
+        TokenText(random_hex_32())
+    }
+
     /// A token that somebody brings along (an apply file). At least 40 characters without white space, so
     /// that nobody can guess it.
     pub(crate) fn given(text: &str) -> Option<TokenText> {
@@ -94,6 +100,8 @@ impl TokenHash {
 pub(crate) enum TokenOwner {
     User(UserId),
     Organization(OrganizationId),
+    /// An organization too, by a legacy API key.
+    ApiKey(OrganizationId),
 }
 
 impl TokenOwner {
@@ -103,6 +111,13 @@ impl TokenOwner {
         match self {
             TokenOwner::User(_) => OrganizationRole::Owner.scopes(),
             TokenOwner::Organization(_) => ScopeSet::of(&[Scope::OrgCi]),
+            TokenOwner::ApiKey(_) => ScopeSet::of(&[
+                Scope::ProjectRead,
+                Scope::EventRead,
+                Scope::TeamRead,
+                Scope::OrgRead,
+                Scope::MemberRead,
+            ]),
         }
     }
 }
@@ -118,7 +133,15 @@ pub(crate) struct Token {
     pub(crate) created: Timestamp,
     pub(crate) expires: Option<Timestamp>,
     pub(crate) last_used: Option<Timestamp>,
+    /// From where.
+    pub(crate) last_address: Option<String>,
+    /// For which project, where a request was about one.
+    pub(crate) last_project: Option<ProjectId>,
     pub(crate) revoked: Option<Timestamp>,
+    /// Switched off for the time being; only API keys can be.
+    pub(crate) disabled: bool,
+    /// The only projects that it is for; empty for all.
+    pub(crate) projects: Vec<ProjectId>,
 }
 
 impl Token {
@@ -165,7 +188,11 @@ mod tests {
             created: Timestamp::from_secs(0),
             expires: Some(Timestamp::from_secs(10)),
             last_used: None,
+            last_address: None,
+            last_project: None,
             revoked: None,
+            disabled: false,
+            projects: Vec::new(),
         };
         assert!(!token.is_expired(Timestamp::from_us(9_999_999)));
         assert!(token.is_expired(Timestamp::from_secs(10)));

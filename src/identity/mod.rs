@@ -10,6 +10,7 @@ pub(crate) mod throttle;
 
 use std::sync::Arc;
 
+use crate::domain::secret::Secret;
 use crate::store::Store;
 use hashing::Hashing;
 use throttle::Throttle;
@@ -20,6 +21,11 @@ pub(crate) use sign_in::{Begun, NewCookies, NotSignedIn, Try, Visitor};
 pub(crate) const SESSION_COOKIE: &str = "sentrysid";
 pub(crate) const CSRF_COOKIE: &str = "sc";
 pub(crate) const DEVICE_COOKIE: &str = "picket_device";
+
+/// What a page of ours repeats to prove that a change comes from it: it follows from the session.
+pub(crate) fn csrf_token(session: &Secret) -> Secret {
+    session.derive("csrf")
+}
 
 pub(crate) struct Identity {
     store: Arc<Store>,

@@ -79,6 +79,19 @@ pub(crate) fn find(
         .optional()
 }
 
+/// The organization of a project.
+pub(crate) fn find_organization(
+    connection: &Connection,
+    id: ProjectId,
+) -> rusqlite::Result<Option<OrganizationId>> {
+    connection
+        .prepare_cached(
+            "SELECT organization_id FROM project WHERE id = :id AND deleted_us IS NULL",
+        )?
+        .query_row([id.0], |row| row.get(0).map(OrganizationId))
+        .optional()
+}
+
 /// Whether a project of any organization has this id.
 pub(crate) fn id_is_taken(connection: &Connection, id: ProjectId) -> rusqlite::Result<bool> {
     connection

@@ -8,7 +8,7 @@
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use rusqlite::Connection;
@@ -98,6 +98,8 @@ pub(crate) enum Touched {
     Project(ProjectId),
     /// A key, new, changed or gone.
     Key(PublicKey),
+    /// Tokens, sessions or users: what is remembered of who may come in is to be asked anew.
+    Credentials,
 }
 
 /// `PRAGMA data_version` of one connection: another number when another connection has committed.
@@ -117,6 +119,8 @@ impl DataVersion {
 pub(crate) struct Snapshot {
     projects: Shards<ProjectId, ProjectState>,
     keys: Shards<PublicKey, KeyState>,
+    /// How often credentials changed.
+    credentials_version: AtomicU64,
 }
 
 impl Snapshot {
@@ -128,9 +132,16 @@ impl Snapshot {
         let snapshot = Snapshot {
             projects: Shards::new(),
             keys: Shards::new(),
+            credentials_version: AtomicU64::new(0),
         };
         let version = snapshot.reload(connection)?;
         Ok((snapshot, version))
+    }
+
+    /// Another number whenever what lets somebody in may have changed. What was read from the file is good for as long
+    /// as the number stays that was there before the reading.
+    pub(crate) fn credentials_version(&self) -> u64 {
+        self.credentials_version.load(Ordering::Acquire)
     }
 
     pub(crate) fn key(&self, public: &PublicKey) -> Option<Arc<KeyState>> {
@@ -165,6 +176,7 @@ impl Snapshot {
             })
             .collect();
         self.keys.replace_all(states);
+        self.credentials_version.fetch_add(1, Ordering::Release);
         Ok(version)
     }
 
@@ -175,6 +187,9 @@ impl Snapshot {
         touched: &Touched,
     ) -> rusqlite::Result<()> {
         match touched {
+            Touched::Credentials => {
+                self.credentials_version.fetch_add(1, Ordering::Release);
+            }
             Touched::Organization(id) => {
                 for state in projects::list_states(connection, StatesOf::Organization(*id))? {
                     self.projects.insert(state.id, state);

@@ -1,14 +1,17 @@
 //! API tokens. Only their hashes are here.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::json;
 
 use super::audit::{self, Entry};
 use super::conflict;
+use super::snapshot::Touched;
 use super::writer::Unit;
 use crate::domain::Result;
 use crate::domain::actor::Actor;
-use crate::domain::id::{OrganizationId, TokenId, UserId};
+use crate::domain::id::{OrganizationId, ProjectId, TokenId, UserId};
 use crate::domain::scope::ScopeSet;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{Token, TokenHash, TokenOwner, TokenText};
@@ -21,22 +24,34 @@ pub(crate) struct NewToken {
     /// With all that they imply.
     pub(crate) scopes: ScopeSet,
     pub(crate) expires: Option<Timestamp>,
+    /// The only projects that it is for; empty for all.
+    pub(crate) projects: Vec<ProjectId>,
 }
 
-const COLUMNS: &str = "id, user_id, organization_id, name, last_characters, scopes, created_us, expires_us, \
-     last_used_us, revoked_us";
+const COLUMNS: &str = "id, kind, user_id, organization_id, name, last_characters, scopes, created_us, expires_us, \
+     last_used_us, last_address, last_project_id, revoked_us, disabled, \
+     (SELECT json_group_array(project_id) FROM auth_token_project WHERE token_id = auth_token.id) AS projects";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
     let moment = |column: &str| -> rusqlite::Result<Option<Timestamp>> {
         Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_us))
     };
     let user: Option<i64> = row.get("user_id")?;
+    let kind: String = row.get("kind")?;
     let scopes: String = row.get("scopes")?;
+    let projects: String = row.get("projects")?;
+    let projects: Vec<i64> = serde_json::from_str(&projects).unwrap_or_default();
     Ok(Token {
         id: TokenId(row.get("id")?),
         owner: match user {
             Some(user) => TokenOwner::User(UserId(user)),
-            None => TokenOwner::Organization(OrganizationId(row.get("organization_id")?)),
+            None => {
+                let organization = OrganizationId(row.get("organization_id")?);
+                match kind.as_str() {
+                    API_KEY => TokenOwner::ApiKey(organization),
+                    _ => TokenOwner::Organization(organization),
+                }
+            }
         },
         name: row.get("name")?,
         last_characters: row.get("last_characters")?,
@@ -45,7 +60,11 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
         created: Timestamp::from_us(row.get("created_us")?),
         expires: moment("expires_us")?,
         last_used: moment("last_used_us")?,
+        last_address: row.get("last_address")?,
+        last_project: row.get::<_, Option<i64>>("last_project_id")?.map(ProjectId),
         revoked: moment("revoked_us")?,
+        disabled: row.get("disabled")?,
+        projects: projects.into_iter().map(ProjectId).collect(),
     })
 }
 
@@ -75,16 +94,16 @@ pub(crate) fn find_by_name(
     owner: TokenOwner,
     name: &str,
 ) -> rusqlite::Result<Option<Token>> {
-    let (user, organization) = owner_columns(owner);
+    let (kind, user, organization) = owner_columns(owner);
     connection
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM auth_token
-             WHERE user_id IS :user AND organization_id IS :organization AND name = :name
+             WHERE kind = :kind AND user_id IS :user AND organization_id IS :organization AND name = :name
                AND revoked_us IS NULL
              ORDER BY id DESC LIMIT 1"
         ))?
         .query_row(
-            named_params! { ":user": user, ":organization": organization, ":name": name },
+            named_params! { ":kind": kind, ":user": user, ":organization": organization, ":name": name },
             from_row,
         )
         .optional()
@@ -98,17 +117,106 @@ pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Token>> {
         .collect()
 }
 
+/// The tokens of an owner that are not revoked, oldest first.
+pub(crate) fn list_of(connection: &Connection, owner: TokenOwner) -> rusqlite::Result<Vec<Token>> {
+    let (kind, user, organization) = owner_columns(owner);
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM auth_token
+             WHERE kind = :kind AND user_id IS :user AND organization_id IS :organization AND revoked_us IS NULL
+             ORDER BY id"
+        ))?
+        .query_map(
+            named_params! { ":kind": kind, ":user": user, ":organization": organization },
+            from_row,
+        )?
+        .collect()
+}
+
+/// The token of an owner that has this number and is not revoked.
+pub(crate) fn find_of(
+    connection: &Connection,
+    owner: TokenOwner,
+    id: TokenId,
+) -> rusqlite::Result<Option<Token>> {
+    let token = find(connection, id)?;
+    Ok(token.filter(|token| token.owner == owner && token.revoked.is_none()))
+}
+
+/// Changes what a token is called.
+pub(crate) fn rename(unit: &mut Unit<'_>, token: &Token, name: &str) -> Result<()> {
+    unit.prepare_cached("UPDATE auth_token SET name = :name WHERE id = :id")?
+        .execute(named_params! { ":name": name, ":id": token.id.0 })?;
+    unit.touch(Touched::Credentials);
+    Ok(())
+}
+
+/// What was counted of a token's use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TokenUse {
+    pub(crate) last: Timestamp,
+    pub(crate) address: String,
+    /// Of the last request that was about one; an organization's token forgets it at the next that was not.
+    pub(crate) project: Option<ProjectId>,
+    /// By day since 1970.
+    pub(crate) requests: BTreeMap<i64, u64>,
+}
+
+/// How many days of a token's use are kept.
+const USE_DAYS: i64 = 90;
+
+/// Adds to a token's use. A token that is gone meanwhile has none.
+pub(crate) fn add_use(connection: &Connection, id: TokenId, used: &TokenUse) -> Result<()> {
+    let known = connection
+        .prepare_cached(
+            "UPDATE auth_token SET last_used_us = :last, last_address = :address, last_project_id = :project
+             WHERE id = :id",
+        )?
+        .execute(named_params! {
+            ":last": used.last.us(),
+            ":address": used.address,
+            ":project": used.project.map(|id| id.0),
+            ":id": id.0,
+        })?;
+    if known == 0 {
+        return Ok(());
+    }
+    for (day, requests) in &used.requests {
+        let requests = i64::try_from(*requests).unwrap_or(i64::MAX);
+        connection
+            .prepare_cached(
+                "INSERT INTO auth_token_use (token_id, day, requests) VALUES (:id, :day, :requests)
+                 ON CONFLICT DO UPDATE SET requests = requests + excluded.requests",
+            )?
+            .execute(named_params! { ":id": id.0, ":day": day, ":requests": requests })?;
+        connection
+            .prepare_cached("DELETE FROM auth_token_use WHERE token_id = :id AND day < :oldest")?
+            .execute(named_params! { ":id": id.0, ":oldest": day - USE_DAYS })?;
+    }
+    Ok(())
+}
+
+/// How often a token was used, by day since 1970, oldest first.
+pub(crate) fn list_use(connection: &Connection, id: TokenId) -> rusqlite::Result<Vec<(i64, i64)>> {
+    connection
+        .prepare_cached(
+            "SELECT day, requests FROM auth_token_use WHERE token_id = :id ORDER BY day",
+        )?
+        .query_map([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
 /// # Errors
 /// `Conflict`: the very same token exists already.
 pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewToken) -> Result<TokenId> {
-    let (user, organization) = owner_columns(new.owner);
+    let (kind, user, organization) = owner_columns(new.owner);
     unit.prepare_cached(
         "INSERT INTO auth_token (kind, user_id, organization_id, name, hash, last_characters, scopes,
                                  created_us, expires_us)
          VALUES (:kind, :user, :organization, :name, :hash, :last, :scopes, :created, :expires)",
     )?
     .execute(named_params! {
-        ":kind": if user.is_some() { "user" } else { "organization" },
+        ":kind": kind,
         ":user": user,
         ":organization": organization,
         ":name": new.name,
@@ -120,6 +228,14 @@ pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewToken) -> Resu
     })
     .map_err(|error| conflict(error, || "This token exists already.".to_owned()))?;
     let id = TokenId(unit.last_insert_rowid());
+    for project in &new.projects {
+        unit.prepare_cached(
+            "INSERT INTO auth_token_project (token_id, project_id) VALUES (:token, :project)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(named_params! { ":token": id.0, ":project": project.0 })?;
+    }
+    unit.touch(Touched::Credentials);
     record(
         unit,
         actor,
@@ -150,6 +266,7 @@ pub(crate) fn update(
         ":expires": expires.map(Timestamp::us),
         ":id": token.id.0,
     })?;
+    unit.touch(Touched::Credentials);
     let scopes = scopes.unwrap_or(token.scopes);
     record(
         unit,
@@ -170,6 +287,7 @@ pub(crate) fn revoke(unit: &mut Unit<'_>, actor: &Actor, token: &Token) -> Resul
         )?
         .execute(named_params! { ":at": actor.at.us(), ":id": token.id.0 })?;
     if revoked > 0 {
+        unit.touch(Touched::Credentials);
         record(
             unit,
             actor,
@@ -202,6 +320,9 @@ fn record(
         (TokenOwner::Organization(id), Deed::Made) => ("org-auth-token.create", Some(id)),
         (TokenOwner::Organization(id), Deed::Changed) => ("org-auth-token.edit", Some(id)),
         (TokenOwner::Organization(id), Deed::Revoked) => ("org-auth-token.remove", Some(id)),
+        (TokenOwner::ApiKey(id), Deed::Made) => ("api-key.create", Some(id)),
+        (TokenOwner::ApiKey(id), Deed::Changed) => ("api-key.edit", Some(id)),
+        (TokenOwner::ApiKey(id), Deed::Revoked) => ("api-key.remove", Some(id)),
         // Personal, so of no organization.
         (TokenOwner::User(_), Deed::Made) => ("user-token.create", None),
         (TokenOwner::User(_), Deed::Changed) => ("user-token.edit", None),
@@ -220,9 +341,13 @@ fn record(
     Ok(())
 }
 
-fn owner_columns(owner: TokenOwner) -> (Option<i64>, Option<i64>) {
+const API_KEY: &str = "api-key";
+
+/// Kind, user and organization.
+fn owner_columns(owner: TokenOwner) -> (&'static str, Option<i64>, Option<i64>) {
     match owner {
-        TokenOwner::User(id) => (Some(id.0), None),
-        TokenOwner::Organization(id) => (None, Some(id.0)),
+        TokenOwner::User(id) => ("user", Some(id.0), None),
+        TokenOwner::Organization(id) => ("organization", None, Some(id.0)),
+        TokenOwner::ApiKey(id) => (API_KEY, None, Some(id.0)),
     }
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::audit::{self, Entry};
 use super::conflict;
+use super::snapshot::Touched;
 use super::writer::Unit;
 use crate::domain::Result;
 use crate::domain::actor::Actor;
@@ -123,6 +124,7 @@ pub(crate) fn update(
          WHERE id = :id",
     )?
     .execute(named_params! { ":name": name, ":hash": password_hash, ":id": user.0 })?;
+    unit.touch(Touched::Credentials);
     audit::record(
         unit,
         actor,

@@ -6,7 +6,9 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::http::cookies::{self, Lifetime};
 use crate::http::{Request, Response};
-use crate::identity::{CSRF_COOKIE, DEVICE_COOKIE, NewCookies, SESSION_COOKIE, Visitor};
+use crate::identity::{
+    CSRF_COOKIE, DEVICE_COOKIE, NewCookies, SESSION_COOKIE, Visitor, csrf_token,
+};
 use crate::store::users::{self, User};
 use crate::store::{Connection, sessions};
 
@@ -83,11 +85,6 @@ pub(super) struct Csrf {
 impl Csrf {
     pub(super) const FIELD: &'static str = "csrf";
 
-    /// The token of a session.
-    pub(super) fn of_session(secret: &Secret) -> Secret {
-        secret.derive("csrf")
-    }
-
     pub(super) fn read(request: &Request) -> Csrf {
         match cookies::find(&request.headers, CSRF_COOKIE).and_then(Secret::parse) {
             Some(token) => Csrf {
@@ -104,7 +101,7 @@ impl Csrf {
     pub(super) fn of(&self, signed_in: Option<&SignedIn>) -> Csrf {
         match signed_in {
             Some(signed_in) => Csrf {
-                token: Csrf::of_session(&signed_in.secret),
+                token: csrf_token(&signed_in.secret),
                 is_new: false,
             },
             None => self.clone(),
@@ -144,7 +141,7 @@ impl Web {
     /// An answer after which the browser is signed in.
     pub(super) fn with_session(&self, response: Response, cookies: &NewCookies) -> Response {
         let https = self.is_https();
-        let (session, csrf) = (&cookies.session, Csrf::of_session(&cookies.session));
+        let (session, csrf) = (&cookies.session, csrf_token(&cookies.session));
         let lifetime = Lifetime::Secs(crate::domain::session::IDLE_SECS_MAX);
         response
             .with_header(
