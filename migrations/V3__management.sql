@@ -101,7 +101,20 @@ INSERT INTO new_member (id, organization_id, user_id, role, created_us)
 SELECT id, organization_id, user_id, role, created_us FROM member;
 DROP TABLE member;
 ALTER TABLE new_member RENAME TO member;
-CREATE INDEX member_by_organization ON member (organization_id, id);
+-- The user stands in it so that whose account is off can be left out of a list without reading the rows before a page.
+CREATE INDEX member_by_organization ON member (organization_id, id, user_id);
+CREATE INDEX member_invited ON member (organization_id, created_us) WHERE user_id IS NULL;
+CREATE INDEX user_inactive ON user (id) WHERE active = 0;
 
 INSERT INTO team_member (team_id, member_id, role) SELECT team_id, member_id, role FROM seat;
 DROP TABLE seat;
+
+-- Who asked to join a team and waits for somebody to let them in.
+CREATE TABLE team_request (
+    team_id INTEGER NOT NULL REFERENCES team (id),
+    member_id INTEGER NOT NULL REFERENCES member (id),
+    created_us INTEGER NOT NULL,
+    PRIMARY KEY (team_id, member_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX team_request_by_member ON team_request (member_id, team_id);
