@@ -1,8 +1,9 @@
 //! Joins settings, store, clock and the fronts, and starts the server.
 //!
 //! The order of a start: the file (lock, migrations), the public address, the transport, then what the apply
-//! file or the first start brings. The order of a stop: the transport (nobody is accepted, what is in
-//! flight finishes), then the store (what is queued is committed, the write-ahead log is emptied).
+//! file or the first start brings, then the background. The order of a stop: the transport (nobody is accepted, what
+//! is in flight finishes), the background, then the store (what is queued is committed, the write-ahead log is
+//! emptied).
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
@@ -22,6 +23,7 @@ use crate::http::{
     Settings as HttpSettings,
 };
 use crate::ingest::{self, Ingest};
+use crate::jobs::Jobs;
 use crate::store::Store;
 
 /// What a start needs to know.
@@ -110,6 +112,7 @@ impl std::error::Error for StartError {}
 /// A running server.
 pub struct App {
     server: Server,
+    jobs: Jobs,
     store: Arc<Store>,
     url_prefix: UrlPrefix,
     applied: Option<apply::Report>,
@@ -182,8 +185,10 @@ impl App {
             }
         };
 
+        let jobs = Jobs::start(Arc::clone(&store)).map_err(|error| failed(&error))?;
         Ok(App {
             server,
+            jobs,
             store,
             url_prefix,
             applied,
@@ -213,6 +218,7 @@ impl App {
     pub fn stop(self, within: Duration) -> bool {
         // What the writer commits is answered over the transport, so that goes first.
         let finished = self.server.stop(within);
+        drop(self.jobs);
         self.store.close();
         finished
     }

@@ -71,13 +71,18 @@ pub(crate) fn find(
     Ok(find_by_public(connection, public)?.filter(|key| key.project == project))
 }
 
+/// Whether a key's project and organization are there. While they are being removed nobody finds the key.
+const THERE: &str = "EXISTS (SELECT 1 FROM project JOIN organization ON organization.id = project.organization_id
+                              WHERE project.id = client_key.project_id AND project.deleted_us IS NULL
+                                AND organization.deleted_us IS NULL)";
+
 pub(crate) fn find_by_public(
     connection: &Connection,
     public: PublicKey,
 ) -> rusqlite::Result<Option<ClientKey>> {
     connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM client_key WHERE public = :public"
+            "SELECT {COLUMNS} FROM client_key WHERE public = :public AND {THERE}"
         ))?
         .query_row([public.as_str()], from_row)
         .optional()
@@ -106,14 +111,14 @@ pub(crate) fn list_of_project(
         .collect()
 }
 
-/// Every key of an organization.
+/// Every key of an organization's projects that are there.
 pub(super) fn list_of_organization(
     connection: &Connection,
     organization: OrganizationId,
 ) -> rusqlite::Result<Vec<ClientKey>> {
     connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM client_key WHERE organization_id = :organization"
+            "SELECT {COLUMNS} FROM client_key WHERE organization_id = :organization AND {THERE}"
         ))?
         .query_map([organization.0], from_row)?
         .collect()
@@ -171,6 +176,9 @@ pub(crate) fn list(
     if let Some(boundary) = &boundary {
         params.push((":boundary", boundary));
     }
+    if matches!(of, KeysOf::Organization(_)) {
+        conditions.push_str(&format!(" AND {THERE}"));
+    }
     if let Some(active) = &filter.active {
         conditions.push_str(" AND client_key.active = :active");
         params.push((":active", active));
@@ -223,17 +231,75 @@ fn page_sql(of: KeysOf, place: Place, conditions: &str) -> String {
     )
 }
 
-/// Every key there is, for the snapshot.
+/// Every key of a project that is there, for the snapshot.
 pub(super) fn list_all(connection: &Connection) -> rusqlite::Result<Vec<ClientKey>> {
     connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM client_key"))?
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM client_key WHERE {THERE}"))?
         .query_map([], from_row)?
         .collect()
+}
+
+/// Whether a key that was there before still is, and its project.
+pub(super) fn is_there(connection: &Connection, id: KeyId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT 1 FROM client_key WHERE id = :id AND {THERE}"
+        ))?
+        .exists([id.0])
+}
+
+/// Some keys of a project, which may be a deleted one.
+pub(super) fn list_ids(
+    connection: &Connection,
+    project: ProjectId,
+    limit: u32,
+) -> rusqlite::Result<Vec<(KeyId, String)>> {
+    connection
+        .prepare_cached(
+            "SELECT id, public FROM client_key WHERE project_id = :project ORDER BY id LIMIT :limit",
+        )?
+        .query_map(
+            named_params! { ":project": project.0, ":limit": limit },
+            |row| Ok((KeyId(row.get("id")?), row.get("public")?)),
+        )?
+        .collect()
+}
+
+/// Removes a key of a deleted project; how many rows of its use went with it. It is the deed of nobody, so there is
+/// no entry in the audit log.
+pub(super) fn remove(unit: &mut Unit<'_>, id: KeyId, public: &str) -> rusqlite::Result<usize> {
+    let rows = unit
+        .prepare_cached("DELETE FROM client_key_use WHERE key_id = :id")?
+        .execute([id.0])?;
+    key_windows::forget(unit, id)?;
+    unit.prepare_cached("DELETE FROM client_key WHERE id = :id")?
+        .execute([id.0])?;
+    if let Some(public) = PublicKey::parse(public) {
+        unit.touch(Touched::Key(public));
+    }
+    Ok(rows)
+}
+
+/// Makes a public half free that a key of a deleted project still has.
+fn free(unit: &mut Unit<'_>, public: PublicKey) -> rusqlite::Result<()> {
+    let id = unit
+        .prepare_cached(&format!(
+            "SELECT id FROM client_key WHERE public = :public AND NOT {THERE}"
+        ))?
+        .query_row([public.as_str()], |row| row.get(0).map(KeyId))
+        .optional()?;
+    if let Some(id) = id {
+        remove(unit, id, public.as_str())?;
+    }
+    Ok(())
 }
 
 /// # Errors
 /// `Conflict`: some project of this server has a key of that public half.
 pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewClientKey) -> Result<KeyId> {
+    if let Some(chosen) = new.public {
+        free(unit, chosen)?;
+    }
     let public = new.public.unwrap_or_else(PublicKey::random);
     let secret = new.secret.clone().unwrap_or_else(random_hex_32);
     let loader = LoaderOptions::default();

@@ -12,6 +12,7 @@ pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod client_keys;
 pub(crate) mod connection;
+pub(crate) mod deletion;
 pub(crate) mod events;
 pub(crate) mod items;
 mod key_windows;
@@ -36,6 +37,7 @@ pub(crate) use rusqlite::Connection;
 use crate::domain::durability::Durability;
 use crate::domain::{Error, Result};
 use connection::{OpenError, ServerLock};
+use deletion::Bell;
 use readers::{Reader, Readers};
 use snapshot::Snapshot;
 use writer::{Unit, Writer};
@@ -132,6 +134,11 @@ impl Store {
 
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// Rings when something may have been deleted.
+    pub(crate) fn deletions(&self) -> &Bell {
+        &self.snapshot.deletions
     }
 
     pub(crate) fn writer(&self) -> &Writer {

@@ -61,7 +61,8 @@ pub(crate) fn find(
         // Unique without case, looked up exactly (facts/management-api.md 1.1).
         IdOrSlug::Slug(slug) => connection
             .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM organization WHERE slug = :slug AND slug = :slug COLLATE BINARY"
+                "SELECT {COLUMNS} FROM organization WHERE slug = :slug AND slug = :slug COLLATE BINARY
+                   AND deleted_us IS NULL"
             ))?
             .query_row([slug], from_row)
             .optional(),
@@ -73,6 +74,13 @@ pub(crate) fn exist(connection: &Connection) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT 1 FROM organization WHERE deleted_us IS NULL")?
         .exists([])
+}
+
+/// Whether it is there, and not deleted.
+pub(super) fn is_there(connection: &Connection, id: OrganizationId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM organization WHERE id = :id AND deleted_us IS NULL")?
+        .exists([id.0])
 }
 
 /// Whether some organization has this slug, compared as the file's uniqueness does: without case.

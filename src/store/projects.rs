@@ -171,6 +171,31 @@ pub(crate) fn list(
         .collect::<rusqlite::Result<_>>()?)
 }
 
+/// The deleted projects of an organization, of which the daily ledger is left.
+pub(crate) fn list_deleted(
+    connection: &Connection,
+    organization: OrganizationId,
+) -> rusqlite::Result<Vec<Project>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM project WHERE organization_id = :organization AND deleted_us IS NOT NULL
+             ORDER BY id"
+        ))?
+        .query_map([organization.0], from_row)?
+        .collect()
+}
+
+/// The ids of an organization's projects, deleted ones as well.
+pub(super) fn list_ids(
+    connection: &Connection,
+    organization: OrganizationId,
+) -> rusqlite::Result<Vec<ProjectId>> {
+    connection
+        .prepare_cached("SELECT id FROM project WHERE organization_id = :organization")?
+        .query_map([organization.0], |row| row.get(0).map(ProjectId))?
+        .collect()
+}
+
 /// The ids of the teams that have the project.
 pub(crate) fn list_team_ids(
     connection: &Connection,

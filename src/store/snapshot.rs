@@ -13,9 +13,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use rusqlite::Connection;
 
+use super::deletion::Bell;
 use super::key_windows::StoredWindow;
 use super::projects::StatesOf;
-use super::{client_keys, key_windows, projects};
+use super::{client_keys, key_windows, organizations, projects};
 use crate::domain::id::{KeyId, OrganizationId, ProjectId};
 use crate::domain::key::{ClientKey, LoaderOptions, PublicKey, RateLimit};
 use crate::domain::option::IngestSettings;
@@ -92,12 +93,14 @@ pub(crate) struct KeyState {
 /// What a job changed that the snapshot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Touched {
-    /// An organization's options, which govern its projects and keys.
+    /// An organization's options, which govern its projects and keys, or that it is gone.
     Organization(OrganizationId),
-    /// A project's options, or that it is new.
+    /// A project's options, or that it is new or gone.
     Project(ProjectId),
     /// A key, new, changed or gone.
     Key(PublicKey),
+    /// Something was deleted that the snapshot does not hold, so that its removal begins at once.
+    Deleted,
 }
 
 /// `PRAGMA data_version` of one connection: another number when another connection has committed.
@@ -117,6 +120,8 @@ impl DataVersion {
 pub(crate) struct Snapshot {
     projects: Shards<ProjectId, ProjectState>,
     keys: Shards<PublicKey, KeyState>,
+    /// For whoever removes what was deleted.
+    pub(super) deletions: Bell,
 }
 
 impl Snapshot {
@@ -128,13 +133,17 @@ impl Snapshot {
         let snapshot = Snapshot {
             projects: Shards::new(),
             keys: Shards::new(),
+            deletions: Bell::default(),
         };
         let version = snapshot.reload(connection)?;
         Ok((snapshot, version))
     }
 
+    /// A key whose project is there. That of a deleted one is gone with it, if only its row is removed later.
     pub(crate) fn key(&self, public: &PublicKey) -> Option<Arc<KeyState>> {
-        self.keys.get(public)
+        self.keys
+            .get(public)
+            .filter(|key| self.projects.has(&key.project))
     }
 
     pub(crate) fn project(&self, id: ProjectId) -> Option<Arc<ProjectState>> {
@@ -165,6 +174,7 @@ impl Snapshot {
             })
             .collect();
         self.keys.replace_all(states);
+        self.deletions.ring();
         Ok(version)
     }
 
@@ -176,6 +186,11 @@ impl Snapshot {
     ) -> rusqlite::Result<()> {
         match touched {
             Touched::Organization(id) => {
+                if !organizations::is_there(connection, *id)? {
+                    for project in projects::list_ids(connection, *id)? {
+                        self.projects.remove(&project);
+                    }
+                }
                 for state in projects::list_states(connection, StatesOf::Organization(*id))? {
                     self.projects.insert(state.id, state);
                 }
@@ -193,6 +208,10 @@ impl Snapshot {
                 Some(key) => self.refresh_key(connection, &key)?,
                 None => self.keys.remove(public),
             },
+            Touched::Deleted => {}
+        }
+        if !matches!(touched, Touched::Key(_)) {
+            self.deletions.ring();
         }
         Ok(())
     }
@@ -294,6 +313,13 @@ impl<K: Hash + Eq, V> Shards<K, V> {
             .unwrap_or_else(PoisonError::into_inner)
             .get(key)
             .cloned()
+    }
+
+    fn has(&self, key: &K) -> bool {
+        self.shards[self.shard_of(key)]
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(key)
     }
 
     fn insert(&self, key: K, value: V) {
