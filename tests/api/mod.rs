@@ -1,5 +1,6 @@
 //! The management API, through the front door. The files stand in the tree of the URLs.
 
+mod access;
 mod authentication;
 mod dispatch;
 mod index;
