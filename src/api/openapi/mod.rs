@@ -7,8 +7,8 @@
 //! tests: see `tests/support/contract.rs` and `tests/served.rs`.
 //!
 //! A file has `operations` by method and path, each with
-//! `id`, `summary`, `query` (name to `[shape, meaning]`; a list is a parameter that may be repeated), `paged` (rows of
-//! a page unless asked otherwise), `body` (the name of a shape), `example`, and `answers` (status to shape; null for
+//! `id`, `summary`, `query` (name to `[shape, meaning]`, with `?` for what may be absent; a list is a parameter that
+//! may be repeated), `paged` (rows of a page unless asked otherwise), `body` (the name of a shape), `example`, and `answers` (status to shape; null for
 //! no body, `"empty"` for one that may be missing, `{"$content": {type: shape}}` for other types than JSON); and
 //! `schemas`, the shapes with a name.
 
@@ -334,8 +334,8 @@ impl Operation<'_> {
             .flatten()
             .map(|(name, about)| {
                 json!({
-                    "name": name, "in": "query", "description": about[1],
-                    "schema": self.shapes.schema(&about[0]),
+                    "name": name.trim_end_matches('?'), "in": "query", "required": !name.ends_with('?'),
+                    "description": about[1], "schema": self.shapes.schema(&about[0]),
                 })
             })
             .collect();
