@@ -4,6 +4,7 @@ mod access;
 mod authentication;
 mod dispatch;
 mod index;
+mod lifecycle;
 mod organizations;
 mod projects;
 mod schema;
