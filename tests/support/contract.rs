@@ -15,11 +15,11 @@ use serde_json::Value;
 use super::client::Answer;
 use super::{Server, schema};
 
-/// Answers of the transport, which it can give to any request before an endpoint sees it.
-const ANYWHERE: [u16; 9] = [408, 413, 417, 431, 500, 501, 502, 503, 505];
+/// Answers that any request can get before an endpoint sees it.
+const ANYWHERE: [u16; 10] = [408, 413, 417, 429, 431, 500, 501, 502, 503, 505];
 
 /// What an endpoint answers to a method that it does not have.
-const OTHER_METHOD: [u16; 6] = [400, 401, 403, 405, 406, 429];
+const OTHER_METHOD: [u16; 5] = [400, 401, 403, 405, 406];
 
 /// Below `/api/0/`, and the ingestion's.
 const NOT_OURS: [&str; 1] = ["/api/0/relays/live/"];

@@ -58,7 +58,7 @@ const SEGMENTS: [(&str, &str); 10] = [
 ];
 
 /// The answers that are the same for all endpoints: name in the document, status, meaning, shape of the body.
-const SHARED: [(&str, u16, &str, &str); 17] = [
+const SHARED: [(&str, u16, &str, &str); 18] = [
     (
         "Moved",
         302,
@@ -95,6 +95,12 @@ const SHARED: [(&str, u16, &str, &str); 17] = [
         "UnsupportedMediaType",
         415,
         "The body is of a type that is not read.",
+        "Detail",
+    ),
+    (
+        "TooManyRequests",
+        429,
+        "The caller asks too often; `Retry-After` says when to ask again.",
         "Detail",
     ),
     (
@@ -153,6 +159,9 @@ const SHARED: [(&str, u16, &str, &str); 17] = [
     ),
 ];
 
+/// Whether every endpoint may answer 429.
+const CALLS_ARE_LIMITED: bool = false;
+
 static DOCUMENT: LazyLock<Vec<u8>> = LazyLock::new(|| document(&routes()).to_string().into_bytes());
 
 /// `GET /api/0/openapi.json`: to everybody.
@@ -191,6 +200,10 @@ impl Fragments {
 /// The document of a route table. A line that no file describes has no operation; the tests find it.
 fn document(lines: &[Route<Target>]) -> Value {
     let fragments = Fragments::read();
+    // A project leaves its old slug behind only where it can be given another.
+    let with_moved = lines
+        .iter()
+        .any(|line| line.method == "PUT" && line.path == "/api/0/projects/{org}/{project}/");
     let mut paths = Map::new();
     for line in lines {
         let name = format!("{} {}", line.method, line.path);
@@ -199,6 +212,7 @@ fn document(lines: &[Route<Target>]) -> Value {
                 line,
                 described,
                 shapes: &fragments.shapes,
+                with_moved,
             };
             let path = paths
                 .entry(line.path)
@@ -292,6 +306,8 @@ struct Operation<'a> {
     line: &'a Route<Target>,
     described: &'a Value,
     shapes: &'a Shapes,
+    /// Whether projects may have moved.
+    with_moved: bool,
 }
 
 impl Operation<'_> {
@@ -366,10 +382,11 @@ impl Operation<'_> {
         let asks_for_scopes = matches!(self.line.target.permission, Permission::Scopes { .. });
         for (name, status, meaning, shape) in SHARED {
             let applies = match status {
-                302 => is_in("{project}"),
+                302 => self.with_moved && is_in("{project}"),
                 403 => asks_for_scopes,
                 404 => is_in("{"),
                 413 | 415 => has_body,
+                429 => CALLS_ARE_LIMITED,
                 400 | 401 | 406 | 503 => true,
                 _ => false,
             };
@@ -625,6 +642,33 @@ mod tests {
         find_open("", &document["components"]["schemas"], &mut open);
         find_open("", &document["paths"], &mut open);
         assert_eq!(open, Vec::<String>::new());
+    }
+
+    /// Also what is described before it is served, which the document leaves out.
+    #[test]
+    fn every_shape_that_a_file_names_is_there() {
+        let fragments = Fragments::read();
+        let named: BTreeSet<&String> = fragments.shapes.named().map(|(name, _)| name).collect();
+        let mut shapes: Vec<&Value> = fragments.shapes.named().map(|(_, shape)| shape).collect();
+        for operation in fragments.operations.values() {
+            let fields = |name: &str| operation[name].as_object().into_iter().flatten();
+            shapes.extend(fields("query").map(|(_, about)| &about[0]));
+            shapes.push(&operation["body"]);
+            for (_, shape) in fields("answers").filter(|(_, shape)| *shape != "empty") {
+                match shape["$content"].as_object() {
+                    Some(content) => shapes.extend(content.values()),
+                    None => shapes.push(shape),
+                }
+            }
+        }
+        for shape in shapes {
+            for name in references(&fragments.shapes.schema(shape)) {
+                assert!(named.contains(&name), "there is no shape {name}");
+            }
+            for name in shape.get("...").into_iter().filter_map(Value::as_str) {
+                assert!(named.contains(&name.to_owned()), "there is no shape {name}");
+            }
+        }
     }
 
     /// Objects that do not say what else they may hold.
