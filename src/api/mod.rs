@@ -6,6 +6,7 @@
 //!
 //! - the table in [`routes`] has a line for every method and path, with its permission and its handler;
 //! - [`error`] words every refusal, [`auth`] finds out who is asking;
+//! - [`openapi`] makes the published document from the table;
 //! - [`body`], [`search`], [`period`] and [`paging`] are the rules that all resources share;
 //! - the other files hold a resource each: the shapes on the wire, and the handlers below them; [`entries`] writes
 //!   the parts of an event, [`download`] what is sent as a file.
@@ -24,6 +25,7 @@ mod items;
 mod keys;
 mod member_teams;
 mod members;
+mod openapi;
 mod organizations;
 mod paging;
 mod period;
@@ -356,7 +358,8 @@ fn routes() -> Vec<Route<Target>> {
 
         line("GET", "/api/0/projects/{org}/{project}/stats/", PROJECT_PART, InProject(stats::of_project)),
 
-        // This document.
+        // This document. Its name ends in no slash, because tools go by the ending of a file's name.
+        line("GET", "/api/0/openapi.json", Open, Any(openapi::get)),
     ];
     lines
 }
@@ -736,7 +739,9 @@ mod tests {
         let mut seen = HashSet::new();
         for route in routes() {
             assert!(seen.insert((route.method, route.path)), "{}", route.path);
-            assert!(owns(route.path) && route.path.ends_with('/'));
+            // The one file among them, which tools know by the ending of its name.
+            let is_file = route.path == "/api/0/openapi.json";
+            assert!(owns(route.path) && route.path.ends_with('/') != is_file);
         }
     }
 

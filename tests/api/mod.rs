@@ -1,8 +1,10 @@
 //! The management API, through the front door. The files stand in the tree of the URLs.
 
+mod access;
 mod authentication;
 mod dispatch;
 mod index;
+mod lifecycle;
 mod organizations;
 mod projects;
 mod schema;

@@ -2,7 +2,9 @@
 //! temporary directory and a clock that the test turns; and a small HTTP client.
 
 pub(crate) mod client;
+mod contract;
 pub(crate) mod process;
+pub(crate) mod schema;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
