@@ -10,6 +10,7 @@ use crate::http::{Body, Headers};
 use super::error::{self, Result};
 
 const MAY_NOT_BE_NULL: &str = "This field may not be null.";
+const BLANK: &str = "This field may not be blank.";
 const REQUIRED: &str = "This field is required.";
 
 /// A field of a body.
@@ -97,6 +98,22 @@ impl Fields {
         })
     }
 
+    /// A text as [`Fields::text`] reads it, and not empty.
+    pub(super) fn filled_text(
+        &mut self,
+        name: &str,
+        chars_max: usize,
+        null: Null,
+    ) -> Given<String> {
+        match self.text(name, chars_max, null) {
+            Given::Value(text) if text.is_empty() => {
+                self.errors.add(name, BLANK);
+                Given::Absent
+            }
+            other => other,
+        }
+    }
+
     /// A text that is not empty and passes `is_shaped`.
     pub(super) fn pattern(
         &mut self,
@@ -107,7 +124,7 @@ impl Fields {
         self.read_with(name, null, |value| {
             let text = to_text(value)?;
             if text.is_empty() {
-                Err("This field may not be blank.".to_owned())
+                Err(BLANK.to_owned())
             } else if !is_shaped(&text) {
                 Err("This value does not match the required pattern.".to_owned())
             } else {
@@ -226,6 +243,16 @@ impl Fields {
     /// Whether the body has the field, whatever its value.
     pub(super) fn has(&self, name: &str) -> bool {
         self.values.contains_key(name)
+    }
+
+    /// Whether something was found wrong with a field.
+    pub(super) fn is_wrong(&self, name: &str) -> bool {
+        self.errors.fields.contains_key(name)
+    }
+
+    /// Adds a text about the whole object.
+    pub(super) fn refuse_whole(&mut self, text: &str) {
+        self.errors.texts.push(text.to_owned());
     }
 
     /// Adds a text of the caller's to a field.

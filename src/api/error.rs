@@ -89,6 +89,11 @@ pub(super) fn detail(status: u16, text: &str) -> Response {
     Response::json(status, &json!({ "detail": text }))
 }
 
+/// One field is wrong.
+pub(super) fn field(status: u16, name: &str, text: &str) -> Response {
+    Response::json(status, &json!({ name: [text] }))
+}
+
 /// What a token reads that holds none of the scopes that the method asks for, in the order in which the
 /// endpoint names them (facts/management-api.md 1.5). A method that asks for scopes nobody can hold has none
 /// to name.
@@ -123,6 +128,19 @@ pub(super) fn unsupported_media_type(content_type: &str) -> Response {
         415,
         &format!("Unsupported media type \"{content_type}\" in request."),
     )
+}
+
+/// A slug is taken, in the shape that the clients of teams and of personal projects read
+/// (facts/management-api.md 1.10 and 4.5).
+pub(super) fn team_conflict() -> Response {
+    let text = "A team with this slug already exists.";
+    let body = json!({ "non_field_errors": [text], "detail": text });
+    Response::json(409, &body)
+}
+
+/// A refusal whose text stands in a list (facts/management-api.md 6.5).
+pub(super) fn forbidden_in_list() -> Response {
+    Response::json(403, &json!({ "detail": [FORBIDDEN] }))
 }
 
 /// A plain validation error of a handler: a JSON array (facts/management-api.md 8.1).

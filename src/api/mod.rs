@@ -29,7 +29,9 @@ mod openapi;
 mod organizations;
 mod paging;
 mod period;
+mod project_creation;
 mod project_detail;
+mod project_teams;
 mod projects;
 mod search;
 mod stats;
@@ -315,6 +317,15 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/organizations/{org}/projects/", ORGANIZATION_PROJECTS, InOrganization(projects::list)),
 
         // Teams.
+        line("GET", "/api/0/organizations/{org}/teams/", ORGANIZATION_TEAMS, InOrganization(teams::list)),
+        line("POST", "/api/0/organizations/{org}/teams/", ORGANIZATION_TEAMS, InOrganization(teams::create)),
+        line("GET", "/api/0/organizations/{org}/user-teams/", ORGANIZATION_READ, InOrganization(teams::list_own)),
+        line("GET", "/api/0/teams/{org}/{team}/", TEAM, InTeam(teams::get)),
+        line("PUT", "/api/0/teams/{org}/{team}/", TEAM, InTeam(teams::update)),
+        line("DELETE", "/api/0/teams/{org}/{team}/", TEAM, InTeam(teams::delete)),
+        line("GET", "/api/0/teams/{org}/{team}/projects/", TEAM_PROJECTS, InTeam(teams::list_projects)),
+        line("POST", "/api/0/teams/{org}/{team}/projects/", TEAM_PROJECTS, InOwnTeam(project_creation::of_team)),
+        line("POST", "/api/0/organizations/{org}/projects/", ORGANIZATION_PROJECTS, InOrganization(project_creation::of_organization)),
 
         // Members.
         line("GET", "/api/0/organizations/{org}/members/", MEMBERS, InOrganization(members::list)),
@@ -335,6 +346,9 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/projects/{org}/{project}/", PROJECT, InProject(project_detail::get)),
 
         // Teams and members of a project.
+        line("GET", "/api/0/projects/{org}/{project}/teams/", PROJECT_PART, InProject(project_teams::list)),
+        line("POST", "/api/0/projects/{org}/{project}/teams/{team}/", PROJECT_TEAM, InProject(project_teams::add)),
+        line("DELETE", "/api/0/projects/{org}/{project}/teams/{team}/", PROJECT_TEAM, InProject(project_teams::remove)),
         line("GET", "/api/0/projects/{org}/{project}/members/", PROJECT_READ, InProject(members::list_of_project)),
 
         // Settings of a project.

@@ -21,8 +21,9 @@ use crate::domain::outcome::Outcome;
 use crate::domain::scope::ScopeSet;
 use crate::domain::slug::{IdOrSlug, Slug};
 use crate::domain::time::Timestamp;
-use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
+use crate::http::{Request, Response};
+use crate::store::Connection;
 use crate::store::ledger::{self, LedgerColumns, LedgerFilter, LedgerRange};
 use crate::store::projects::{self, Project, ProjectFilter};
 use crate::store::teams::{self, Team};
@@ -134,6 +135,25 @@ impl ProjectBaseBody {
         }
     }
 
+    /// Of many, without their teams.
+    pub(super) fn of_all(
+        connection: &Connection,
+        projects: &[Project],
+        access: &Access,
+    ) -> Result<Vec<ProjectBaseBody>> {
+        let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
+        let teams = teams::list_of_projects(connection, &ids)?;
+        let bodies = projects.iter().map(|project| {
+            let teams = teams
+                .get(&project.id)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            let team_ids: Vec<TeamId> = teams.iter().map(|team| team.id).collect();
+            ProjectBaseBody::of(project, &team_ids, access)
+        });
+        Ok(bodies.collect())
+    }
+
     pub(super) fn with_teams(mut self, teams: &[Team]) -> ProjectBaseBody {
         self.team = teams.first().map(TeamReference::of);
         self.teams = Some(teams.iter().map(TeamReference::of).collect());
@@ -175,6 +195,27 @@ pub(super) struct Series {
     transactions: bool,
     options: Vec<String>,
     without_latest_deploys: bool,
+}
+
+impl Series {
+    /// The `statsPeriod` of a request, one of these.
+    ///
+    /// # Errors
+    /// 400, in the old envelope: another one.
+    pub(super) fn of_period(request: &Request, choices: &[&str]) -> Result<Series> {
+        let text = request.query_value("statsPeriod").unwrap_or_default();
+        let period = Period::parse(&text).filter(|_| choices.contains(&text.as_str()));
+        if period.is_none() && !text.is_empty() {
+            let (last, others) = choices.split_last().unwrap_or((&"", &[]));
+            let others: String = others.iter().map(|c| format!("'{c}', ")).collect();
+            let text = format!("Invalid stats_period. Valid choices are '', {others}and '{last}'");
+            return Err(error::legacy_parameter(&text).into());
+        }
+        Ok(Series {
+            period,
+            ..Series::default()
+        })
+    }
 }
 
 impl ProjectSummaryBody {
@@ -299,29 +340,20 @@ fn count_accepted(
 /// Sentry's `sessionStats` are not here: Picket keeps no sessions.
 pub(super) fn list(api: &Api, call: Call<'_>, context: InOrganization) -> Result<Response> {
     let request = &call.request;
-    let period = match request.query_value("statsPeriod").as_deref() {
-        None | Some("") => None,
-        Some(text) => match Period::parse(text) {
-            Some(period) => Some(period),
-            None => {
-                let text = "Invalid stats_period. Valid choices are '', '1h', '24h', '7d', '14d', '30d', and '90d'";
-                return Err(error::legacy_parameter(text).into());
-            }
-        },
-    };
+    let series = Series::of_period(request, &["1h", "24h", "7d", "14d", "30d", "90d"])?;
     let dataset = request.query_value("dataset").unwrap_or_default();
     if !["", "discover", "metricsEnhanced", "metrics"].contains(&dataset.as_str()) {
         let text = "dataset must be one of: , discover, metricsEnhanced, metrics";
         return Err(error::detail(400, text).into());
     }
     let series = Series {
-        period,
         transactions: call.is_set("transactionStats"),
         options: request.query_values("options"),
         without_latest_deploys: request
             .query_values("collapse")
             .iter()
             .any(|what| what == "latestDeploys"),
+        ..series
     };
     let query = request.query_value("query").unwrap_or_default();
     let filter = filter(SearchQuery::parse(&query), &call.caller, &context.access)?;

@@ -35,6 +35,9 @@ pub(crate) const REQUIRE_SCRUB_ADDRESSES: &str = "sentry:require_scrub_ip_addres
 /// Ours: the rate limit of an organization's keys that have none of their own; `{"count": 100, "window": 60}`.
 pub(crate) const DEFAULT_RATE_LIMIT: &str = "picket:default_rate_limit";
 
+/// The consoles for which an organization may make projects (facts/management-api.md 4.3).
+pub(crate) const CONSOLE_PLATFORMS: &str = "sentry:enabled_console_platforms";
+
 /// What an option's value looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -79,6 +82,19 @@ pub(crate) const ORGANIZATION_OPTIONS: &[(&str, Kind)] = &[
     (SENSITIVE_FIELDS, Kind::Lines),
     (SAFE_FIELDS, Kind::Lines),
     (DEFAULT_RATE_LIMIT, Kind::RateLimit),
+    (CONSOLE_PLATFORMS, Kind::Lines),
+];
+
+/// The sub filters of the legacy browser filter under the names of today.
+pub(crate) const LEGACY_BROWSERS_TODAY: [&str; 8] = [
+    "ie",
+    "edge",
+    "safari",
+    "firefox",
+    "chrome",
+    "opera",
+    "android",
+    "opera_mini",
 ];
 
 /// The sub filters of the legacy browser filter: today's names, then those of older servers.
@@ -295,6 +311,13 @@ impl IngestSettings {
 /// The limit of an organization's keys that have none of their own.
 pub(crate) fn default_rate_limit(organization: &Options) -> Option<RateLimit> {
     organization.get(DEFAULT_RATE_LIMIT).and_then(rate_limit)
+}
+
+/// Whether an organization may make projects of a console's platform.
+pub(crate) fn allows_console(organization: &Options, platform: &str) -> bool {
+    list(organization, CONSOLE_PLATFORMS)
+        .iter()
+        .any(|enabled| enabled == platform)
 }
 
 fn rate_limit(value: &Value) -> Option<RateLimit> {

@@ -15,6 +15,9 @@ pub(crate) enum SlugKind {
     Organization,
     Team,
     Project,
+    /// Of a project that is about to be made: there it is the name that must not be a reserved word
+    /// (facts/management-api.md 1.10).
+    NewProject,
 }
 
 const RESERVED_ORGANIZATIONS: &str = "404 500 _admin _experiment _static about accept access account \
@@ -42,7 +45,7 @@ impl Slug {
         }
         let longest = match kind {
             SlugKind::Organization | SlugKind::Team => 50,
-            SlugKind::Project => 100,
+            SlugKind::Project | SlugKind::NewProject => 100,
         };
         if text.chars().count() > longest {
             wrong.push(format!(
@@ -65,7 +68,7 @@ impl Slug {
                     wrong.push(format!("This slug \"{text}\" is reserved and not allowed."));
                 }
             }
-            SlugKind::Team | SlugKind::Project => {
+            SlugKind::Team | SlugKind::Project | SlugKind::NewProject => {
                 let shaped = text.bytes().all(|b| {
                     b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-'
                 });
@@ -95,7 +98,7 @@ impl Slug {
     ) -> Result<Slug, E> {
         let longest = match kind {
             SlugKind::Organization | SlugKind::Team => 30,
-            SlugKind::Project => 50,
+            SlugKind::Project | SlugKind::NewProject => 50,
         };
         let mut base = slugified(kind, name);
         base.truncate(longest);
@@ -132,7 +135,7 @@ impl Slug {
 pub(crate) fn is_reserved(kind: SlugKind, word: &str) -> bool {
     let words = match kind {
         SlugKind::Organization => RESERVED_ORGANIZATIONS,
-        SlugKind::Team => return false,
+        SlugKind::Team | SlugKind::NewProject => return false,
         SlugKind::Project => RESERVED_PROJECTS,
     };
     words

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::audit::{self, Entry};
 use super::conflict;
 use super::snapshot::{ProjectState, Touched};
+use super::teams::Team;
 use super::writer::Unit;
 use crate::domain::actor::Actor;
 use crate::domain::id::{OrganizationId, ProjectId, TeamId};
@@ -299,6 +300,52 @@ pub(crate) fn add_team(
     Ok(added > 0)
 }
 
+/// Writes down that a project was made together with a team for it.
+pub(crate) fn record_with_team(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    project: &Project,
+    team: &Team,
+) -> Result<()> {
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(project.organization),
+            event: "team-and-project.created",
+            target: project.id.0,
+            data: json!({ "slug": project.slug.as_str(), "team_slug": team.slug.as_str() }),
+        },
+    )?;
+    Ok(())
+}
+
+/// Takes a project from a team; whether it had it.
+pub(crate) fn remove_team(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    organization: OrganizationId,
+    project: ProjectId,
+    team: TeamId,
+) -> Result<bool> {
+    let removed = unit
+        .prepare_cached("DELETE FROM project_team WHERE project_id = :project AND team_id = :team")?
+        .execute(named_params! { ":project": project.0, ":team": team.0 })?;
+    if removed > 0 {
+        audit::record(
+            unit,
+            actor,
+            Entry {
+                organization: Some(organization),
+                event: "project-team.remove",
+                target: project.0,
+                data: json!({ "team_id": team.0 }),
+            },
+        )?;
+    }
+    Ok(removed > 0)
+}
+
 /// The stored options of a project, by name.
 pub(crate) fn list_options(
     connection: &Connection,
@@ -313,6 +360,25 @@ pub(crate) fn list_options(
     rows.into_iter()
         .map(|(name, value)| Ok((name, serde_json::from_str(&value).map_err(Error::internal)?)))
         .collect()
+}
+
+/// Sets an option of a project that is being made: no change that anybody would look for.
+pub(crate) fn set_first_option(
+    unit: &mut Unit<'_>,
+    project: ProjectId,
+    name: &str,
+    value: &Value,
+) -> Result<()> {
+    unit.prepare_cached(
+        "INSERT INTO project_option (project_id, name, value) VALUES (:project, :name, :value)",
+    )?
+    .execute(named_params! {
+        ":project": project.0,
+        ":name": name,
+        ":value": value.to_string(),
+    })?;
+    unit.touch(Touched::Project(project));
+    Ok(())
 }
 
 /// Sets an option; whether that changed it. The caller has checked name and value.

@@ -8,6 +8,7 @@ mod lifecycle;
 mod organizations;
 mod projects;
 mod schema;
+mod teams;
 
 use serde_json::Value;
 

@@ -1,10 +1,12 @@
 //! `/api/0/projects/{org}/{project}/` and below (facts/management-api.md 6 to 8).
 
+mod creation;
 mod events;
 mod items;
 mod key_stats;
 mod keys;
 mod stats;
+mod teams;
 
 use serde_json::json;
 
