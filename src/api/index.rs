@@ -59,6 +59,11 @@ pub(super) fn me(_: &Api, call: Call<'_>) -> Result<Response> {
     }
 }
 
+/// `GET /api/0/internal/health/`: 200 without a body to whoever the server knows; only a superuser would read more.
+pub(super) fn health(_: &Api, _: Call<'_>) -> Result<Response> {
+    Ok(Response::empty(200))
+}
+
 /// `GET /api/0/users/me/regions/`: this server, to everybody (design 11).
 pub(super) fn regions(api: &Api, _: Call<'_>) -> Result<Response> {
     let body = json!({ "regions": [{ "name": "local", "url": api.prefix.as_str() }] });

@@ -26,11 +26,13 @@ mod keys;
 mod member_teams;
 mod members;
 mod openapi;
+mod organization_settings;
 mod organizations;
 mod paging;
 mod period;
 mod project_creation;
 mod project_detail;
+mod project_index;
 mod project_teams;
 mod projects;
 mod search;
@@ -312,8 +314,12 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/auth/", Open, Any(index::whoami)),
         line("GET", "/api/0/users/me/", LoggedIn, Any(index::me)),
         line("GET", "/api/0/users/me/regions/", Open, Any(index::regions)),
+        line("GET", "/api/0/internal/health/", LoggedIn, Any(index::health)),
         line("GET", "/api/0/organizations/", ORGANIZATION, Any(organizations::list)),
+        line("POST", "/api/0/organizations/", ORGANIZATION, Any(organization_settings::create)),
         line("GET", "/api/0/organizations/{org}/", ORGANIZATION, InOrganization(organizations::get)),
+        line("PUT", "/api/0/organizations/{org}/", ORGANIZATION, InOrganization(organization_settings::update)),
+        line("DELETE", "/api/0/organizations/{org}/", ORGANIZATION, InOrganization(organization_settings::delete)),
         line("GET", "/api/0/organizations/{org}/projects/", ORGANIZATION_PROJECTS, InOrganization(projects::list)),
 
         // Teams.
@@ -339,6 +345,7 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/teams/{org}/{team}/members/", TEAM_READ, InTeam(members::list_of_team)),
 
         // Projects of whatever organization.
+        line("GET", "/api/0/projects/", PROJECT_READ, Any(project_index::list)),
 
         line("GET", "/api/0/organizations/{org}/project-keys/", ORGANIZATION, InOrganization(keys::list_of_organization)),
         line("GET", "/api/0/organizations/{org}/stats_v2/", ORGANIZATION_READ, InOrganization(stats_v2::get)),

@@ -1,7 +1,7 @@
 //! Organizations (facts/management-api.md 3).
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::error::{self, Result};
 use super::keys::RateLimitBody;
@@ -13,7 +13,7 @@ use super::users::AvatarBody;
 use super::{Api, Call, InOrganization, auth};
 use crate::domain::access::{Access, Caller};
 use crate::domain::dsn::UrlPrefix;
-use crate::domain::option::{self, RequiredScrubbing};
+use crate::domain::option::{self, KEPT_ORGANIZATION_SETTINGS, RequiredScrubbing};
 use crate::domain::scope::{OrganizationRole, Scope, ScopeSet, TeamRole};
 use crate::domain::time::Timestamp;
 use crate::http::Response;
@@ -104,6 +104,14 @@ impl OrganizationBody {
         self
     }
 
+    pub(super) fn pending_deletion(mut self) -> OrganizationBody {
+        self.status = StatusBody {
+            id: "pending_deletion",
+            name: "pending deletion",
+        };
+        self
+    }
+
     fn with_extra_options(mut self) -> OrganizationBody {
         let traces = json!({ "spansExtractionDate": 0, "checkSpanExtractionDate": false });
         self.extra_options = Some(json!({ "traces": traces }));
@@ -120,12 +128,11 @@ struct OwnedBody {
     single_owner: bool,
 }
 
-/// An organization with its settings. The scrubbers are what it demands of all its projects, from its options;
-/// for the others Picket has no switches: what stands here is what it does, or Sentry's value where it does nothing of
-/// the kind.
+/// An organization with its settings. The scrubbers are what it demands of all its projects, from its options. Where
+/// nothing can be set, what stands here is what Picket does, or Sentry's value where it does nothing of the kind.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct OrganizationDetailBody {
+pub(super) struct OrganizationDetailBody {
     #[serde(flatten)]
     summary: OrganizationBody,
     access: ScopeSet,
@@ -138,36 +145,28 @@ struct OrganizationDetailBody {
     experiments: Value,
     quota: QuotaBody,
     is_default: bool,
-    default_role: &'static str,
     available_roles: Vec<RoleName>,
     org_role_list: Vec<OrganizationRoleBody>,
     team_role_list: Vec<TeamRoleBody>,
     open_membership: bool,
-    allow_shared_issues: bool,
-    enhanced_privacy: bool,
     data_scrubber: bool,
     data_scrubber_defaults: bool,
     sensitive_fields: Vec<String>,
     safe_fields: Vec<String>,
-    store_crash_reports: i32,
-    attachments_role: &'static str,
-    debug_files_role: &'static str,
     events_member_admin: bool,
     alerts_member_write: bool,
     #[serde(rename = "scrubIPAddresses")]
     scrub_ip_addresses: bool,
-    scrape_java_script: bool,
-    allow_join_requests: bool,
     relay_pii_config: Option<String>,
     relay_dsn_endpoint: Option<String>,
     trusted_relays: [(); 0],
     pending_access_requests: u32,
-    hide_ai_features: bool,
     aggregated_data_consent: bool,
     is_dynamically_sampled: bool,
-    issue_alerts_thread_flag: bool,
-    metric_alerts_thread_flag: bool,
     requires_sso: bool,
+    /// The settings of [`KEPT_ORGANIZATION_SETTINGS`] that the summary does not have.
+    #[serde(flatten)]
+    kept: Map<String, Value>,
     /// The limit of keys that have none of their own, from the option `picket:default_rate_limit`. Ours.
     default_rate_limit: Option<RateLimitBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -370,7 +369,7 @@ fn filter(query: SearchQuery) -> Option<OrganizationFilter> {
             "member_id" => filter.members = Some(numbers()),
             "slug" => filter.slugs = Some(values),
             "email" => filter.emails = Some(values),
-            // Every organization is active: there is no way to remove one.
+            // One that is being removed is hidden.
             "status" if values.iter().any(|v| v == "active") => {}
             _ => return None,
         }
@@ -394,19 +393,43 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InOrganization) -> Result<
         return Ok(Response::json(200, &summary));
     }
     let is_detailed = call.request.query_value("detailed").as_deref() != Some("0");
+    let body = detail(&call, &context, summary, is_detailed)?;
+    Ok(Response::json(200, &body))
+}
+
+/// The organization with its settings, and in detail with its teams and projects.
+pub(super) fn detail(
+    call: &Call<'_>,
+    context: &InOrganization,
+    mut summary: OrganizationBody,
+    is_detailed: bool,
+) -> Result<OrganizationDetailBody> {
+    let InOrganization {
+        organization,
+        access,
+    } = context;
     let (teams, projects) = if is_detailed {
         let teams = teams::list(&call.connection, organization.id)?
             .iter()
             .map(|(team, members)| TeamBody::of(team, *members, access))
             .collect();
-        (Some(teams), Some(list_projects(&call, &context)?))
+        (Some(teams), Some(list_projects(call, context)?))
     } else {
         (None, None)
     };
     let options = organizations::list_options(&call.connection, organization.id)?;
     let required = RequiredScrubbing::of(&options);
     let role = access.role().map(OrganizationRole::as_str);
-    let body = OrganizationDetailBody {
+    let mut kept = Map::new();
+    for setting in KEPT_ORGANIZATION_SETTINGS {
+        let value = setting.value(&options);
+        match setting.field {
+            "isEarlyAdopter" => summary.is_early_adopter = value == true,
+            "allowSuperuserAccess" => summary.allow_superuser_access = value == true,
+            field => drop(kept.insert(field.to_owned(), value)),
+        }
+    }
+    Ok(OrganizationDetailBody {
         summary,
         access: access.scopes(),
         onboarding_tasks: [],
@@ -420,7 +443,6 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InOrganization) -> Result<
             project_limit: 100,
         },
         is_default: false,
-        default_role: OrganizationRole::Member.as_str(),
         available_roles: OrganizationRole::ALL
             .map(|role| RoleName {
                 id: role.as_str(),
@@ -434,35 +456,25 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InOrganization) -> Result<
             .map(|role| TeamRoleBody::of(role, access))
             .into(),
         open_membership: organization.policy.open_membership,
-        allow_shared_issues: true,
-        enhanced_privacy: false,
         data_scrubber: required.data,
         data_scrubber_defaults: required.defaults,
         sensitive_fields: required.sensitive_fields,
         safe_fields: required.safe_fields,
-        store_crash_reports: 0,
-        attachments_role: OrganizationRole::Member.as_str(),
-        debug_files_role: OrganizationRole::Admin.as_str(),
         events_member_admin: organization.policy.admin_events,
         alerts_member_write: organization.policy.write_alerts,
         scrub_ip_addresses: required.addresses,
-        scrape_java_script: true,
-        allow_join_requests: true,
         relay_pii_config: None,
         relay_dsn_endpoint: None,
         trusted_relays: [],
         pending_access_requests: team_members::count_requests(&call.connection, organization.id)?,
-        hide_ai_features: true,
         aggregated_data_consent: false,
         is_dynamically_sampled: false,
-        issue_alerts_thread_flag: true,
-        metric_alerts_thread_flag: true,
         requires_sso: false,
+        kept,
         default_rate_limit: option::default_rate_limit(&options).map(RateLimitBody::of),
         teams,
         projects,
-    };
-    Ok(Response::json(200, &body))
+    })
 }
 
 fn list_projects(

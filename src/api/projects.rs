@@ -154,6 +154,11 @@ impl ProjectBaseBody {
         Ok(bodies.collect())
     }
 
+    pub(super) fn with_organization(mut self, organization: OrganizationBody) -> ProjectBaseBody {
+        self.organization = Some(organization);
+        self
+    }
+
     pub(super) fn with_teams(mut self, teams: &[Team]) -> ProjectBaseBody {
         self.team = teams.first().map(TeamReference::of);
         self.teams = Some(teams.iter().map(TeamReference::of).collect());

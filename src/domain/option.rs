@@ -38,6 +38,96 @@ pub(crate) const DEFAULT_RATE_LIMIT: &str = "picket:default_rate_limit";
 /// The consoles for which an organization may make projects (facts/management-api.md 4.3).
 pub(crate) const CONSOLE_PLATFORMS: &str = "sentry:enabled_console_platforms";
 
+/// Settings of an organization that only the API knows: shown as they were set, because whoever describes an
+/// organization as code reads them back. Those without an effect yet concern what Picket does not have (issues, alerts,
+/// debug files); [`ATTACHMENTS_ROLE`] has one.
+pub(crate) const KEPT_ORGANIZATION_SETTINGS: [Kept; 13] = [
+    Kept::switch("isEarlyAdopter", "picket:early_adopter", false),
+    Kept::switch("hideAiFeatures", "sentry:hide_ai_features", true),
+    Kept::switch("allowSharedIssues", "picket:shared_issues", true),
+    Kept::switch("allowSuperuserAccess", "picket:superuser_access", true),
+    Kept::switch("enhancedPrivacy", "picket:enhanced_privacy", false),
+    Kept::switch("scrapeJavaScript", "sentry:scrape_javascript", true),
+    Kept::switch("allowJoinRequests", "sentry:join_requests", true),
+    Kept::switch(
+        "issueAlertsThreadFlag",
+        "sentry:issue_alerts_thread_flag",
+        true,
+    ),
+    Kept::switch(
+        "metricAlertsThreadFlag",
+        "sentry:metric_alerts_thread_flag",
+        true,
+    ),
+    Kept::number("storeCrashReports", "sentry:store_crash_reports", 0),
+    Kept::role("attachmentsRole", ATTACHMENTS_ROLE, "member"),
+    Kept::role("debugFilesRole", "sentry:debug_files_role", "admin"),
+    Kept::role("defaultRole", "picket:default_role", "member"),
+];
+
+/// The least role that may download attachments.
+pub(crate) const ATTACHMENTS_ROLE: &str = "sentry:attachments_role";
+
+/// A setting that is shown as it was set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    /// The API's name.
+    pub(crate) field: &'static str,
+    /// The option's.
+    pub(crate) option: &'static str,
+    pub(crate) default: KeptValue,
+}
+
+/// A setting's default, which says what its values are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeptValue {
+    Switch(bool),
+    Number(i64),
+    /// A role in an organization.
+    Role(&'static str),
+}
+
+impl Kept {
+    const fn switch(field: &'static str, option: &'static str, default: bool) -> Kept {
+        let default = KeptValue::Switch(default);
+        Kept {
+            field,
+            option,
+            default,
+        }
+    }
+
+    const fn number(field: &'static str, option: &'static str, default: i64) -> Kept {
+        let default = KeptValue::Number(default);
+        Kept {
+            field,
+            option,
+            default,
+        }
+    }
+
+    const fn role(field: &'static str, option: &'static str, default: &'static str) -> Kept {
+        let default = KeptValue::Role(default);
+        Kept {
+            field,
+            option,
+            default,
+        }
+    }
+
+    /// The value that was set, else the default.
+    pub(crate) fn value(self, options: &Options) -> Value {
+        match options.get(self.option) {
+            Some(set) => set.clone(),
+            None => match self.default {
+                KeptValue::Switch(on) => json!(on),
+                KeptValue::Number(number) => json!(number),
+                KeptValue::Role(role) => json!(role),
+            },
+        }
+    }
+}
+
 /// What an option's value looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

@@ -316,3 +316,151 @@ pub(crate) fn set_option(
     }
     Ok(changed > 0)
 }
+
+/// What a change of an organization leaves, column by column.
+#[derive(Clone, Debug)]
+pub(crate) struct OrganizationChange {
+    pub(crate) slug: Slug,
+    pub(crate) name: String,
+    pub(crate) policy: MemberPolicy,
+}
+
+/// Changes slug, name and policy, and writes down what is other than before.
+///
+/// # Errors
+/// `Conflict`: another organization has the slug.
+pub(crate) fn update(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    old: &Organization,
+    new: &OrganizationChange,
+) -> Result<()> {
+    let mut data = serde_json::Map::new();
+    let (was, is) = (&old.policy, &new.policy);
+    for (field, old, new) in [
+        ("slug", old.slug.to_string(), new.slug.to_string()),
+        ("name", old.name.clone(), new.name.clone()),
+        (
+            "openMembership",
+            was.open_membership.to_string(),
+            is.open_membership.to_string(),
+        ),
+        (
+            "allowMemberInvite",
+            was.invite.to_string(),
+            is.invite.to_string(),
+        ),
+        (
+            "allowMemberProjectCreation",
+            was.create_projects.to_string(),
+            is.create_projects.to_string(),
+        ),
+        (
+            "eventsMemberAdmin",
+            was.admin_events.to_string(),
+            is.admin_events.to_string(),
+        ),
+        (
+            "alertsMemberWrite",
+            was.write_alerts.to_string(),
+            is.write_alerts.to_string(),
+        ),
+    ] {
+        if old != new {
+            data.insert(field.to_owned(), json!(format!("from {old} to {new}")));
+        }
+    }
+    if data.is_empty() {
+        return Ok(());
+    }
+    unit.prepare_cached(
+        "UPDATE organization
+         SET slug = :slug, name = :name, open_membership = :open_membership, members_invite = :invite,
+             members_create_projects = :create_projects, members_admin_events = :admin_events,
+             members_write_alerts = :write_alerts
+         WHERE id = :id",
+    )?
+    .execute(named_params! {
+        ":slug": new.slug.as_str(),
+        ":name": new.name,
+        ":open_membership": is.open_membership,
+        ":invite": is.invite,
+        ":create_projects": is.create_projects,
+        ":admin_events": is.admin_events,
+        ":write_alerts": is.write_alerts,
+        ":id": old.id.0,
+    })
+    .map_err(|error| {
+        conflict(error, || {
+            format!("The slug \"{}\" is in use by another organization.", new.slug)
+        })
+    })?;
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(old.id),
+            event: "org.edit",
+            target: old.id.0,
+            data: Value::Object(data),
+        },
+    )?;
+    Ok(())
+}
+
+/// Takes an option away; whether it was set.
+pub(crate) fn delete_option(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    organization: OrganizationId,
+    name: &str,
+) -> Result<bool> {
+    let deleted = unit
+        .prepare_cached(
+            "DELETE FROM organization_option WHERE organization_id = :organization AND name = :name",
+        )?
+        .execute(named_params! { ":organization": organization.0, ":name": name })?;
+    if deleted > 0 {
+        unit.touch(Touched::Organization(organization));
+        audit::record(
+            unit,
+            actor,
+            Entry {
+                organization: Some(organization),
+                event: "org.edit",
+                target: organization.0,
+                data: json!({ name: null }),
+            },
+        )?;
+    }
+    Ok(deleted > 0)
+}
+
+/// Hides an organization with all that it has. Its slug is free at once, its keys and tokens are good for nothing; what
+/// belongs to it is removed in the background.
+///
+/// # Errors
+/// `NotFound`: it is gone already.
+pub(crate) fn delete(unit: &mut Unit<'_>, actor: &Actor, old: &Organization) -> Result<()> {
+    let hidden = unit
+        .prepare_cached(
+            "UPDATE organization SET deleted_us = :now, slug = slug || '~' || id
+             WHERE id = :id AND deleted_us IS NULL",
+        )?
+        .execute(named_params! { ":now": actor.at.us(), ":id": old.id.0 })?;
+    if hidden == 0 {
+        return Err(Error::NotFound);
+    }
+    unit.touch(Touched::Organization(old.id));
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(old.id),
+            event: "org.remove",
+            target: old.id.0,
+            data: json!({ "slug": old.slug.as_str(), "name": old.name }),
+        },
+    )?;
+    Ok(())
+}

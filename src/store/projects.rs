@@ -11,7 +11,7 @@ use super::snapshot::{ProjectState, Touched};
 use super::teams::Team;
 use super::writer::Unit;
 use crate::domain::actor::Actor;
-use crate::domain::id::{OrganizationId, ProjectId, TeamId};
+use crate::domain::id::{OrganizationId, ProjectId, TeamId, UserId};
 use crate::domain::key::random_hex_32;
 use crate::domain::option::{IngestSettings, Options, default_rate_limit};
 use crate::domain::slug::{IdOrSlug, Slug};
@@ -195,6 +195,114 @@ pub(super) fn list_ids(
         .prepare_cached("SELECT id FROM project WHERE organization_id = :organization")?
         .query_map([organization.0], |row| row.get(0).map(ProjectId))?
         .collect()
+}
+
+/// Whose projects a list over all organizations is of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ProjectsOf {
+    /// Those of the user's teams.
+    User(UserId),
+    /// All of this one.
+    Organization(OrganizationId),
+}
+
+/// Which of them. Lists are alternatives, and `None` means all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnProjectFilter {
+    pub(crate) organization: Option<i64>,
+    /// Part of the name or slug, without case.
+    pub(crate) text: Option<String>,
+    pub(crate) ids: Option<Vec<i64>>,
+    /// In lower case, as are the next.
+    pub(crate) slugs: Option<Vec<String>>,
+    pub(crate) names: Option<Vec<String>>,
+    pub(crate) platforms: Option<Vec<String>>,
+    /// Public halves of keys.
+    pub(crate) keys: Option<Vec<String>>,
+}
+
+/// When each of the projects was made, newest first: enough to cut the list into pages.
+pub(crate) fn list_own(
+    connection: &Connection,
+    of: ProjectsOf,
+    filter: &OwnProjectFilter,
+) -> Result<Vec<(ProjectId, Timestamp)>> {
+    let texts = |list: &Option<Vec<String>>| list.as_ref().map(|list| json!(list).to_string());
+    let (slugs, names) = (texts(&filter.slugs), texts(&filter.names));
+    let (platforms, keys) = (texts(&filter.platforms), texts(&filter.keys));
+    let ids = filter.ids.as_ref().map(|ids| json!(ids).to_string());
+    let (mut conditions, owner) = match of {
+        ProjectsOf::User(user) => (
+            "project.id IN (SELECT project_team.project_id FROM member
+                            JOIN team_member ON team_member.member_id = member.id
+                            JOIN team ON team.id = team_member.team_id AND team.deleted_us IS NULL
+                            JOIN project_team ON project_team.team_id = team.id
+                            WHERE member.user_id = :owner)"
+                .to_owned(),
+            user.0,
+        ),
+        ProjectsOf::Organization(id) => ("project.organization_id = :owner".to_owned(), id.0),
+    };
+    let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = vec![(":owner", &owner)];
+    if let Some(organization) = &filter.organization {
+        conditions.push_str(" AND project.organization_id = :organization");
+        params.push((":organization", organization));
+    }
+    if let Some(text) = &filter.text {
+        conditions.push_str(
+            " AND (instr(lower(project.name), lower(:text)) OR instr(project.slug, lower(:text)))",
+        );
+        params.push((":text", text));
+    }
+    if let Some(ids) = &ids {
+        conditions.push_str(" AND project.id IN (SELECT value FROM json_each(:ids))");
+        params.push((":ids", ids));
+    }
+    if let Some(slugs) = &slugs {
+        conditions.push_str(" AND project.slug IN (SELECT value FROM json_each(:slugs))");
+        params.push((":slugs", slugs));
+    }
+    if let Some(names) = &names {
+        conditions.push_str(" AND lower(project.name) IN (SELECT value FROM json_each(:names))");
+        params.push((":names", names));
+    }
+    if let Some(platforms) = &platforms {
+        conditions.push_str(" AND project.platform IN (SELECT value FROM json_each(:platforms))");
+        params.push((":platforms", platforms));
+    }
+    if let Some(keys) = &keys {
+        conditions.push_str(
+            " AND project.id IN (SELECT project_id FROM client_key
+                                 WHERE public IN (SELECT value FROM json_each(:keys)))",
+        );
+        params.push((":keys", keys));
+    }
+    Ok(connection
+        .prepare_cached(&format!(
+            "SELECT project.id, project.created_us FROM project
+             JOIN organization ON organization.id = project.organization_id AND organization.deleted_us IS NULL
+             WHERE project.deleted_us IS NULL AND {conditions}
+             ORDER BY project.created_us DESC, project.id DESC"
+        ))?
+        .query_map(params.as_slice(), |row| {
+            Ok((ProjectId(row.get(0)?), Timestamp::from_us(row.get(1)?)))
+        })?
+        .collect::<rusqlite::Result<_>>()?)
+}
+
+/// The projects of these ids, in their order; one that went meanwhile is left out.
+pub(crate) fn list_by_ids(
+    connection: &Connection,
+    ids: &[ProjectId],
+) -> rusqlite::Result<Vec<Project>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM project WHERE id = :id AND deleted_us IS NULL"
+    ))?;
+    let mut projects = Vec::with_capacity(ids.len());
+    for id in ids {
+        projects.extend(statement.query_row([id.0], from_row).optional()?);
+    }
+    Ok(projects)
 }
 
 /// The ids of the teams that have the project.

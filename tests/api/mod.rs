@@ -6,6 +6,7 @@ mod dispatch;
 mod index;
 mod lifecycle;
 mod organizations;
+mod project_index;
 mod projects;
 mod schema;
 mod teams;

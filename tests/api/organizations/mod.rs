@@ -2,6 +2,7 @@
 
 mod project_keys;
 mod projects;
+mod settings;
 mod stats_summary;
 mod stats_v2;
 
