@@ -22,6 +22,7 @@ pub(crate) mod payloads;
 pub(crate) mod projects;
 pub(crate) mod readers;
 pub(crate) mod snapshot;
+pub(crate) mod team_members;
 pub(crate) mod teams;
 pub(crate) mod tokens;
 pub(crate) mod users;

@@ -186,7 +186,7 @@ pub(crate) fn list(
         .collect::<rusqlite::Result<_>>()?)
 }
 
-/// How many members have this role.
+/// How many users who can sign in have this role; invitations do not count.
 pub(crate) fn count_members(
     connection: &Connection,
     organization: OrganizationId,
@@ -194,7 +194,8 @@ pub(crate) fn count_members(
 ) -> rusqlite::Result<u32> {
     connection
         .prepare_cached(
-            "SELECT count(*) FROM member WHERE organization_id = :organization AND role = :role",
+            "SELECT count(*) FROM member JOIN user ON user.id = member.user_id
+             WHERE member.organization_id = :organization AND member.role = :role AND user.active",
         )?
         .query_row(
             named_params! { ":organization": organization.0, ":role": role.as_str() },

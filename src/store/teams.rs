@@ -147,7 +147,7 @@ pub(crate) fn rename(unit: &mut Unit<'_>, actor: &Actor, team: &Team, name: &str
 }
 
 /// Puts a member into a team, or changes the role there; whether anything changed. `None` is the default
-/// role.
+/// role. Whoever asked to be let in is.
 pub(crate) fn set_member(
     unit: &mut Unit<'_>,
     actor: &Actor,
@@ -165,6 +165,8 @@ pub(crate) fn set_member(
             ":member": member.0,
             ":role": role.map(TeamRole::as_str),
         })?;
+    unit.prepare_cached("DELETE FROM team_request WHERE team_id = :team AND member_id = :member")?
+        .execute(named_params! { ":team": team.id.0, ":member": member.0 })?;
     if changed > 0 {
         audit::record(
             unit,
