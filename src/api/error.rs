@@ -144,6 +144,11 @@ pub(super) fn legacy_parameter(message: &str) -> Response {
     Response::json(400, &body)
 }
 
+/// A role that the caller may not give or take: a bare text under `role` (facts/management-api.md 11.4).
+pub(super) fn role_refused(text: &str) -> Response {
+    Response::json(403, &json!({ "role": text }))
+}
+
 /// The tree of field errors as clients read it: lists of texts at the leaves, and texts about a whole object
 /// under `non_field_errors`.
 fn tree(errors: &FieldErrors, is_root: bool) -> Value {

@@ -22,6 +22,9 @@ mod events;
 mod index;
 mod items;
 mod keys;
+mod member_changes;
+mod member_teams;
+mod members;
 mod organizations;
 mod paging;
 mod period;
@@ -32,6 +35,7 @@ mod stats;
 mod stats_summary;
 mod stats_v2;
 mod teams;
+mod users;
 
 use std::sync::Arc;
 
@@ -51,7 +55,10 @@ use crate::store::projects as stored_projects;
 use crate::store::projects::Project;
 use crate::store::readers::Reader;
 use crate::store::teams::{self as stored_teams, Team};
-use crate::store::{Store, client_keys, members, organizations as stored_organizations};
+use crate::store::{
+    Connection, Store, client_keys, members as stored_members,
+    organizations as stored_organizations,
+};
 
 use body::Fields;
 use error::Result;
@@ -175,6 +182,14 @@ const TEAM: Permission = Permission::Scopes {
     post: &[],
     put: &[Scope::TeamWrite, Scope::TeamAdmin],
     delete: &[Scope::TeamAdmin],
+};
+
+/// What everybody who sees a team may look at and nobody changes there.
+const TEAM_READ: Permission = Permission::Scopes {
+    get: &[Scope::TeamRead, Scope::TeamWrite, Scope::TeamAdmin],
+    post: &[],
+    put: &[],
+    delete: &[],
 };
 
 /// The projects of a team.
@@ -301,6 +316,15 @@ fn routes() -> Vec<Route<Target>> {
         // Teams.
 
         // Members.
+        line("GET", "/api/0/organizations/{org}/members/", MEMBERS, InOrganization(members::list)),
+        line("POST", "/api/0/organizations/{org}/members/", MEMBERS, InOrganization(member_changes::create)),
+        line("GET", "/api/0/organizations/{org}/members/{member}/", MEMBER, InOrganization(members::get)),
+        line("PUT", "/api/0/organizations/{org}/members/{member}/", MEMBER, InOrganization(member_changes::update)),
+        line("DELETE", "/api/0/organizations/{org}/members/{member}/", MEMBER, InOrganization(member_changes::delete)),
+        line("POST", "/api/0/organizations/{org}/members/{member}/teams/{team}/", MEMBER_TEAM, InOrganization(member_teams::join)),
+        line("PUT", "/api/0/organizations/{org}/members/{member}/teams/{team}/", MEMBER_TEAM, InOrganization(member_teams::update)),
+        line("DELETE", "/api/0/organizations/{org}/members/{member}/teams/{team}/", MEMBER_TEAM, InOrganization(member_teams::leave)),
+        line("GET", "/api/0/teams/{org}/{team}/members/", TEAM_READ, InTeam(members::list_of_team)),
 
         // Projects of whatever organization.
 
@@ -310,6 +334,7 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/projects/{org}/{project}/", PROJECT, InProject(project_detail::get)),
 
         // Teams and members of a project.
+        line("GET", "/api/0/projects/{org}/{project}/members/", PROJECT_READ, InProject(members::list_of_project)),
 
         // Settings of a project.
 
@@ -392,19 +417,7 @@ impl Call<'_> {
 
     /// What the caller may do in an organization.
     fn access(&self, organization: &Organization) -> Result<Access> {
-        Ok(match &self.caller {
-            Caller::UserToken { user, scopes, .. } => Access::of_user(
-                *scopes,
-                members::find_membership(&self.connection, organization.id, *user)?,
-                organization.policy,
-            ),
-            Caller::OrganizationToken {
-                organization: own,
-                scopes,
-                ..
-            } if *own == organization.id => Access::of_organization(*scopes),
-            Caller::OrganizationToken { .. } | Caller::Anonymous => Access::none(),
-        })
+        Ok(access_of(&self.connection, &self.caller, organization)?)
     }
 
     /// # Errors
@@ -472,6 +485,27 @@ impl Call<'_> {
         let key = client_keys::find(&self.connection, context.project.id, public)?;
         Ok(key.ok_or(Error::NotFound)?)
     }
+}
+
+/// What a caller may do in an organization. A change that depends on it asks again in its own transaction.
+fn access_of(
+    connection: &Connection,
+    caller: &Caller,
+    organization: &Organization,
+) -> std::result::Result<Access, Error> {
+    Ok(match caller {
+        Caller::UserToken { user, scopes, .. } => Access::of_user(
+            *scopes,
+            stored_members::find_membership(connection, organization.id, *user)?,
+            organization.policy,
+        ),
+        Caller::OrganizationToken {
+            organization: own,
+            scopes,
+            ..
+        } if *own == organization.id => Access::of_organization(*scopes),
+        Caller::OrganizationToken { .. } | Caller::Anonymous => Access::none(),
+    })
 }
 
 /// The organization of a path, and what the caller may do there.

@@ -4,12 +4,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::error::{self, Result};
-use super::index::AvatarBody;
 use super::keys::RateLimitBody;
 use super::paging;
 use super::projects::{ProjectSummaryBody, Series};
 use super::search::SearchQuery;
 use super::teams::TeamBody;
+use super::users::AvatarBody;
 use super::{Api, Call, InOrganization, auth};
 use crate::domain::access::{Access, Caller};
 use crate::domain::dsn::UrlPrefix;
@@ -22,7 +22,7 @@ use crate::store::organizations::{
     self, Organization, OrganizationFilter, OrganizationOrder, OrganizationsOf,
 };
 use crate::store::projects::{self, ProjectFilter};
-use crate::store::teams;
+use crate::store::{team_members, teams};
 
 /// What every answer about an organization has.
 #[derive(Serialize)]
@@ -195,7 +195,7 @@ struct RoleName {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct OrganizationRoleBody {
+pub(super) struct OrganizationRoleBody {
     id: &'static str,
     name: &'static str,
     desc: &'static str,
@@ -213,7 +213,7 @@ struct OrganizationRoleBody {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TeamRoleBody {
+pub(super) struct TeamRoleBody {
     id: &'static str,
     name: &'static str,
     desc: &'static str,
@@ -227,9 +227,8 @@ struct TeamRoleBody {
 
 impl OrganizationRoleBody {
     /// `allowed`: the caller manages members and has no lower role, so may give this one.
-    fn of(role: OrganizationRole, access: &Access) -> OrganizationRoleBody {
-        let allowed = access.scopes().contains(Scope::MemberAdmin)
-            && access.role().is_some_and(|own| own >= role);
+    pub(super) fn of(role: OrganizationRole, access: &Access) -> OrganizationRoleBody {
+        let allowed = access.assigns(role);
         OrganizationRoleBody {
             id: role.as_str(),
             name: organization_role_name(role),
@@ -256,7 +255,7 @@ impl OrganizationRoleBody {
 }
 
 impl TeamRoleBody {
-    fn of(role: TeamRole, access: &Access) -> TeamRoleBody {
+    pub(super) fn of(role: TeamRole, access: &Access) -> TeamRoleBody {
         let allowed = access.scopes().contains(Scope::TeamAdmin);
         let (name, desc, is_minimum_role_for) = match role {
             TeamRole::Contributor => (
@@ -284,7 +283,7 @@ impl TeamRoleBody {
     }
 }
 
-fn organization_role_name(role: OrganizationRole) -> &'static str {
+pub(super) fn organization_role_name(role: OrganizationRole) -> &'static str {
     match role {
         OrganizationRole::Member => "Member",
         OrganizationRole::Admin => "Admin",
@@ -452,7 +451,7 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InOrganization) -> Result<
         relay_pii_config: None,
         relay_dsn_endpoint: None,
         trusted_relays: [],
-        pending_access_requests: 0,
+        pending_access_requests: team_members::count_requests(&call.connection, organization.id)?,
         hide_ai_features: true,
         aggregated_data_consent: false,
         is_dynamically_sampled: false,

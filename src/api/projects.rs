@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::error::{self, Result};
-use super::index::AvatarBody;
 use super::organizations::OrganizationBody;
 use super::paging;
 use super::search::SearchQuery;
 use super::teams::TeamReference;
+use super::users::AvatarBody;
 use super::{Api, Call, InOrganization};
 use crate::domain::Error;
 use crate::domain::access::{Access, Caller};

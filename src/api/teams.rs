@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::index::AvatarBody;
+use super::users::AvatarBody;
 use crate::domain::access::Access;
 use crate::domain::scope::ScopeSet;
 use crate::domain::time::Timestamp;
@@ -40,7 +40,7 @@ impl TeamBody {
             flags: json!({ "idp:provisioned": false }),
             access: access.team_scopes(team.id),
             has_access: access.sees_project(&[team.id]),
-            is_pending: false,
+            is_pending: access.asks_to_join(team.id),
             member_count,
             avatar: AvatarBody::LETTER,
         }
