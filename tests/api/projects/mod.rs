@@ -4,6 +4,7 @@ mod events;
 mod items;
 mod key_stats;
 mod keys;
+mod members;
 mod stats;
 
 use serde_json::json;
