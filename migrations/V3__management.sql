@@ -111,10 +111,35 @@ DROP TABLE seat;
 
 -- Who asked to join a team and waits for somebody to let them in.
 CREATE TABLE team_request (
-    team_id INTEGER NOT NULL REFERENCES team (id),
-    member_id INTEGER NOT NULL REFERENCES member (id),
+    team_id INTEGER NOT NULL REFERENCES team (id) ON DELETE CASCADE,
+    member_id INTEGER NOT NULL REFERENCES member (id) ON DELETE CASCADE,
     created_us INTEGER NOT NULL,
     PRIMARY KEY (team_id, member_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX team_request_by_member ON team_request (member_id, team_id);
+
+-- How many members of an organization have numbers of the same 256, so that a page is found without walking over all
+-- that come before it.
+CREATE TABLE member_block (
+    organization_id INTEGER NOT NULL,
+    -- The member's number divided by 256.
+    block INTEGER NOT NULL,
+    members INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, block)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO member_block (organization_id, block, members)
+SELECT organization_id, id >> 8, count(*) FROM member GROUP BY organization_id, id >> 8;
+
+CREATE TRIGGER member_comes AFTER INSERT ON member BEGIN
+    INSERT INTO member_block (organization_id, block, members) VALUES (new.organization_id, new.id >> 8, 1)
+    ON CONFLICT DO UPDATE SET members = members + 1;
+END;
+
+CREATE TRIGGER member_goes AFTER DELETE ON member BEGIN
+    UPDATE member_block SET members = members - 1
+    WHERE organization_id = old.organization_id AND block = old.id >> 8;
+    DELETE FROM member_block
+    WHERE organization_id = old.organization_id AND block = old.id >> 8 AND members = 0;
+END;

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::body::{Fields, Given, Null};
 use super::error::Result;
-use super::members::{Refusal, at_the_change, find_named};
+use super::member_changes::{Refusal, at_the_change};
+use super::members::find_named;
 use super::teams::TeamBody;
 use super::{Api, Call, InOrganization};
 use crate::domain::Error;

@@ -23,6 +23,7 @@ mod events;
 mod index;
 mod items;
 mod keys;
+mod member_changes;
 mod member_teams;
 mod members;
 mod openapi;
@@ -335,10 +336,10 @@ fn routes() -> Vec<Route<Target>> {
 
         // Members.
         line("GET", "/api/0/organizations/{org}/members/", MEMBERS, InOrganization(members::list)),
-        line("POST", "/api/0/organizations/{org}/members/", MEMBERS, InOrganization(members::create)),
+        line("POST", "/api/0/organizations/{org}/members/", MEMBERS, InOrganization(member_changes::create)),
         line("GET", "/api/0/organizations/{org}/members/{member}/", MEMBER, InOrganization(members::get)),
-        line("PUT", "/api/0/organizations/{org}/members/{member}/", MEMBER, InOrganization(members::update)),
-        line("DELETE", "/api/0/organizations/{org}/members/{member}/", MEMBER, InOrganization(members::delete)),
+        line("PUT", "/api/0/organizations/{org}/members/{member}/", MEMBER, InOrganization(member_changes::update)),
+        line("DELETE", "/api/0/organizations/{org}/members/{member}/", MEMBER, InOrganization(member_changes::delete)),
         line("POST", "/api/0/organizations/{org}/members/{member}/teams/{team}/", MEMBER_TEAM, InOrganization(member_teams::join)),
         line("PUT", "/api/0/organizations/{org}/members/{member}/teams/{team}/", MEMBER_TEAM, InOrganization(member_teams::update)),
         line("DELETE", "/api/0/organizations/{org}/members/{member}/teams/{team}/", MEMBER_TEAM, InOrganization(member_teams::leave)),

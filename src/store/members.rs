@@ -250,7 +250,7 @@ pub(crate) fn find_membership(
 }
 
 /// Which members a list is of. Lists are alternatives, and `None` means all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MemberFilter {
     /// Part of the name or address, without case.
     pub(crate) text: Option<String>,
@@ -265,7 +265,8 @@ pub(crate) struct MemberFilter {
 
 /// A page of the members of an organization in the order of their numbers: at most `limit` after the first `offset`.
 ///
-/// The numbers of the page come from an index alone; the rows themselves are read for the page only.
+/// The numbers of the page come from an index alone; the rows themselves are read for the page only. Without a filter
+/// the last page costs what the first does, because whole blocks of members are left behind by their counts.
 pub(crate) fn list(
     connection: &Connection,
     organization: OrganizationId,
@@ -273,8 +274,15 @@ pub(crate) fn list(
     offset: i64,
     limit: i64,
 ) -> Result<Vec<Member>> {
+    let (first, offset) = match filter {
+        filter if *filter == MemberFilter::default() => {
+            find_place(connection, organization, offset)?
+        }
+        _ => (MemberId(0), offset),
+    };
     let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = vec![
         (":organization", &organization.0),
+        (":first", &first.0),
         (":offset", &offset),
         (":limit", &limit),
     ];
@@ -331,11 +339,42 @@ pub(crate) fn list(
         .collect::<rusqlite::Result<_>>()?)
 }
 
+/// Where the member is that has so many shown before it: a number, and how many to leave out from there on.
+fn find_place(
+    connection: &Connection,
+    organization: OrganizationId,
+    offset: i64,
+) -> rusqlite::Result<(MemberId, i64)> {
+    let mut statement = connection.prepare_cached(
+        "SELECT member_block.block, member_block.members - coalesce(hidden.members, 0)
+         FROM member_block
+         LEFT JOIN (SELECT member.id >> 8 AS block, count(*) AS members
+                    FROM user INDEXED BY user_inactive CROSS JOIN member ON member.user_id = user.id
+                    WHERE user.active = 0 AND member.organization_id = :organization
+                    GROUP BY 1) AS hidden ON hidden.block = member_block.block
+         WHERE member_block.organization_id = :organization ORDER BY member_block.block",
+    )?;
+    let mut rows = statement.query([organization.0])?;
+    let mut rest = offset;
+    let mut first = 0;
+    while let Some(row) = rows.next()? {
+        let (block, members): (i64, i64) = (row.get(0)?, row.get(1)?);
+        first = block << 8;
+        if rest < members {
+            break;
+        }
+        rest -= members;
+        // What comes after this block, if nothing else does.
+        first += 1 << 8;
+    }
+    Ok((MemberId(first), rest))
+}
+
 /// The numbers of a page of members.
 fn numbers_sql(conditions: &str) -> String {
     format!(
         "SELECT member.id FROM member INDEXED BY member_by_organization
-         WHERE member.organization_id = :organization AND {IS_SHOWN}{conditions}
+         WHERE member.organization_id = :organization AND member.id >= :first AND {IS_SHOWN}{conditions}
          ORDER BY member.id LIMIT :limit OFFSET :offset"
     )
 }
@@ -350,7 +389,7 @@ pub(crate) fn list_of_team(
     connection
         .prepare_cached(&format!(
             "SELECT {}, team_member.role AS team_role
-             FROM team_member JOIN {TABLES} ON member.id = team_member.member_id
+             FROM {TABLES} JOIN team_member ON team_member.member_id = member.id
              WHERE team_member.team_id = :team AND {IS_SHOWN}
              ORDER BY {BY_EMAIL} LIMIT :limit OFFSET :offset",
             columns()
@@ -643,10 +682,9 @@ pub(crate) fn delete(
         return Ok(false);
     }
     let seats = list_seats(unit, member.id)?;
-    for table in ["team_member", "team_request"] {
-        unit.prepare_cached(&format!("DELETE FROM {table} WHERE member_id = :member"))?
-            .execute([member.id.0])?;
-    }
+    unit.prepare_cached("DELETE FROM team_member WHERE member_id = :member")?
+        .execute([member.id.0])?;
+    // Requests to join teams go with the row.
     unit.prepare_cached("DELETE FROM member WHERE id = :id")?
         .execute([member.id.0])?;
     let user = member.user().map(|user| user.id);
@@ -709,13 +747,18 @@ mod tests {
     use super::*;
     use crate::domain::durability::Durability;
 
-    /// Neither sorted nor read row by row, so that the pages before the last one cost little.
-    #[test]
-    fn the_numbers_of_a_page_come_from_an_index_alone() {
+    fn open() -> (tempfile::TempDir, Connection) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("picket.db");
         connection::touch(&path).unwrap();
         let connection = connection::open_for_writing(&path, Durability::Normal).unwrap();
+        (directory, connection)
+    }
+
+    /// Neither sorted nor read row by row, so that the pages before the last one cost little.
+    #[test]
+    fn the_numbers_of_a_page_come_from_an_index_alone() {
+        let (_directory, connection) = open();
         let sql = format!("EXPLAIN QUERY PLAN {}", numbers_sql(""));
         let mut statement = connection.prepare(&sql).unwrap();
         let plan: Vec<String> = statement
@@ -723,12 +766,57 @@ mod tests {
             .mapped(|row| row.get("detail"))
             .collect::<rusqlite::Result<_>>()
             .unwrap();
-        let expected =
-            "SEARCH member USING COVERING INDEX member_by_organization (organization_id=?)";
+        let expected = "SEARCH member USING COVERING INDEX member_by_organization (organization_id=? AND id>?)";
         assert_eq!(plan[0], expected, "{plan:?}");
-        assert!(
-            plan.iter().all(|step| !step.contains("TEMP B-TREE")),
-            "{plan:?}"
-        );
+        let sorts = |step: &String| step.contains("TEMP B-TREE");
+        assert!(!plan.iter().any(sorts), "{plan:?}");
+    }
+
+    /// Two organizations take turns for numbers; some members are gone again and some accounts are off.
+    #[test]
+    fn every_page_is_where_counting_finds_it() {
+        let (_directory, connection) = open();
+        connection
+            .execute_batch(
+                "INSERT INTO organization (id, slug, name, created_us) VALUES (1, 'acme', '', 0), (2, 'beta', '', 0);
+                 WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 3000)
+                 INSERT INTO user (id, email, name, created_us, active)
+                 SELECT n, n || '@example.test', '', 0, n % 41 <> 0 FROM number;
+                 INSERT INTO member (organization_id, user_id, role, created_us)
+                 SELECT 1 + (id % 3 = 0), id, 'member', 0 FROM user;
+                 DELETE FROM member WHERE id % 7 = 0 OR id BETWEEN 700 AND 1300;",
+            )
+            .unwrap();
+        for organization in [1, 2] {
+            let shown: Vec<i64> = connection
+                .prepare(
+                    "SELECT member.id FROM member JOIN user ON user.id = user_id
+                     WHERE organization_id = ?1 AND active ORDER BY member.id",
+                )
+                .unwrap()
+                .query_map([organization], |row| row.get(0))
+                .unwrap()
+                .collect::<rusqlite::Result<_>>()
+                .unwrap();
+            for offset in (0..shown.len() + 20).step_by(7) {
+                let filter = MemberFilter::default();
+                let page = list(
+                    &connection,
+                    OrganizationId(organization),
+                    &filter,
+                    offset as i64,
+                    9,
+                );
+                let ids: Vec<i64> = page.unwrap().iter().map(|member| member.id.0).collect();
+                let expected: Vec<i64> = shown.iter().copied().skip(offset).take(9).collect();
+                assert_eq!(ids, expected, "{organization} {offset}");
+            }
+        }
+        // A count that is no longer needed is gone.
+        connection.execute_batch("DELETE FROM member").unwrap();
+        let blocks: i64 = connection
+            .query_row("SELECT count(*) FROM member_block", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(blocks, 0);
     }
 }

@@ -24,7 +24,59 @@ struct Deviation {
 const EFFECTIVE_RATE_LIMIT: &str =
     "ours: a limit that the key has from its organization is shown nowhere else";
 
-const DEVIATIONS: [Deviation; 9] = [
+const OLD_ROLE: &str = "management-api.md 11.3: older clients read these";
+
+const NO_PICTURE: &str = "ours: no other server is asked for pictures";
+
+const DEVIATIONS: [Deviation; 17] = [
+    Deviation {
+        endpoint: "get /api/0/organizations/{organization_id_or_slug}/members/",
+        complaint: "is not in the schema",
+        places: &["$[].role", "$[].roleName"],
+        fact: OLD_ROLE,
+    },
+    Deviation {
+        endpoint: "get /api/0/projects/{organization_id_or_slug}/{project_id_or_slug}/members/",
+        complaint: "is not in the schema",
+        places: &["$[].role", "$[].roleName"],
+        fact: OLD_ROLE,
+    },
+    Deviation {
+        endpoint: "post /api/0/organizations/{organization_id_or_slug}/members/",
+        complaint: "is not in the schema",
+        places: &["$.invite_link", "$.role", "$.roleName"],
+        fact: "ours: the link of an invitation is shown once, where it was made; management-api.md 11.3 for the roles",
+    },
+    Deviation {
+        endpoint: "get /api/0/teams/{organization_id_or_slug}/{team_id_or_slug}/members/",
+        complaint: "is null",
+        places: &["$[].user", "$[].user.avatarUrl"],
+        fact: "management-api.md 5.7: the code admits invitations; and no other server is asked for pictures",
+    },
+    Deviation {
+        endpoint: "get /api/0/organizations/{organization_id_or_slug}/members/",
+        complaint: "is null",
+        places: &["$[].user.avatarUrl"],
+        fact: NO_PICTURE,
+    },
+    Deviation {
+        endpoint: "get /api/0/organizations/{organization_id_or_slug}/members/{member_id}/",
+        complaint: "is null",
+        places: &["$.user.avatarUrl"],
+        fact: NO_PICTURE,
+    },
+    Deviation {
+        endpoint: "put /api/0/organizations/{organization_id_or_slug}/members/{member_id}/",
+        complaint: "is null",
+        places: &["$.user.avatarUrl"],
+        fact: NO_PICTURE,
+    },
+    Deviation {
+        endpoint: "get /api/0/projects/{organization_id_or_slug}/{project_id_or_slug}/members/",
+        complaint: "is null",
+        places: &["$[].user.avatarUrl"],
+        fact: NO_PICTURE,
+    },
     Deviation {
         endpoint: "get /api/0/organizations/{organization_id_or_slug}/project-keys/",
         complaint: "is not in the schema",
@@ -144,6 +196,8 @@ fn answers(server: &Server) -> Vec<(&'static str, &'static str, Answer)> {
         b"a",
         None,
     );
+    let members = "/api/0/organizations/acme/members/";
+    let seat = format!("{members}me/teams/ops/");
     vec![
         (
             "get",
@@ -231,6 +285,54 @@ fn answers(server: &Server) -> Vec<(&'static str, &'static str, Answer)> {
             "get",
             "/api/0/organizations/{organization_id_or_slug}/stats-summary/",
             ann.get("/api/0/organizations/acme/stats-summary/?field=sum(quantity)"),
+        ),
+        (
+            "post",
+            "/api/0/organizations/{organization_id_or_slug}/members/",
+            ann.post_json(
+                members,
+                &json!({"email": "zed@example.test", "teams": ["core"]}),
+            ),
+        ),
+        (
+            "get",
+            "/api/0/organizations/{organization_id_or_slug}/members/",
+            ann.get(&format!("{members}?expand=externalUsers")),
+        ),
+        (
+            "get",
+            "/api/0/organizations/{organization_id_or_slug}/members/{member_id}/",
+            ann.get(&format!("{members}me/")),
+        ),
+        (
+            "put",
+            "/api/0/organizations/{organization_id_or_slug}/members/{member_id}/",
+            ann.put_json(&format!("{members}me/"), &json!({"teams": ["core"]})),
+        ),
+        (
+            "post",
+            "/api/0/organizations/{organization_id_or_slug}/members/{member_id}/teams/{team_id_or_slug}/",
+            ann.post_json(&seat, &json!({})),
+        ),
+        (
+            "put",
+            "/api/0/organizations/{organization_id_or_slug}/members/{member_id}/teams/{team_id_or_slug}/",
+            ann.put_json(&seat, &json!({"teamRole": "admin"})),
+        ),
+        (
+            "delete",
+            "/api/0/organizations/{organization_id_or_slug}/members/{member_id}/teams/{team_id_or_slug}/",
+            ann.delete(&seat),
+        ),
+        (
+            "get",
+            "/api/0/teams/{organization_id_or_slug}/{team_id_or_slug}/members/",
+            ann.get("/api/0/teams/acme/core/members/"),
+        ),
+        (
+            "get",
+            "/api/0/projects/{organization_id_or_slug}/{project_id_or_slug}/members/",
+            ann.get("/api/0/projects/acme/web/members/"),
         ),
         (
             "delete",

@@ -5,6 +5,7 @@ mod events;
 mod items;
 mod key_stats;
 mod keys;
+mod members;
 mod stats;
 mod teams;
 
