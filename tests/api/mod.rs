@@ -5,6 +5,7 @@ mod dispatch;
 mod index;
 mod organizations;
 mod projects;
+mod rate_limits;
 mod schema;
 
 use serde_json::Value;
