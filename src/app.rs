@@ -42,6 +42,8 @@ pub struct Settings {
     pub loader_bundle_url: Option<BundleUrl>,
     pub ingest_workers: usize,
     pub api_workers: usize,
+    /// Whether a client may call the management API only so often.
+    pub api_rate_limits: bool,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
 }
@@ -68,6 +70,7 @@ impl Settings {
             loader_bundle_url: None,
             ingest_workers: http.ingest_workers,
             api_workers: http.general_workers,
+            api_rate_limits: true,
             connections_max: http.connections_max,
             connections_per_address_max: http.per_address_max,
         }
@@ -167,7 +170,11 @@ impl App {
             Arc::new(move |_: &Method, path: &str| classify(path, body_bytes_max)),
             Arc::new(IngestService(ingest)),
             Arc::new(GeneralService {
-                api: Api::new(Arc::clone(&store), url_prefix.clone()),
+                api: Api::new(
+                    Arc::clone(&store),
+                    url_prefix.clone(),
+                    settings.api_rate_limits,
+                ),
             }),
         )
         .map_err(|error| StartError::plain(format!("the transport cannot start: {error}")))?;

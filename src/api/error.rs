@@ -123,6 +123,14 @@ pub(super) fn not_acceptable() -> Response {
     detail(406, "Could not satisfy the request Accept header.")
 }
 
+/// A request too many for this second (facts/management-api.md 1.7).
+pub(super) fn too_frequent(limit: u32) -> Response {
+    let text = format!(
+        "You are attempting to use this endpoint too frequently. Limit is {limit} requests in 1 seconds"
+    );
+    detail(429, &text)
+}
+
 pub(super) fn unsupported_media_type(content_type: &str) -> Response {
     detail(
         415,

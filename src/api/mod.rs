@@ -1,11 +1,11 @@
 //! The management API: `/api/0/` (facts/management-api.md).
 //!
 //! [`Api::handle`] takes a request through the checks in the one order that clients see (1.6 there): origin,
-//! credentials, the token's scopes, the method, the objects of the path, what the caller may do with them.
+//! credentials and how often they came, the token's scopes, the method, the objects of the path, what the caller may do with them.
 //! Only then does a handler run, with a context that says all this, so that none can forget a check.
 //!
 //! - the table in [`routes`] has a line for every method and path, with its permission and its handler;
-//! - [`error`] words every refusal, [`auth`] finds out who is asking;
+//! - [`error`] words every refusal, [`auth`] finds out who is asking, [`rate_limits`] how often;
 //! - [`openapi`] makes the published document from the table;
 //! - [`body`], [`search`], [`period`] and [`paging`] are the rules that all resources share;
 //! - the other files hold a resource each: the shapes on the wire, and the handlers below them; [`entries`] writes
@@ -36,6 +36,7 @@ mod project_detail;
 mod project_index;
 mod project_teams;
 mod projects;
+mod rate_limits;
 mod search;
 mod stats;
 mod stats_summary;
@@ -69,6 +70,7 @@ use crate::store::{
 use body::Fields;
 use error::Result;
 pub(crate) use error::refuse;
+use rate_limits::{Class, RateLimits, Standing, Subject};
 
 /// Whether a path is the management API's: `/api/0` and all below it. What else is below `/api/` is
 /// ingestion's, because no project has the number 0.
@@ -558,14 +560,17 @@ pub(crate) struct Api {
     store: Arc<Store>,
     prefix: UrlPrefix,
     routes: Router<Target>,
+    limits: RateLimits,
 }
 
 impl Api {
-    pub(crate) fn new(store: Arc<Store>, prefix: UrlPrefix) -> Api {
+    /// `is_limited`: whether a client may call only so often.
+    pub(crate) fn new(store: Arc<Store>, prefix: UrlPrefix, is_limited: bool) -> Api {
         Api {
             store,
             prefix,
             routes: Router::new(routes()),
+            limits: RateLimits::new(is_limited),
         }
     }
 
@@ -584,20 +589,37 @@ impl Api {
             };
             let method = request.method.clone();
             let id = request.id.clone();
-            self.answer(request, found).unwrap_or_else(|failure| {
-                error::answer(failure, &format!("{} {pattern}", method.as_str()), &id)
-            })
+            let mut standing = None;
+            let response = self
+                .answer(request, found, &mut standing)
+                .unwrap_or_else(|failure| {
+                    error::answer(failure, &format!("{} {pattern}", method.as_str()), &id)
+                });
+            match standing {
+                Some(standing) => standing.tell(response),
+                None => response,
+            }
         };
         self.with_cors(response, &methods, origin)
     }
 
-    fn answer(&self, request: Request, found: Found<'_, Target>) -> Result<Response> {
-        let (target, permission, params) = match found {
+    /// `standing` becomes that of the caller in the running second, as far as it was looked at.
+    fn answer(
+        &self,
+        request: Request,
+        found: Found<'_, Target>,
+        standing: &mut Option<Standing>,
+    ) -> Result<Response> {
+        let (target, permission, class, params) = match found {
             Found::Nothing => return Ok(catch_all(&request)),
-            Found::Route(route, params) => (Some(route.target), route.target.permission, params),
+            Found::Route(route, params) => {
+                let class = Class::of(route.path);
+                (Some(route.target), route.target.permission, class, params)
+            }
             Found::OtherMethods(methods) => {
-                let permission = self.permission_of(&request.path, methods.first().copied());
-                (None, permission, Params::default())
+                let method = methods.first().copied();
+                let (permission, class) = self.permission_of(&request.path, method);
+                (None, permission, class, Params::default())
             }
         };
         if let Some(origin) = page_origin(&request)
@@ -609,8 +631,7 @@ impl Api {
             return Err(error::not_acceptable().into());
         }
         let connection = self.store.read()?;
-        let credentials = Credentials::read(&request.headers);
-        let caller = auth::authenticate(&connection, &credentials, request.received)?;
+        let caller = self.authenticate(&connection, &request, class, standing)?;
         let wanted = permission.wanted(&request.method);
         match (permission, &caller) {
             (Permission::Open, _) => {}
@@ -659,15 +680,50 @@ impl Api {
         }
     }
 
-    /// The permission of a path that has lines for other methods only, `method` among them; all its lines have the
-    /// same.
-    fn permission_of(&self, path: &str, method: Option<&str>) -> Permission {
+    /// Who is asking, if not too often.
+    fn authenticate(
+        &self,
+        connection: &Connection,
+        request: &Request,
+        class: Class,
+        standing: &mut Option<Standing>,
+    ) -> Result<Caller> {
+        let credentials = Credentials::read(&request.headers);
+        let (peer, now) = (Subject::of_address(request.peer), request.received);
+        if credentials != Credentials::None
+            && let Some(wrong) = self.limits.ask(peer, Class::WrongCredentials, now)
+            && wrong.is_exceeded()
+        {
+            *standing = Some(wrong);
+            return Err(wrong.refusal().into());
+        }
+        let caller = match auth::authenticate(connection, &credentials, now) {
+            Ok(caller) => caller,
+            Err(error) => {
+                if matches!(error, Error::Unauthorized(_)) {
+                    *standing = self.limits.count(peer, Class::WrongCredentials, now);
+                }
+                return Err(error.into());
+            }
+        };
+        *standing = self
+            .limits
+            .count(Subject::of(&caller, request.peer), class, now);
+        match standing {
+            Some(standing) if standing.is_exceeded() => Err(standing.refusal().into()),
+            _ => Ok(caller),
+        }
+    }
+
+    /// Permission and class of a path that has lines for other methods only, `method` among them; all its lines have
+    /// the same.
+    fn permission_of(&self, path: &str, method: Option<&str>) -> (Permission, Class) {
         match self
             .routes
             .find(&Method::parse(method.unwrap_or("GET")), path)
         {
-            Found::Route(route, _) => route.target.permission,
-            Found::OtherMethods(_) | Found::Nothing => Permission::LoggedIn,
+            Found::Route(route, _) => (route.target.permission, Class::of(route.path)),
+            Found::OtherMethods(_) | Found::Nothing => (Permission::LoggedIn, Class::Other),
         }
     }
 
@@ -792,6 +848,41 @@ mod tests {
             }
             let wanted = route.target.permission.wanted(&Method::parse(route.method));
             assert!(!wanted.is_empty(), "{} {}", route.method, route.path);
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_most_has_a_limit_of_its_own() {
+        for (path, class) in [
+            ("/api/0/projects/{org}/{project}/keys/", Class::Keys),
+            ("/api/0/projects/{org}/{project}/keys/{key}/", Class::Keys),
+            ("/api/0/organizations/{org}/project-keys/", Class::Keys),
+            ("/api/0/organizations/{org}/members/", Class::Members),
+            (
+                "/api/0/organizations/{org}/members/{member}/",
+                Class::Members,
+            ),
+            ("/api/0/teams/{org}/{team}/members/", Class::Members),
+            (
+                "/api/0/projects/{org}/{project}/keys/{key}/stats/",
+                Class::KeyStats,
+            ),
+            (
+                "/api/0/organizations/{org}/stats_v2/",
+                Class::OrganizationStats,
+            ),
+            (
+                "/api/0/organizations/{org}/stats-summary/",
+                Class::OrganizationStats,
+            ),
+            (
+                "/api/0/projects/{org}/{project}/stats/",
+                Class::ProjectStats,
+            ),
+            ("/api/0/projects/{org}/{project}/", Class::Other),
+            ("/api/0/", Class::Other),
+        ] {
+            assert_eq!(Class::of(path), class, "{path}");
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) fn list(api: &Api, call: Call<'_>) -> Result<Response> {
     };
     let paged = paging::by_date(page, all, |(_, created): &(ProjectId, Timestamp)| *created)?;
     let paged = paged.replace(|rows| {
-        let ids: Vec<ProjectId> = rows.into_iter().map(|(id, _)| id).collect();
+        let ids: Vec<i64> = rows.into_iter().map(|(id, _)| id.0).collect();
         bodies(api, &call, projects::list_by_ids(&call.connection, &ids)?)
     })?;
     Ok(paged.answer(&api.prefix, &call.request))

@@ -339,7 +339,7 @@ fn count_accepted(
     Ok(counts.into_iter().collect())
 }
 
-/// `GET O/projects/`: every project, by slug, also those of teams that the caller is not in. To an
+/// `GET O/projects/`: every project, the bookmarked ones first, by slug, also those of teams that the caller is not in. To an
 /// organization's token: those that have a team at all.
 ///
 /// Sentry's `sessionStats` are not here: Picket keeps no sessions.
@@ -361,11 +361,15 @@ pub(super) fn list(api: &Api, call: Call<'_>, context: InOrganization) -> Result
         ..series
     };
     let query = request.query_value("query").unwrap_or_default();
-    let filter = filter(SearchQuery::parse(&query), &call.caller, &context.access)?;
+    let mut filter = filter(SearchQuery::parse(&query), &call.caller, &context.access)?;
+    if let (Some(filter), Some(user)) = (&mut filter, call.caller.user()) {
+        filter.first = projects::list_bookmarked(&call.connection, user)?;
+    }
     let organization = context.organization.id;
     let fetch = |offset, limit| match &filter {
-        Some(filter) => Ok(projects::list(
+        Some(filter) => Ok(projects::page(
             &call.connection,
+            api.store.orders(),
             organization,
             filter,
             offset,

@@ -1,7 +1,8 @@
 //! The one SQLite file. Only here is `rusqlite` named.
 //!
 //! - [`connection`] opens files and sets pragmas; [`writer`] alone writes, in group commits;
-//! - [`snapshot`] keeps in memory what ingestion asks for; [`readers`] lends connections for reading;
+//! - [`snapshot`] keeps in memory what ingestion asks for; [`readers`] lends connections for reading; [`orders`]
+//!   knows the way to deep pages; [`deletion`] removes what was deleted;
 //! - one file per resource holds its queries: functions that take a `&Connection`, so that they serve in a
 //!   transaction as well.
 //!
@@ -18,6 +19,7 @@ pub(crate) mod items;
 mod key_windows;
 pub(crate) mod ledger;
 pub(crate) mod members;
+pub(crate) mod orders;
 pub(crate) mod organizations;
 pub(crate) mod payloads;
 pub(crate) mod projects;
@@ -38,6 +40,7 @@ use crate::domain::durability::Durability;
 use crate::domain::{Error, Result};
 use connection::{OpenError, ServerLock};
 use deletion::Bell;
+use orders::Orders;
 use readers::{Reader, Readers};
 use snapshot::Snapshot;
 use writer::{Unit, Writer};
@@ -85,6 +88,7 @@ impl Place {
 pub(crate) struct Store {
     writer: Writer,
     readers: Readers,
+    orders: Orders,
     snapshot: Arc<Snapshot>,
     _lock: Option<ServerLock>,
 }
@@ -127,6 +131,7 @@ impl Store {
         Ok(Store {
             writer,
             readers: Readers::new(path),
+            orders: Orders::default(),
             snapshot,
             _lock: lock,
         })
@@ -134,6 +139,11 @@ impl Store {
 
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// The order of long lists.
+    pub(crate) fn orders(&self) -> &Orders {
+        &self.orders
     }
 
     /// Rings when something may have been deleted.

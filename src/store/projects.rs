@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::audit::{self, Entry};
 use super::conflict;
+use super::orders::Orders;
 use super::snapshot::{ProjectState, Touched};
 use super::teams::Team;
 use super::writer::Unit;
@@ -102,6 +103,64 @@ pub(crate) struct ProjectFilter {
     pub(crate) teams: Option<Vec<TeamId>>,
     /// It has any team at all.
     pub(crate) with_team: bool,
+    /// Those of them that come before all others: the ones that the caller bookmarked.
+    pub(crate) first: Vec<i64>,
+}
+
+/// Which projects of a list, by whether they come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stretch {
+    Whole,
+    First,
+    Rest,
+}
+
+/// The ids of the projects that a user bookmarked.
+pub(crate) fn list_bookmarked(connection: &Connection, user: UserId) -> rusqlite::Result<Vec<i64>> {
+    connection
+        .prepare_cached(
+            "SELECT project_id FROM project_bookmark WHERE user_id = :user ORDER BY project_id",
+        )?
+        .query_map([user.0], |row| row.get(0))?
+        .collect()
+}
+
+/// As [`list`], and as fast at the end of a long list as at its start.
+pub(crate) fn page(
+    connection: &Connection,
+    orders: &Orders,
+    organization: OrganizationId,
+    filter: &ProjectFilter,
+    offset: i64,
+    limit: i64,
+) -> Result<Vec<Project>> {
+    let name = format!("project {filter:?}");
+    // In one transaction, so that a project that goes meanwhile does not make its page look like the last.
+    let connection = &connection.unchecked_transaction()?;
+    let read = || {
+        let ids = Columns {
+            sql: "project.id",
+            from_row: |row| row.get("id"),
+        };
+        walk(connection, organization, filter, &ids, (0, i64::MAX))
+    };
+    match orders.page(connection, organization, &name, (offset, limit), read)? {
+        Some(ids) => list_by_ids(connection, &ids),
+        None => list(connection, organization, filter, offset, limit),
+    }
+}
+
+/// The projects of these ids, in their order; one that went meanwhile is left out.
+pub(crate) fn list_by_ids(connection: &Connection, ids: &[i64]) -> Result<Vec<Project>> {
+    let projects = connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM json_each(:ids) AS wanted CROSS JOIN project ON project.id = wanted.value
+             WHERE project.deleted_us IS NULL
+             ORDER BY wanted.key"
+        ))?
+        .query_map([json!(ids).to_string()], from_row)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(projects)
 }
 
 /// The projects of an organization by slug, from the `offset`th on, at most `limit`.
@@ -112,6 +171,65 @@ pub(crate) fn list(
     offset: i64,
     limit: i64,
 ) -> Result<Vec<Project>> {
+    let whole = Columns {
+        sql: COLUMNS,
+        from_row,
+    };
+    walk(connection, organization, filter, &whole, (offset, limit))
+}
+
+/// What is read of each row.
+struct Columns<T> {
+    sql: &'static str,
+    from_row: fn(&Row<'_>) -> rusqlite::Result<T>,
+}
+
+/// Counts through a list, those that come first before the rest: to sort by that would read the whole list for each
+/// of its pages.
+fn walk<T>(
+    connection: &Connection,
+    organization: OrganizationId,
+    filter: &ProjectFilter,
+    columns: &Columns<T>,
+    (offset, limit): (i64, i64),
+) -> Result<Vec<T>> {
+    let stretch = |stretch, offset, limit| {
+        select(
+            connection,
+            organization,
+            filter,
+            stretch,
+            columns,
+            (offset, limit),
+        )
+    };
+    if filter.first.is_empty() {
+        return stretch(Stretch::Whole, offset, limit);
+    }
+    let first = stretch(Stretch::First, 0, i64::MAX)?;
+    let count = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
+    let offset_in_rest = offset.saturating_sub(count(first.len())).max(0);
+    let number = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+    let mut rows: Vec<T> = first
+        .into_iter()
+        .skip(number(offset))
+        .take(number(limit))
+        .collect();
+    let left = limit.saturating_sub(count(rows.len()));
+    if left > 0 {
+        rows.extend(stretch(Stretch::Rest, offset_in_rest, left)?);
+    }
+    Ok(rows)
+}
+
+fn select<T>(
+    connection: &Connection,
+    organization: OrganizationId,
+    filter: &ProjectFilter,
+    stretch: Stretch,
+    columns: &Columns<T>,
+    (offset, limit): (i64, i64),
+) -> Result<Vec<T>> {
     const HAS_TEAM: &str = "SELECT 1 FROM project_team JOIN team ON team.id = project_team.team_id
                             WHERE project_team.project_id = project.id AND team.deleted_us IS NULL";
     let json = |list: &Option<Vec<String>>| list.as_ref().map(|list| json!(list).to_string());
@@ -163,12 +281,29 @@ pub(crate) fn list(
     if filter.with_team {
         conditions.push_str(&format!(" AND EXISTS ({HAS_TEAM})"));
     }
+    let first = json!(filter.first).to_string();
+    // The plus keeps the first ones from being looked for in the whole organization.
+    let mut organization_column = "organization_id";
+    match stretch {
+        Stretch::Whole => {}
+        Stretch::First => {
+            organization_column = "+organization_id";
+            conditions.push_str(" AND project.id IN (SELECT value FROM json_each(:first))");
+            params.push((":first", &first));
+        }
+        Stretch::Rest => {
+            conditions.push_str(" AND project.id NOT IN (SELECT value FROM json_each(:first))");
+            params.push((":first", &first));
+        }
+    }
     Ok(connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM project WHERE organization_id = :organization AND deleted_us IS NULL{conditions}
-             ORDER BY slug LIMIT :limit OFFSET :offset"
+            "SELECT {} FROM project
+             WHERE {organization_column} = :organization AND deleted_us IS NULL{conditions}
+             ORDER BY slug LIMIT :limit OFFSET :offset",
+            columns.sql
         ))?
-        .query_map(params.as_slice(), from_row)?
+        .query_map(params.as_slice(), columns.from_row)?
         .collect::<rusqlite::Result<_>>()?)
 }
 
@@ -288,21 +423,6 @@ pub(crate) fn list_own(
             Ok((ProjectId(row.get(0)?), Timestamp::from_us(row.get(1)?)))
         })?
         .collect::<rusqlite::Result<_>>()?)
-}
-
-/// The projects of these ids, in their order; one that went meanwhile is left out.
-pub(crate) fn list_by_ids(
-    connection: &Connection,
-    ids: &[ProjectId],
-) -> rusqlite::Result<Vec<Project>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM project WHERE id = :id AND deleted_us IS NULL"
-    ))?;
-    let mut projects = Vec::with_capacity(ids.len());
-    for id in ids {
-        projects.extend(statement.query_row([id.0], from_row).optional()?);
-    }
-    Ok(projects)
 }
 
 /// The ids of the teams that have the project.

@@ -8,6 +8,7 @@ mod lifecycle;
 mod organizations;
 mod project_index;
 mod projects;
+mod rate_limits;
 mod schema;
 mod teams;
 
