@@ -85,6 +85,7 @@ const DAILY_LEDGER: Part = part(
 const OF_TEAM: &[Part] = &[
     part("team_member", "team_id, member_id", "team_id = :owner"),
     part("project_team", "project_id, team_id", "team_id = :owner"),
+    part("team_request", "team_id, member_id", "team_id = :owner"),
 ];
 
 /// What belongs to an organization beside its projects and teams.
@@ -432,6 +433,8 @@ mod tests {
             "client_key_use",
             "key_window",
             "audit_entry",
+            // Counts the rows of another table, and goes with the last.
+            "member_block",
         ];
         let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
         for table in strings(&connection, tables) {
