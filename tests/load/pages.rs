@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use picket::{App, ApplyFile, Clock, Settings};
@@ -12,10 +13,8 @@ use super::client::read_answer;
 use super::table::median;
 
 const TOKEN: &str = "sntryu_0000000000000000000000000000000000000000000000000000000000000001";
-/// How often each page is asked for, taking turns.
+/// How often each page is asked for, and a key is made, taking turns.
 const TIMES: usize = 300;
-/// How many keys are made among few, and among very many.
-const KEYS: usize = 300;
 
 const ORGANIZATIONS: usize = 1000;
 
@@ -41,35 +40,19 @@ const LISTS: [(&str, &str); 4] = [
 
 /// `rows`: how many there are of each but organizations.
 pub(crate) fn measure(rows: usize) {
-    let directory = super::disk::directory();
-    let file = directory.path().join("picket.db");
-    let mut settings = Settings::new(([127, 0, 0, 1], 0).into(), &file);
-    // A page is asked for as often as it is answered.
-    settings.api_rate_limits = false;
-    settings.apply = Some(ApplyFile {
-        name: "pages.toml".to_owned(),
-        text: format!(
-            "[[organization]]\nslug = \"acme\"\n[[organization.team]]\nslug = \"core\"\n\
-             [[organization.project]]\nslug = \"web\"\nid = 1\nteams = [\"core\"]\n\
-             [[user]]\nemail = \"ann@example.test\"\nroles = {{ acme = \"owner\" }}\nteams = {{ acme = [\"core\"] }}\n\
-             [[user.token]]\nname = \"load\"\ntoken = \"{TOKEN}\"\n\
-             scopes = [\"org:read\", \"project:write\", \"member:read\"]\n"
-        ),
-    });
-    let app = App::start(settings, Clock::system()).expect("picket starts");
-    let mut connection = Keeping::open(app.local_addr());
-
-    let among_few = make_keys(&mut connection);
-    // Those and one of each are there already; so the last page is full as well.
-    fill(&file, rows - KEYS - 1, rows - 1);
+    let few = Picket::start();
+    let many = Picket::start();
+    // One of each is there already; so the last page is full as well.
+    fill(&many.file, rows - 1);
     // The server sees within a second what another process did.
     std::thread::sleep(Duration::from_secs(3));
+    let mut connection = many.connect();
     println!("### Pages of 100 of {rows} rows, and of {ORGANIZATIONS} organizations\n");
     println!("| list | first page | last page | ratio |\n|---|---|---|---|");
     for (name, first) in LISTS {
         compare(&mut connection, name, first);
     }
-    let among_many = make_keys(&mut connection);
+    let (among_few, among_many) = make_keys(&mut few.connect(), &mut connection);
     println!("\n### Making a client key\n");
     println!("| among few | among {rows} | ratio |\n|---|---|---|");
     println!(
@@ -77,7 +60,44 @@ pub(crate) fn measure(rows: usize) {
         among_many / among_few
     );
     drop(connection);
-    app.stop(Duration::from_secs(5));
+    few.app.stop(Duration::from_secs(5));
+    many.app.stop(Duration::from_secs(5));
+}
+
+/// A server with a project of an organization, and its owner.
+struct Picket {
+    app: App,
+    file: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Picket {
+    fn start() -> Picket {
+        let directory = super::disk::directory();
+        let file = directory.path().join("picket.db");
+        let mut settings = Settings::new(([127, 0, 0, 1], 0).into(), &file);
+        // A page is asked for as often as it is answered.
+        settings.api_rate_limits = false;
+        settings.apply = Some(ApplyFile {
+            name: "pages.toml".to_owned(),
+            text: format!(
+                "[[organization]]\nslug = \"acme\"\n[[organization.team]]\nslug = \"core\"\n\
+                 [[organization.project]]\nslug = \"web\"\nid = 1\nteams = [\"core\"]\n\
+                 [[user]]\nemail = \"ann@example.test\"\nroles = {{ acme = \"owner\" }}\nteams = {{ acme = [\"core\"] }}\n\
+                 [[user.token]]\nname = \"load\"\ntoken = \"{TOKEN}\"\n\
+                 scopes = [\"org:read\", \"project:write\", \"member:read\"]\n"
+            ),
+        });
+        Picket {
+            app: App::start(settings, Clock::system()).expect("picket starts"),
+            file,
+            _directory: directory,
+        }
+    }
+
+    fn connect(&self) -> Keeping {
+        Keeping::open(self.app.local_addr())
+    }
 }
 
 fn compare(connection: &mut Keeping, name: &str, first: &str) {
@@ -95,17 +115,22 @@ fn compare(connection: &mut Keeping, name: &str, first: &str) {
     );
 }
 
-/// The median of the microseconds that one takes.
-fn make_keys(connection: &mut Keeping) -> f64 {
-    median((0..KEYS).map(|_| {
-        let took = connection.send("POST", "/api/0/projects/acme/web/keys/", 201);
-        took.as_secs_f64() * 1e6
-    }))
+/// The medians of the microseconds that one takes, on two servers in turns.
+fn make_keys(few: &mut Keeping, many: &mut Keeping) -> (f64, f64) {
+    const KEYS_OF_PROJECT: &str = "/api/0/projects/acme/web/keys/";
+    let (mut of_few, mut of_many) = (Vec::new(), Vec::new());
+    for _ in 0..TIMES {
+        for (connection, times) in [(&mut *few, &mut of_few), (&mut *many, &mut of_many)] {
+            let took = connection.send("POST", KEYS_OF_PROJECT, 201);
+            times.push(took.as_secs_f64() * 1e6);
+        }
+    }
+    (median(of_few.into_iter()), median(of_many.into_iter()))
 }
 
-/// Adds rows behind the server's back, as a restored file would have them: keys of one project, and so many projects,
-/// members and organizations.
-fn fill(file: &std::path::Path, keys: usize, others: usize) {
+/// Adds rows behind the server's back, as a restored file would have them: so many keys, projects and members, and
+/// organizations.
+fn fill(file: &Path, rows: usize) {
     let connection = Connection::open(file).expect("the file opens");
     connection
         .execute_batch(&format!(
@@ -113,13 +138,13 @@ fn fill(file: &std::path::Path, keys: usize, others: usize) {
              CREATE TEMP TABLE acme AS SELECT id FROM organization;
              CREATE TEMP TABLE ann AS SELECT id FROM user;
              CREATE TEMP TABLE number AS
-                 WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {others})
+                 WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {rows})
                  SELECT n FROM number;
              INSERT INTO client_key (project_id, organization_id, public, secret, label, browser_sdk_version,
                      loader_has_replay, loader_has_performance, loader_has_debug, loader_has_feedback,
                      loader_has_logs_and_metrics, created_us)
              SELECT 1, acme.id, printf('%032x', n), printf('%032x', n), 'Load', '10.x', 1, 1, 0, 0, 0, 0
-             FROM number, acme WHERE n <= {keys};
+             FROM number, acme;
              INSERT INTO project (organization_id, slug, name, security_token, created_us)
              SELECT acme.id, 'project-' || n, 'Project ' || n, '', 0 FROM number, acme;
              INSERT INTO user (email, name, created_us)
