@@ -196,7 +196,7 @@ fn allowed_domains(stored: &Options) -> Vec<String> {
 
 /// The options that clients read (facts/management-api.md 6.4), as ingestion goes by them, and the other filters that
 /// are set. Lists are texts, which Terraform insists on, under the names by which Sentry shows them; what fields of
-/// the project say is not said again. The ignored sources of policy reports are a filter that Picket does not have.
+/// the project say is not said again.
 fn options(filters: &InboundFilters, stored: Options) -> Map<String, Value> {
     let mut options: Map<String, Value> = stored
         .into_iter()
@@ -205,18 +205,17 @@ fn options(filters: &InboundFilters, stored: Options) -> Map<String, Value> {
     for (name, value) in [
         ("filters:react-hydration-errors", filters.react_hydration),
         ("filters:chunk-load-error", filters.chunk_load),
-        ("sentry:csp_ignored_sources_defaults", false),
+        (option::CSP_DEFAULT_SOURCES, filters.csp_defaults),
     ] {
         options.insert(name.to_owned(), json!(value));
     }
-    let none = Vec::new();
     for (name, lines) in [
         ("filters:blacklisted_ips", &filters.addresses),
         ("filters:releases", &filters.releases),
         ("filters:error_messages", &filters.error_messages),
         ("filters:log_messages", &filters.log_messages),
         ("filters:trace_metric_names", &filters.metric_names),
-        ("sentry:csp_ignored_sources", &none),
+        (option::CSP_SOURCES, &filters.csp_sources),
     ] {
         options.insert(name.to_owned(), json!(lines.join("\n")));
     }

@@ -19,6 +19,8 @@ pub(crate) const FILTER_TRANSACTIONS: &str = "filters:filtered-transaction";
 pub(crate) const FILTER_REACT_HYDRATION: &str = "filters:react-hydration-errors";
 pub(crate) const FILTER_CHUNK_LOAD: &str = "filters:chunk-load-error";
 pub(crate) const FILTER_CUSTOM_ERRORS: &str = "filters:custom-error";
+pub(crate) const CSP_DEFAULT_SOURCES: &str = "sentry:csp_ignored_sources_defaults";
+pub(crate) const CSP_SOURCES: &str = "sentry:csp_ignored_sources";
 pub(crate) const BLOCKED_ADDRESSES: &str = "sentry:blacklisted_ips";
 pub(crate) const BLOCKED_RELEASES: &str = "sentry:releases";
 pub(crate) const BLOCKED_ERROR_MESSAGES: &str = "sentry:error_messages";
@@ -153,6 +155,8 @@ pub(crate) const PROJECT_OPTIONS: &[(&str, Kind)] = &[
     (FILTER_REACT_HYDRATION, Kind::Switch),
     (FILTER_CHUNK_LOAD, Kind::Switch),
     (FILTER_CUSTOM_ERRORS, Kind::Lines),
+    (CSP_DEFAULT_SOURCES, Kind::Switch),
+    (CSP_SOURCES, Kind::Lines),
     (BLOCKED_ADDRESSES, Kind::Addresses),
     (BLOCKED_RELEASES, Kind::Lines),
     (BLOCKED_ERROR_MESSAGES, Kind::Lines),
@@ -285,6 +289,10 @@ pub(crate) struct InboundFilters {
     pub(crate) chunk_load: bool,
     /// Globs of exceptions, `type: value`.
     pub(crate) custom_errors: Vec<String>,
+    /// Reports about what is known to come into every page are dropped.
+    pub(crate) csp_defaults: bool,
+    /// More of such sources, as patterns of origins.
+    pub(crate) csp_sources: Vec<String>,
     /// Addresses and CIDR ranges of clients.
     pub(crate) addresses: Vec<String>,
     /// Globs.
@@ -381,6 +389,8 @@ impl IngestSettings {
                 react_hydration: on(FILTER_REACT_HYDRATION, true),
                 chunk_load: on(FILTER_CHUNK_LOAD, true),
                 custom_errors: list(FILTER_CUSTOM_ERRORS),
+                csp_defaults: on(CSP_DEFAULT_SOURCES, true),
+                csp_sources: list(CSP_SOURCES),
                 addresses: list(BLOCKED_ADDRESSES),
                 releases: list(BLOCKED_RELEASES),
                 error_messages: list(BLOCKED_ERROR_MESSAGES),

@@ -144,7 +144,7 @@ impl Desk {
             }
             Err(Fault::TooLarge(too_large)) => {
                 plan.give_up(&self.store, who);
-                let refusal = Refusal::TooLarge(too_large.group);
+                let refusal = Refusal::TooLarge(too_large.name);
                 Plan::dropped(refusal, &too_large.dropped, who)
             }
         }

@@ -78,7 +78,7 @@ fn the_detail_has_every_setting() {
             "filters:blacklisted_ips": "", "filters:releases": "", "filters:error_messages": "",
             "filters:log_messages": "", "filters:trace_metric_names": "",
             "filters:react-hydration-errors": true, "filters:chunk-load-error": true,
-            "sentry:csp_ignored_sources_defaults": false, "sentry:csp_ignored_sources": "",
+            "sentry:csp_ignored_sources_defaults": true, "sentry:csp_ignored_sources": "",
         })
     );
     assert_eq!(body.get("stats"), None);
@@ -99,7 +99,7 @@ fn stored_options_are_shown_and_govern_the_fields() {
 
 #[test]
 fn what_is_shown_is_what_ingestion_goes_by() {
-    let project = r#"options = { "sentry:scrub_defaults" = false, "sentry:sensitive_fields" = ["iban"], "sentry:blacklisted_ips" = ["192.0.2.0/24", "198.51.100.7"], "sentry:releases" = "bad@*", "sentry:error_messages" = ["*noise*"], "filters:chunk-load-error" = false, "filters:legacy-browsers" = ["ie"] }"#;
+    let project = r#"options = { "sentry:scrub_defaults" = false, "sentry:sensitive_fields" = ["iban"], "sentry:blacklisted_ips" = ["192.0.2.0/24", "198.51.100.7"], "sentry:releases" = "bad@*", "sentry:error_messages" = ["*noise*"], "filters:chunk-load-error" = false, "filters:legacy-browsers" = ["ie"], "sentry:csp_ignored_sources_defaults" = false, "sentry:csp_ignored_sources" = ["*.ads.test", "inline"] }"#;
     let organization = r#"options = { "sentry:require_scrub_ip_address" = true, "sentry:sensitive_fields" = ["ssn"], "sentry:safe_fields" = ["$user.id"] }"#;
     let apply = WORLD
         .replacen(
@@ -127,7 +127,7 @@ fn what_is_shown_is_what_ingestion_goes_by() {
                 "filters:error_messages": "*noise*", "filters:log_messages": "", "filters:trace_metric_names": "",
                 "filters:react-hydration-errors": true, "filters:chunk-load-error": false,
                 "filters:legacy-browsers": ["ie"],
-                "sentry:csp_ignored_sources_defaults": false, "sentry:csp_ignored_sources": "",
+                "sentry:csp_ignored_sources_defaults": false, "sentry:csp_ignored_sources": "*.ads.test\ninline",
             }),
         ),
     ] {
