@@ -249,9 +249,30 @@ impl Fields {
         self.values.contains_key(name)
     }
 
+    /// A nested object, as it came.
+    pub(super) fn map(&mut self, name: &str, null: Null) -> Given<Map<String, Value>> {
+        self.read_with(name, null, |value| match value {
+            Value::Object(map) => Ok(map.clone()),
+            other => Err(format!(
+                "Expected a dictionary of items but got type \"{}\".",
+                type_name(other)
+            )),
+        })
+    }
+
+    /// Whether the body has the field with a value that the original's language takes for true.
+    pub(super) fn is_truthy(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(is_truthy)
+    }
+
     /// Whether something was found wrong with a field.
     pub(super) fn is_wrong(&self, name: &str) -> bool {
         self.errors.fields.contains_key(name)
+    }
+
+    /// Adds what the caller found wrong inside a field.
+    pub(super) fn refuse_parts(&mut self, name: &str, errors: FieldErrors) {
+        self.errors.nest(name, errors);
     }
 
     /// Adds a text about the whole object.
@@ -323,6 +344,18 @@ impl Fields {
         };
         self.errors.add(name, problem);
         Given::Absent
+    }
+}
+
+/// Whether the original's language takes a value for true.
+pub(super) fn is_truthy(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
     }
 }
 

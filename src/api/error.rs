@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::slug::Slug;
 use crate::domain::{Error, FieldErrors};
 use crate::http::page::PageError;
 use crate::http::{Refusal, Response};
@@ -92,6 +93,15 @@ pub(super) fn detail(status: u16, text: &str) -> Response {
 /// One field is wrong.
 pub(super) fn field(status: u16, name: &str, text: &str) -> Response {
     Response::json(status, &json!({ name: [text] }))
+}
+
+/// A project has another slug now; `url` is the request's own with that one.
+pub(super) fn moved(slug: &Slug, url: String) -> Response {
+    let body = json!({
+        "slug": slug.as_str(),
+        "detail": { "extra": { "url": url, "slug": slug.as_str() } },
+    });
+    Response::json(302, &body).with_header("Location", url)
 }
 
 /// What a token reads that holds none of the scopes that the method asks for, in the order in which the

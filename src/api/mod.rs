@@ -18,8 +18,10 @@ mod auth;
 mod body;
 mod download;
 mod entries;
+mod environments;
 mod error;
 mod events;
+mod filters;
 mod index;
 mod items;
 mod keys;
@@ -34,6 +36,7 @@ mod period;
 mod project_creation;
 mod project_detail;
 mod project_index;
+mod project_settings;
 mod project_teams;
 mod projects;
 mod rate_limits;
@@ -68,8 +71,8 @@ use crate::store::{
 };
 
 use body::Fields;
-use error::Result;
 pub(crate) use error::refuse;
+use error::{Failure, Result};
 use rate_limits::{Class, RateLimits, Standing, Subject};
 
 /// Whether a path is the management API's: `/api/0` and all below it. What else is below `/api/` is
@@ -362,6 +365,14 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/projects/{org}/{project}/members/", PROJECT_READ, InProject(members::list_of_project)),
 
         // Settings of a project.
+        line("PUT", "/api/0/projects/{org}/{project}/", PROJECT, InProject(project_settings::update)),
+        line("DELETE", "/api/0/projects/{org}/{project}/", PROJECT, InProject(project_settings::delete)),
+        line("GET", "/api/0/projects/{org}/{project}/environments/", PROJECT_PART, InProject(environments::list)),
+        line("PUT", "/api/0/projects/{org}/{project}/environments/", PROJECT_PART, InProject(environments::update_all)),
+        line("GET", "/api/0/projects/{org}/{project}/environments/{environment}/", PROJECT_PART, InProject(environments::get)),
+        line("PUT", "/api/0/projects/{org}/{project}/environments/{environment}/", PROJECT_PART, InProject(environments::update)),
+        line("GET", "/api/0/projects/{org}/{project}/filters/", PROJECT_PART, InProject(filters::list)),
+        line("PUT", "/api/0/projects/{org}/{project}/filters/{filter}/", PROJECT_PART, InProject(filters::update)),
 
         // Ownership.
 
@@ -489,8 +500,10 @@ impl Call<'_> {
     fn project(&self) -> Result<InProject> {
         let organization = self.find_organization()?;
         let segment = IdOrSlug::parse(self.params.get("project"));
-        let project = stored_projects::find(&self.connection, organization.id, &segment)?
-            .ok_or(Error::NotFound)?;
+        let found = stored_projects::find(&self.connection, organization.id, &segment)?;
+        let Some(project) = found else {
+            return Err(self.renamed(organization, &segment)?);
+        };
         let teams = stored_projects::list_team_ids(&self.connection, project.id)?;
         let access = self.access(&organization)?;
         if !access.allows_project(self.wanted, &teams) {
@@ -502,6 +515,36 @@ impl Call<'_> {
             teams,
             access,
         })
+    }
+
+    /// What to answer about a project that is not there: where it is now, if it had this slug before and the caller
+    /// may do this there (facts/management-api.md 1.6).
+    fn renamed(&self, organization: Organization, segment: &IdOrSlug) -> Result<Failure> {
+        let IdOrSlug::Slug(slug) = segment else {
+            return Ok(Error::NotFound.into());
+        };
+        let renamed = stored_projects::find_renamed(&self.connection, organization.id, slug)?;
+        let Some(project) = renamed else {
+            return Ok(Error::NotFound.into());
+        };
+        let teams = stored_projects::list_team_ids(&self.connection, project.id)?;
+        if !self
+            .access(&organization)?
+            .allows_project(self.wanted, &teams)
+        {
+            return Ok(Error::Forbidden.into());
+        }
+        // `/api/0/projects/{org}/{project}/…`
+        const PROJECT_SEGMENT: usize = 5;
+        let mut segments: Vec<&str> = self.request.path.split('/').collect();
+        if let Some(old) = segments.get_mut(PROJECT_SEGMENT) {
+            *old = project.slug.as_str();
+        }
+        let mut url = segments.join("/");
+        if !self.request.query.is_empty() {
+            url = format!("{url}?{}", self.request.query);
+        }
+        Ok(error::moved(&project.slug, url).into())
     }
 
     /// # Errors

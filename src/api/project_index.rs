@@ -59,8 +59,9 @@ fn bodies(api: &Api, call: &Call<'_>, projects: Vec<Project>) -> Result<Vec<Proj
             .map(|teams| teams.iter().map(|team| team.id).collect())
             .unwrap_or_default();
         let organization = OrganizationBody::of(organization, &api.prefix).with_features();
-        bodies
-            .push(ProjectBaseBody::of(project, &team_ids, access).with_organization(organization));
+        bodies.push(
+            ProjectBaseBody::of(call, project, &team_ids, access)?.with_organization(organization),
+        );
     }
     Ok(bodies)
 }

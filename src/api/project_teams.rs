@@ -82,6 +82,6 @@ fn answer(call: &Call<'_>, context: &InProject, status: u16) -> Result<Response>
         .remove(&project.id)
         .unwrap_or_default();
     let ids: Vec<_> = teams.iter().map(|team| team.id).collect();
-    let body = ProjectBaseBody::of(project, &ids, &context.access).with_teams(&teams);
+    let body = ProjectBaseBody::of(call, project, &ids, &context.access)?.with_teams(&teams);
     Ok(Response::json(status, &body))
 }

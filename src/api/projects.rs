@@ -20,10 +20,11 @@ use crate::domain::id::{ProjectId, TeamId};
 use crate::domain::outcome::Outcome;
 use crate::domain::scope::ScopeSet;
 use crate::domain::slug::{IdOrSlug, Slug};
+use crate::domain::stored::StoredKind;
 use crate::domain::time::Timestamp;
 use crate::http::page::{PER_PAGE_MAX, Page};
 use crate::http::{Request, Response};
-use crate::store::Connection;
+use crate::store::environments;
 use crate::store::ledger::{self, LedgerColumns, LedgerFilter, LedgerRange};
 use crate::store::projects::{self, Project, ProjectFilter};
 use crate::store::teams::{self, Team};
@@ -50,8 +51,7 @@ struct ProjectBody {
     seen: SeenBody,
 }
 
-/// What has been seen of a project's data beside its events: nothing, because events are all that Picket
-/// looks into.
+/// Which kinds of data a project has had. The insights are Sentry's own readings of spans, which Picket does not make.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SeenBody {
@@ -80,21 +80,61 @@ struct SeenBody {
 }
 
 impl ProjectBody {
-    fn of(project: &Project, team_ids: &[TeamId], access: &Access) -> ProjectBody {
-        ProjectBody {
+    fn of(
+        call: &Call<'_>,
+        project: &Project,
+        team_ids: &[TeamId],
+        access: &Access,
+    ) -> Result<ProjectBody> {
+        let is_bookmarked = match call.caller.user() {
+            Some(user) => projects::is_bookmarked(&call.connection, user, project.id)?,
+            None => false,
+        };
+        Ok(ProjectBody {
             id: project.id.to_string(),
             slug: project.slug.to_string(),
             name: project.name.clone(),
             platform: project.platform.clone(),
             date_created: project.created,
-            is_bookmarked: false,
+            is_bookmarked,
             is_member: access.is_in_any(team_ids),
             has_access: access.sees_project(team_ids),
             features: FEATURES,
             first_event: project.first_event,
             access: access.project_scopes(team_ids),
-            seen: SeenBody::default(),
+            seen: SeenBody::of(project),
+        })
+    }
+}
+
+impl SeenBody {
+    fn of(project: &Project) -> SeenBody {
+        let has = |kinds: &[StoredKind]| kinds.iter().any(|kind| project.has_seen(*kind));
+        let feedback = has(&[StoredKind::Feedback]);
+        SeenBody {
+            first_transaction_event: has(&[StoredKind::Transaction]),
+            has_monitors: has(&[StoredKind::CheckIn]),
+            has_profiles: has(&[StoredKind::Profile, StoredKind::ProfileChunk]),
+            has_replays: has(&[
+                StoredKind::ReplayEvent,
+                StoredKind::ReplayRecording,
+                StoredKind::ReplayVideo,
+            ]),
+            has_feedbacks: feedback,
+            has_new_feedbacks: feedback,
+            has_sessions: has(&[StoredKind::Session, StoredKind::Sessions]),
+            has_logs: has(&[StoredKind::Log]),
+            has_trace_metrics: has(&[StoredKind::TraceMetric]),
+            ..SeenBody::default()
         }
+    }
+}
+
+/// What a project's events are of: the platform that it was given, once it has any.
+pub(super) fn platforms(project: &Project) -> Vec<String> {
+    match (&project.platform, project.first_event) {
+        (Some(platform), Some(_)) => vec![platform.clone()],
+        _ => Vec::new(),
     }
 }
 
@@ -121,9 +161,14 @@ pub(super) struct ProjectBaseBody {
 
 impl ProjectBaseBody {
     /// Without its teams and its organization.
-    pub(super) fn of(project: &Project, team_ids: &[TeamId], access: &Access) -> ProjectBaseBody {
-        ProjectBaseBody {
-            project: ProjectBody::of(project, team_ids, access),
+    pub(super) fn of(
+        call: &Call<'_>,
+        project: &Project,
+        team_ids: &[TeamId],
+        access: &Access,
+    ) -> Result<ProjectBaseBody> {
+        Ok(ProjectBaseBody {
+            project: ProjectBody::of(call, project, team_ids, access)?,
             is_internal: false,
             is_public: false,
             avatar: AvatarBody::LETTER,
@@ -132,26 +177,26 @@ impl ProjectBaseBody {
             team: None,
             teams: None,
             organization: None,
-        }
+        })
     }
 
     /// Of many, without their teams.
     pub(super) fn of_all(
-        connection: &Connection,
+        call: &Call<'_>,
         projects: &[Project],
         access: &Access,
     ) -> Result<Vec<ProjectBaseBody>> {
         let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
-        let teams = teams::list_of_projects(connection, &ids)?;
+        let teams = teams::list_of_projects(&call.connection, &ids)?;
         let bodies = projects.iter().map(|project| {
             let teams = teams
                 .get(&project.id)
                 .map(Vec::as_slice)
                 .unwrap_or_default();
             let team_ids: Vec<TeamId> = teams.iter().map(|team| team.id).collect();
-            ProjectBaseBody::of(project, &team_ids, access)
+            ProjectBaseBody::of(call, project, &team_ids, access)
         });
-        Ok(bodies.collect())
+        bodies.collect()
     }
 
     pub(super) fn with_organization(mut self, organization: OrganizationBody) -> ProjectBaseBody {
@@ -175,9 +220,9 @@ pub(super) struct ProjectSummaryBody {
     /// The first of `teams`; null without any.
     team: Option<TeamReference>,
     teams: Vec<TeamReference>,
-    platforms: [String; 0],
+    platforms: Vec<String>,
     has_user_reports: bool,
-    environments: [String; 0],
+    environments: Vec<String>,
     latest_release: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     latest_deploys: Option<Value>,
@@ -268,12 +313,15 @@ impl ProjectSummaryBody {
             Some(stored).filter(|stored| !stored.is_empty())
         };
         Ok(ProjectSummaryBody {
-            project: ProjectBody::of(project, &team_ids, access),
+            project: ProjectBody::of(call, project, &team_ids, access)?,
             team: teams.first().map(TeamReference::of),
             teams: teams.iter().map(TeamReference::of).collect(),
-            platforms: [],
-            has_user_reports: false,
-            environments: [],
+            platforms: platforms(project),
+            has_user_reports: project.has_seen(StoredKind::UserReport),
+            environments: environments::list(&call.connection, project.id, Some(false))?
+                .into_iter()
+                .map(|environment| environment.name)
+                .collect(),
             latest_release: None,
             latest_deploys: (!series.without_latest_deploys).then_some(Value::Null),
             options,

@@ -76,7 +76,7 @@ impl TeamBody {
             ..ProjectFilter::default()
         };
         let all = stored_projects::list(&call.connection, team.organization, &filter, 0, i64::MAX)?;
-        self.projects = Some(ProjectBaseBody::of_all(&call.connection, &all, access)?);
+        self.projects = Some(ProjectBaseBody::of_all(call, &all, access)?);
         Ok(self)
     }
 

@@ -14,6 +14,7 @@ pub(crate) mod audit;
 pub(crate) mod client_keys;
 pub(crate) mod connection;
 pub(crate) mod deletion;
+pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod items;
 mod key_windows;

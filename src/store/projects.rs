@@ -16,6 +16,7 @@ use crate::domain::id::{OrganizationId, ProjectId, TeamId, UserId};
 use crate::domain::key::random_hex_32;
 use crate::domain::option::{IngestSettings, Options, default_rate_limit};
 use crate::domain::slug::{IdOrSlug, Slug};
+use crate::domain::stored::StoredKind;
 use crate::domain::time::Timestamp;
 use crate::domain::{Error, Result};
 
@@ -29,7 +30,16 @@ pub(crate) struct Project {
     pub(crate) platform: Option<String>,
     pub(crate) first_event: Option<Timestamp>,
     pub(crate) security_token: String,
+    /// Bits, numbered by [`StoredKind`].
+    pub(crate) seen_kinds: i64,
     pub(crate) created: Timestamp,
+}
+
+impl Project {
+    /// Whether the project has had data of a kind.
+    pub(crate) fn has_seen(&self, kind: StoredKind) -> bool {
+        self.seen_kinds >> kind.number() & 1 == 1
+    }
 }
 
 /// A project about to be made.
@@ -44,7 +54,7 @@ pub(crate) struct NewProject {
 }
 
 pub(super) const COLUMNS: &str = "project.id, project.organization_id, project.slug, project.name, \
-     project.platform, project.first_event_us, project.security_token, project.created_us";
+     project.platform, project.first_event_us, project.security_token, project.seen_kinds, project.created_us";
 
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Project> {
     Ok(Project {
@@ -57,6 +67,7 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Project> {
             .get::<_, Option<i64>>("first_event_us")?
             .map(Timestamp::from_us),
         security_token: row.get("security_token")?,
+        seen_kinds: row.get("seen_kinds")?,
         created: Timestamp::from_us(row.get("created_us")?),
     })
 }
@@ -743,4 +754,240 @@ fn options(
         }
     }
     Ok(all)
+}
+
+/// Whether a project is there and not deleted.
+pub(crate) fn is_there(connection: &Connection, id: ProjectId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM project WHERE id = :id AND deleted_us IS NULL")?
+        .exists([id.0])
+}
+
+/// Writes an option; none takes it away. The caller writes the audit entry.
+fn write_option(
+    unit: &mut Unit<'_>,
+    project: ProjectId,
+    name: &str,
+    value: Option<&Value>,
+) -> Result<()> {
+    match value {
+        Some(value) => unit
+            .prepare_cached(
+                "INSERT INTO project_option (project_id, name, value) VALUES (:project, :name, :value)
+                 ON CONFLICT DO UPDATE SET value = excluded.value",
+            )?
+            .execute(named_params! {
+                ":project": project.0,
+                ":name": name,
+                ":value": value.to_string(),
+            })?,
+        None => unit
+            .prepare_cached("DELETE FROM project_option WHERE project_id = :project AND name = :name")?
+            .execute(named_params! { ":project": project.0, ":name": name })?,
+    };
+    unit.touch(Touched::Project(project));
+    Ok(())
+}
+
+/// Switches an inbound filter. The audit entry names the filter, or the browsers that are meant.
+pub(crate) fn set_filter(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    project: &Project,
+    filter: &str,
+    option: &str,
+    value: &Value,
+) -> Result<()> {
+    write_option(unit, project.id, option, Some(value))?;
+    let is_off = *value == Value::Bool(false);
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(project.organization),
+            event: if is_off {
+                "project.disable"
+            } else {
+                "project.enable"
+            },
+            target: project.id.0,
+            data: json!({
+                "state": if value.is_array() { value.clone() } else { json!(filter) },
+                "slug": project.slug.as_str(),
+            }),
+        },
+    )?;
+    Ok(())
+}
+
+/// What a change of a project's settings leaves.
+#[derive(Clone, Debug)]
+pub(crate) struct ProjectChange {
+    pub(crate) slug: Slug,
+    pub(crate) name: String,
+    pub(crate) platform: Option<String>,
+    pub(crate) security_token: String,
+    /// Options with their new values; none takes one away.
+    pub(crate) options: Vec<(String, Option<Value>)>,
+    /// What the audit log says of it, beside the slugs.
+    pub(crate) told: Value,
+}
+
+/// Changes a project. Requests for an old slug are sent to the new one from then on.
+///
+/// # Errors
+/// `Conflict`, with the other's name: another project of the organization has the slug.
+pub(crate) fn change(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    old: &Project,
+    new: &ProjectChange,
+) -> Result<()> {
+    if new.slug != old.slug {
+        let segment = IdOrSlug::Slug(new.slug.to_string());
+        if let Some(other) = find(unit, old.organization, &segment)? {
+            return Err(Error::Conflict(other.name));
+        }
+        unit.prepare_cached(
+            "DELETE FROM project_slug_redirect WHERE organization_id = :organization AND slug = :slug",
+        )?
+        .execute(named_params! { ":organization": old.organization.0, ":slug": new.slug.as_str() })?;
+        unit.prepare_cached(
+            "INSERT INTO project_slug_redirect (organization_id, slug, project_id)
+             VALUES (:organization, :slug, :project)
+             ON CONFLICT DO UPDATE SET project_id = excluded.project_id",
+        )?
+        .execute(named_params! {
+            ":organization": old.organization.0,
+            ":slug": old.slug.as_str(),
+            ":project": old.id.0,
+        })?;
+    }
+    unit.prepare_cached(
+        "UPDATE project SET slug = :slug, name = :name, platform = :platform, security_token = :token WHERE id = :id",
+    )?
+    .execute(named_params! {
+        ":slug": new.slug.as_str(),
+        ":name": new.name,
+        ":platform": new.platform,
+        ":token": new.security_token,
+        ":id": old.id.0,
+    })?;
+    for (name, value) in &new.options {
+        write_option(unit, old.id, name, value.as_ref())?;
+    }
+    let mut data = new.told.clone();
+    if new.slug != old.slug {
+        data["old_slug"] = json!(old.slug.as_str());
+        data["new_slug"] = json!(new.slug.as_str());
+    }
+    record_edit(unit, actor, old, data)
+}
+
+/// The project that had this slug before it was given another one.
+pub(crate) fn find_renamed(
+    connection: &Connection,
+    organization: OrganizationId,
+    old_slug: &str,
+) -> rusqlite::Result<Option<Project>> {
+    let id: Option<i64> = connection
+        .prepare_cached(
+            "SELECT project_id FROM project_slug_redirect WHERE organization_id = :organization AND slug = :slug",
+        )?
+        .query_row(
+            named_params! { ":organization": organization.0, ":slug": old_slug },
+            |row| row.get(0),
+        )
+        .optional()?;
+    match id {
+        Some(id) => find(connection, organization, &IdOrSlug::Id(id)),
+        None => Ok(None),
+    }
+}
+
+/// Hides a project with all that it has. Its slug is free at once and its keys are good for nothing; what belongs to it
+/// is removed in the background.
+///
+/// # Errors
+/// `NotFound`: it is gone already.
+pub(crate) fn delete(unit: &mut Unit<'_>, actor: &Actor, project: &Project) -> Result<()> {
+    let hidden = unit
+        .prepare_cached(
+            "UPDATE project SET deleted_us = :now, slug = slug || '~' || id WHERE id = :id AND deleted_us IS NULL",
+        )?
+        .execute(named_params! { ":now": actor.at.us(), ":id": project.id.0 })?;
+    if hidden == 0 {
+        return Err(Error::NotFound);
+    }
+    unit.touch(Touched::Project(project.id));
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(project.organization),
+            event: "project.remove",
+            target: project.id.0,
+            data: json!({ "slug": project.slug.as_str(), "name": project.name }),
+        },
+    )?;
+    Ok(())
+}
+
+/// Whether a user bookmarked a project.
+pub(crate) fn is_bookmarked(
+    connection: &Connection,
+    user: UserId,
+    project: ProjectId,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT 1 FROM project_bookmark WHERE user_id = :user AND project_id = :project",
+        )?
+        .exists(named_params! { ":user": user.0, ":project": project.0 })
+}
+
+/// Gives a project the options and the teams of another one in place of its own.
+pub(crate) fn copy_settings(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    source: ProjectId,
+    project: &Project,
+) -> Result<()> {
+    let options = list_options(unit, source)?;
+    for (name, _) in list_options(unit, project.id)? {
+        write_option(unit, project.id, &name, None)?;
+    }
+    for (name, value) in &options {
+        write_option(unit, project.id, name, Some(value))?;
+    }
+    for team in list_team_ids(unit, project.id)? {
+        remove_team(unit, actor, project.organization, project.id, team)?;
+    }
+    for team in list_team_ids(unit, source)? {
+        add_team(unit, actor, project.organization, project.id, team)?;
+    }
+    record_edit(
+        unit,
+        actor,
+        project,
+        json!({ "copy_from_project": source.0 }),
+    )
+}
+
+/// Bookmarks a project for a user, or takes the bookmark away. A user's own business, so of no audit log.
+pub(crate) fn set_bookmark(
+    connection: &Connection,
+    user: UserId,
+    project: ProjectId,
+    on: bool,
+) -> Result<()> {
+    let sql = if on {
+        "INSERT INTO project_bookmark (user_id, project_id) VALUES (:user, :project) ON CONFLICT DO NOTHING"
+    } else {
+        "DELETE FROM project_bookmark WHERE user_id = :user AND project_id = :project"
+    };
+    connection
+        .prepare_cached(sql)?
+        .execute(named_params! { ":user": user.0, ":project": project.0 })?;
+    Ok(())
 }

@@ -2,10 +2,12 @@
 
 mod creation;
 mod events;
+mod filters;
 mod items;
 mod key_stats;
 mod keys;
 mod members;
+mod settings;
 mod stats;
 mod teams;
 
@@ -79,6 +81,7 @@ fn the_detail_has_every_setting() {
             "filters:log_messages": "", "filters:trace_metric_names": "",
             "filters:react-hydration-errors": true, "filters:chunk-load-error": true,
             "sentry:csp_ignored_sources_defaults": true, "sentry:csp_ignored_sources": "",
+            "feedback:branding": true,
         })
     );
     assert_eq!(body.get("stats"), None);
@@ -128,6 +131,7 @@ fn what_is_shown_is_what_ingestion_goes_by() {
                 "filters:react-hydration-errors": true, "filters:chunk-load-error": false,
                 "filters:legacy-browsers": ["ie"],
                 "sentry:csp_ignored_sources_defaults": false, "sentry:csp_ignored_sources": "*.ads.test\ninline",
+                "feedback:branding": true,
             }),
         ),
     ] {
