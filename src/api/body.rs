@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::domain::slug::{Slug, SlugKind};
+use crate::domain::time::Timestamp;
 use crate::domain::{Error, FieldErrors};
 use crate::http::multipart::{self, FormError, Parts};
 use crate::http::{Body, Headers};
@@ -280,9 +281,31 @@ impl Fields {
         self.errors.texts.push(text.to_owned());
     }
 
+    /// The names of all fields.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
     /// Adds a text of the caller's to a field.
     pub(super) fn refuse(&mut self, name: &str, text: impl Into<String>) {
         self.errors.add(name, text);
+    }
+
+    /// A moment in RFC 3339 that lies ahead. The empty text is null.
+    pub(super) fn moment_ahead(&mut self, name: &str, now: Timestamp) -> Given<Timestamp> {
+        if self.values.get(name).is_some_and(|value| value == "") {
+            return Given::Null;
+        }
+        self.read_with(name, Null::Allowed, |value| {
+            let moment = Timestamp::parse_rfc3339(&to_text(value)?).ok_or(
+                "Datetime has wrong format. Use one of these formats instead: \
+                 YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].",
+            )?;
+            match moment > now && moment <= Timestamp::LAST {
+                true => Ok(moment),
+                false => Err("This must be a moment that lies ahead.".to_owned()),
+            }
+        })
     }
 
     /// A nested object. Its errors come back through [`Fields::nest`].

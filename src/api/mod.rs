@@ -31,6 +31,7 @@ mod members;
 mod openapi;
 mod organization_settings;
 mod organizations;
+mod ownership;
 mod paging;
 mod period;
 mod project_creation;
@@ -375,6 +376,8 @@ fn routes() -> Vec<Route<Target>> {
         line("PUT", "/api/0/projects/{org}/{project}/filters/{filter}/", PROJECT_PART, InProject(filters::update)),
 
         // Ownership.
+        line("GET", "/api/0/projects/{org}/{project}/ownership/", OWNERSHIP, InProject(ownership::get)),
+        line("PUT", "/api/0/projects/{org}/{project}/ownership/", OWNERSHIP, InProject(ownership::update)),
 
         line("GET", "/api/0/projects/{org}/{project}/events/", EVENT, InProject(events::list)),
         line("GET", "/api/0/projects/{org}/{project}/events/{event}/", EVENT, InProject(events::get)),
@@ -390,6 +393,8 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/projects/{org}/{project}/keys/{key}/stats/", PROJECT_PART, OfKey(stats::of_key)),
 
         // Rotation and use of keys.
+        line("POST", "/api/0/projects/{org}/{project}/keys/{key}/rotate/", PROJECT_PART, OfKey(keys::rotate)),
+        line("GET", "/api/0/projects/{org}/{project}/keys/{key}/clients/", PROJECT_READ, OfKey(keys::clients)),
 
         line("GET", "/api/0/projects/{org}/{project}/stats/", PROJECT_PART, InProject(stats::of_project)),
 

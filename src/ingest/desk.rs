@@ -178,7 +178,9 @@ impl Desk {
         let snapshot = self.store.snapshot();
         let key = snapshot
             .key(public)
-            .filter(|key| key.active && named.is_none_or(|id| is_project(key.project, id)))
+            .filter(|key| {
+                key.is_valid(received) && named.is_none_or(|id| is_project(key.project, id))
+            })
             .ok_or(Refusal::UnknownKey)?;
         let project = snapshot.project(key.project).ok_or(Refusal::UnknownKey)?;
         Ok(Authenticated {

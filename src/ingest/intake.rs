@@ -16,7 +16,7 @@ use super::meta::Meta;
 use super::normalise::{self, Surroundings};
 use super::pack::{self, Packer};
 use super::parcel::{Item, ItemHeader};
-use super::plan::{EventPart, Plan, Stored};
+use super::plan::{EventPart, News, Plan, Stored};
 use super::rules::Rules;
 use super::sort::Sorted;
 use super::source::Payload;
@@ -46,6 +46,7 @@ enum Fate {
     Accepted {
         payload: Vec<u8>,
         slot: Option<Slot>,
+        news: News,
     },
     Filtered(&'static str),
     Limited(UsedUp),
@@ -212,7 +213,11 @@ impl<'r, 's> Intake<'r, 's> {
         self.rules.scrub_event(event, &mut meta);
         meta.write_to(event);
         match pack::compress(&event.to_vec()) {
-            Ok(payload) => Ok(Fate::Accepted { payload, slot }),
+            Ok(payload) => Ok(Fate::Accepted {
+                payload,
+                slot,
+                news: News::of(event, self.who),
+            }),
             Err(refusal) => {
                 if let Some(slot) = slot {
                     self.who.key.window.give_back(slot);
@@ -255,11 +260,15 @@ impl<'r, 's> Intake<'r, 's> {
         bound: &[Item<'_>],
     ) -> Result<(), Refusal> {
         let (outcome, reason) = match decided.fate {
-            Fate::Accepted { payload, slot } => {
+            Fate::Accepted {
+                payload,
+                slot,
+                news,
+            } => {
                 let Some(kind) = item.kind.stored() else {
                     return Err(Refusal::Internal);
                 };
-                let mut part = EventPart::new(decided.id, kind, payload, slot);
+                let mut part = EventPart::new(decided.id, kind, payload, slot, news);
                 part.accept(&decided.quantities, self.who);
                 // From here on the plan gives the slot back, whatever goes wrong.
                 self.plan.events.push(part);

@@ -146,7 +146,8 @@ impl Ingest {
             Page::Loader => {
                 let key = loader::public_key(params.get("script"))
                     .and_then(PublicKey::parse)
-                    .and_then(|public| desk.store.snapshot().key(&public));
+                    .and_then(|public| desk.store.snapshot().key(&public))
+                    .filter(|key| key.is_valid(request.received));
                 let bundle_url = desk.loader_bundle_url.as_ref();
                 responder.respond(loader::script(key.as_deref(), &desk.url_prefix, bundle_url));
             }

@@ -31,7 +31,7 @@ pub(super) const COLUMNS: &str = "client_key.id, client_key.project_id, client_k
      client_key.label, client_key.active, client_key.rate_limit_count, client_key.rate_limit_window_secs, \
      client_key.browser_sdk_version, client_key.loader_has_replay, client_key.loader_has_performance, \
      client_key.loader_has_debug, client_key.loader_has_feedback, client_key.loader_has_logs_and_metrics, \
-     client_key.created_us";
+     client_key.created_us, client_key.expires_us";
 
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<ClientKey> {
     let public: String = row.get("public")?;
@@ -59,6 +59,9 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<ClientKey> {
             has_logs_and_metrics: row.get("loader_has_logs_and_metrics")?,
         },
         created: Timestamp::from_us(row.get("created_us")?),
+        expires: row
+            .get::<_, Option<i64>>("expires_us")?
+            .map(Timestamp::from_us),
     })
 }
 
@@ -134,7 +137,8 @@ pub(crate) enum KeysOf {
 /// Which of them. Empty options mean all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeyFilter {
-    pub(crate) active: Option<bool>,
+    /// Whether they are good for anything at a moment.
+    pub(crate) valid: Option<(bool, Timestamp)>,
     /// Keys of these projects only.
     pub(crate) projects: Option<Vec<ProjectId>>,
     /// Keys of projects that have one of these teams only.
@@ -179,9 +183,16 @@ pub(crate) fn list(
     if matches!(of, KeysOf::Organization(_)) {
         conditions.push_str(&format!(" AND {THERE}"));
     }
-    if let Some(active) = &filter.active {
-        conditions.push_str(" AND client_key.active = :active");
-        params.push((":active", active));
+    let (wanted, now_us) = match filter.valid {
+        Some((wanted, now)) => (wanted, now.us()),
+        None => (true, 0),
+    };
+    if filter.valid.is_some() {
+        conditions.push_str(
+            " AND (client_key.active AND (client_key.expires_us IS NULL OR client_key.expires_us > :now)) = :valid",
+        );
+        params.push((":valid", &wanted));
+        params.push((":now", &now_us));
     }
     if let Some(projects) = &projects {
         conditions
@@ -361,7 +372,8 @@ pub(crate) fn update(
              SET secret = :secret, label = :label, active = :active, rate_limit_count = :count,
                  rate_limit_window_secs = :window, browser_sdk_version = :version, loader_has_replay = :replay,
                  loader_has_performance = :performance, loader_has_debug = :debug,
-                 loader_has_feedback = :feedback, loader_has_logs_and_metrics = :logs_and_metrics
+                 loader_has_feedback = :feedback, loader_has_logs_and_metrics = :logs_and_metrics,
+                 expires_us = :expires
              WHERE id = :id",
         )?
         .execute(named_params! {
@@ -376,6 +388,7 @@ pub(crate) fn update(
             ":debug": new.loader_options.has_debug,
             ":feedback": new.loader_options.has_feedback,
             ":logs_and_metrics": new.loader_options.has_logs_and_metrics,
+            ":expires": new.expires.map(Timestamp::us),
             ":id": old.id.0,
         })?;
     if changed == 0 {
@@ -391,6 +404,9 @@ pub(crate) fn update(
         data["rate_limit_count"] = json!(new.rate_limit.map(|l| l.count));
         data["prev_rate_limit_window"] = json!(old.window_secs());
         data["rate_limit_window"] = json!(new.window_secs());
+    }
+    if old.expires != new.expires {
+        data["expires"] = json!(new.expires);
     }
     audit::record(
         unit,

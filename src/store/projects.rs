@@ -719,7 +719,7 @@ pub(super) fn list_states(
     let none = Options::new();
     connection
         .prepare_cached(&format!(
-            "SELECT id, organization_id, first_event_us IS NOT NULL AS has_events FROM project {condition}"
+            "SELECT id, organization_id, first_event_us IS NOT NULL AS has_events, seen_kinds FROM project {condition}"
         ))?
         .query_map(params, |row| {
             let id: i64 = row.get("id")?;
@@ -731,6 +731,7 @@ pub(super) fn list_states(
                 IngestSettings::of(&of_project, of_organization),
                 default_rate_limit(of_organization),
                 row.get("has_events")?,
+                row.get::<_, i64>("seen_kinds")? as u64,
             ))
         })?
         .collect()

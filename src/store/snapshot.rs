@@ -8,7 +8,7 @@
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use rusqlite::Connection;
@@ -16,10 +16,12 @@ use rusqlite::Connection;
 use super::deletion::Bell;
 use super::key_windows::StoredWindow;
 use super::projects::StatesOf;
+use super::sightings::{ENVIRONMENTS_MAX, USES_MAX};
 use super::{client_keys, key_windows, organizations, projects};
 use crate::domain::id::{KeyId, OrganizationId, ProjectId};
 use crate::domain::key::{ClientKey, LoaderOptions, PublicKey, RateLimit};
 use crate::domain::option::IngestSettings;
+use crate::domain::time::Timestamp;
 use crate::domain::window::KeyWindow;
 
 /// What governs the items of a project.
@@ -32,6 +34,10 @@ pub(crate) struct ProjectState {
     /// The rate limit of keys that have none of their own.
     default_limit: Option<RateLimit>,
     has_events: AtomicBool,
+    /// Kinds of data that the file knows the project has had: bits, numbered by `StoredKind`.
+    seen_kinds: AtomicU64,
+    /// Environments that the file knows, as far as events named them since this state was made.
+    environments: Mutex<HashSet<Box<str>>>,
     /// Reasons of client reports that were let into the ledger since this state was made.
     client_reasons: Mutex<HashSet<Box<str>>>,
 }
@@ -60,6 +66,34 @@ impl ProjectState {
         self.has_events.store(true, Ordering::Relaxed);
     }
 
+    /// Those of these kinds that the file does not know of.
+    pub(crate) fn unseen(&self, kinds: u64) -> u64 {
+        kinds & !self.seen_kinds.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_seen(&self, kinds: u64) {
+        self.seen_kinds.fetch_or(kinds, Ordering::Relaxed);
+    }
+
+    /// Whether the file knows an environment, or may know of no more.
+    pub(crate) fn knows_environment(&self, name: &str) -> bool {
+        let known = self
+            .environments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.len() >= ENVIRONMENTS_MAX || known.contains(name)
+    }
+
+    pub(crate) fn set_environment(&self, name: &str) {
+        let mut known = self
+            .environments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.len() < ENVIRONMENTS_MAX {
+            known.insert(name.into());
+        }
+    }
+
     /// Whether a client report's reason may stand in the ledger under its own name. Bounded, because anybody who
     /// knows a DSN can invent reasons, and each makes rows.
     pub(crate) fn admits_client_reason(&self, reason: &str) -> bool {
@@ -85,9 +119,48 @@ pub(crate) struct KeyState {
     pub(crate) limit: Option<RateLimit>,
     /// Shared with the state before it, as long as the window's length stays.
     pub(crate) window: Arc<KeyWindow>,
+    /// From then on it is good for nothing.
+    pub(crate) expires: Option<Timestamp>,
+    /// When its uses were last written down. Shared with the state before it.
+    pub(crate) uses: Arc<KeyUses>,
     /// What the JavaScript loader of the key loads and switches on.
     pub(crate) browser_sdk_version: String,
     pub(crate) loader_options: LoaderOptions,
+}
+
+impl KeyState {
+    /// Whether it lets in what arrives at a moment.
+    pub(crate) fn is_valid(&self, at: Timestamp) -> bool {
+        self.active && self.expires.is_none_or(|expires| at < expires)
+    }
+}
+
+/// When the uses of a key were last written down, by a hash of what they are: two of one hash look like one for a
+/// minute, which nobody is harmed by.
+#[derive(Debug, Default)]
+pub(crate) struct KeyUses {
+    hasher: RandomState,
+    written: Mutex<HashMap<u64, Timestamp>>,
+}
+
+/// A use is written down this often.
+const USE_SECS: i64 = 60;
+
+impl KeyUses {
+    /// Whether a use, told by its texts, is to be written down now. From then on it is taken to be.
+    pub(crate) fn is_due(&self, texts: [&str; 4], at: Timestamp) -> bool {
+        let hash = self.hasher.hash_one(texts);
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_fresh = |last: &Timestamp| *last <= at && at < last.plus_secs(USE_SECS);
+        if written.get(&hash).is_some_and(is_fresh) {
+            return false;
+        }
+        if written.len() >= USES_MAX {
+            written.clear();
+        }
+        written.insert(hash, at);
+        true
+    }
 }
 
 /// What a job changed that the snapshot holds.
@@ -239,6 +312,10 @@ impl Snapshot {
             .key(&key.public)
             .filter(|old| old.id == key.id && length(old.limit) == length(limit))
             .map(|old| Arc::clone(&old.window));
+        let uses = self
+            .key(&key.public)
+            .filter(|old| old.id == key.id)
+            .map(|old| Arc::clone(&old.uses));
         KeyState {
             id: key.id,
             project: key.project,
@@ -248,6 +325,8 @@ impl Snapshot {
             window: going_on.unwrap_or_else(|| {
                 Arc::new(stored.map_or_else(KeyWindow::default, StoredWindow::resume))
             }),
+            expires: key.expires,
+            uses: uses.unwrap_or_default(),
             browser_sdk_version: key.browser_sdk_version.clone(),
             loader_options: key.loader_options,
         }
@@ -260,6 +339,7 @@ impl ProjectState {
         settings: IngestSettings,
         default_limit: Option<RateLimit>,
         has_events: bool,
+        seen_kinds: u64,
     ) -> ProjectState {
         ProjectState {
             id,
@@ -267,6 +347,8 @@ impl ProjectState {
             compiled: OnceLock::new(),
             default_limit,
             has_events: AtomicBool::new(has_events),
+            seen_kinds: AtomicU64::new(seen_kinds),
+            environments: Mutex::default(),
             client_reasons: Mutex::default(),
         }
     }

@@ -523,7 +523,10 @@ const EVENT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 impl Ground {
     fn new() -> Ground {
-        let server = Server::start(&apply_text());
+        Ground::on(Server::start(&apply_text()))
+    }
+
+    fn on(server: Server) -> Ground {
         insert_event(&server, 31, 0, EVENT, br#"{"message":"x"}"#);
         let attachment = attach(&server, EVENT, "a.txt", None, b"a", None);
         let database = server.database();
@@ -831,12 +834,6 @@ fn an_old_slug_of_a_project_leads_to_the_new_one_on_every_line() {
     let ground = Ground::new();
     let served = served(&ground.server);
     let project = "/api/0/projects/acme/web/";
-    if !served
-        .iter()
-        .any(|line| line.0 == "PUT" && line.1 == "/api/0/projects/{org}/{project}/")
-    {
-        return;
-    }
     ok(&ground
         .owner()
         .put_json(project, &json!({"slug": "web-new"})));
@@ -857,5 +854,32 @@ fn an_old_slug_of_a_project_leads_to_the_new_one_on_every_line() {
             "{}",
             line.name()
         );
+    }
+}
+
+#[test]
+fn every_line_is_limited() {
+    let server = Server::start_with(&apply_text(), |settings| settings.api_rate_limits = true);
+    let ground = Ground::on(server);
+    // The clock stands still, so a second's requests are soon used up in each class.
+    for path in [
+        "/api/0/",
+        "/api/0/projects/acme/web/keys/",
+        "/api/0/organizations/acme/members/",
+        "/api/0/organizations/acme/stats_v2/",
+        "/api/0/projects/acme/web/stats/",
+        &format!("/api/0/projects/acme/web/keys/{KEY}/stats/"),
+    ] {
+        let mut requests = 0;
+        while ground.owner().get(path).status != 429 {
+            requests += 1;
+            assert!(requests <= 100, "{path} is not limited");
+        }
+    }
+    for line in served(&Ground::new().server) {
+        let answer = ground
+            .owner()
+            .send(line.0, &ground.target(line), line.body());
+        assert_eq!(answer.status, 429, "{} {}", line.0, line.1);
     }
 }

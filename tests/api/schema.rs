@@ -21,8 +21,7 @@ struct Deviation {
     fact: &'static str,
 }
 
-const EFFECTIVE_RATE_LIMIT: &str =
-    "ours: a limit that the key has from its organization is shown nowhere else";
+const EFFECTIVE_RATE_LIMIT: &str = "ours: a limit that the key has from its organization, and when it ends, are shown nowhere else";
 
 const OLD_ROLE: &str = "management-api.md 11.3: older clients read these";
 
@@ -80,31 +79,31 @@ const DEVIATIONS: [Deviation; 17] = [
     Deviation {
         endpoint: "get /api/0/organizations/{organization_id_or_slug}/project-keys/",
         complaint: "is not in the schema",
-        places: &["$[].effectiveRateLimit"],
+        places: &["$[].effectiveRateLimit", "$[].expiresAt"],
         fact: EFFECTIVE_RATE_LIMIT,
     },
     Deviation {
         endpoint: "get /api/0/projects/{organization_id_or_slug}/{project_id_or_slug}/keys/",
         complaint: "is not in the schema",
-        places: &["$[].effectiveRateLimit"],
+        places: &["$[].effectiveRateLimit", "$[].expiresAt"],
         fact: EFFECTIVE_RATE_LIMIT,
     },
     Deviation {
         endpoint: "get /api/0/projects/{organization_id_or_slug}/{project_id_or_slug}/keys/{key_id}/",
         complaint: "is not in the schema",
-        places: &["$.effectiveRateLimit"],
+        places: &["$.effectiveRateLimit", "$.expiresAt"],
         fact: EFFECTIVE_RATE_LIMIT,
     },
     Deviation {
         endpoint: "post /api/0/projects/{organization_id_or_slug}/{project_id_or_slug}/keys/",
         complaint: "is not in the schema",
-        places: &["$.effectiveRateLimit"],
+        places: &["$.effectiveRateLimit", "$.expiresAt"],
         fact: EFFECTIVE_RATE_LIMIT,
     },
     Deviation {
         endpoint: "put /api/0/projects/{organization_id_or_slug}/{project_id_or_slug}/keys/{key_id}/",
         complaint: "is not in the schema",
-        places: &["$.effectiveRateLimit"],
+        places: &["$.effectiveRateLimit", "$.expiresAt"],
         fact: EFFECTIVE_RATE_LIMIT,
     },
     Deviation {

@@ -16,7 +16,7 @@ use super::client::Answer;
 use super::{Server, schema};
 
 /// Answers that any request can get before an endpoint sees it.
-const ANYWHERE: [u16; 10] = [408, 413, 417, 429, 431, 500, 501, 502, 503, 505];
+const ANYWHERE: [u16; 9] = [408, 413, 417, 431, 500, 501, 502, 503, 505];
 
 /// What an endpoint answers to a method that it does not have.
 const OTHER_METHOD: [u16; 5] = [400, 401, 403, 405, 406];

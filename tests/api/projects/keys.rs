@@ -55,6 +55,7 @@ fn a_key_has_every_url() {
         "browserSdkVersion": "10.x",
         "browserSdk": {"choices": [["10.x", "10.x"], ["9.x", "9.x"], ["8.x", "8.x"], ["7.x", "7.x"]]},
         "dateCreated": "2026-01-02T00:00:00Z",
+        "expiresAt": null,
         "dynamicSdkLoaderOptions": {
             "hasReplay": true, "hasPerformance": true, "hasDebug": false, "hasFeedback": false,
             "hasLogsAndMetrics": false,

@@ -7,6 +7,8 @@ mod items;
 mod key_stats;
 mod keys;
 mod members;
+mod ownership;
+mod rotation;
 mod settings;
 mod stats;
 mod teams;
