@@ -233,8 +233,11 @@ fn allowed_domains(stored: &Options) -> Vec<String> {
 /// are set. Lists are texts, which Terraform insists on, under the names by which Sentry shows them; what fields of
 /// the project say is not said again.
 fn options(filters: &InboundFilters, stored: &Options) -> Map<String, Value> {
-    let is_shown =
-        |name: &str| name.starts_with("filters:") || setting::KEPT_OPTIONS.contains(&name);
+    let is_shown = |name: &str| {
+        name.starts_with("filters:")
+            || name == setting::TOOLBAR_ORIGINS
+            || setting::KEPT_OPTIONS.contains(&name)
+    };
     let mut options: Map<String, Value> = stored
         .iter()
         .filter(|(name, _)| is_shown(name))

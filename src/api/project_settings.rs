@@ -1,28 +1,29 @@
 //! What changes and removes a project (facts/management-api.md 6.2 to 6.4).
 //!
 //! A setting that ingestion goes by holds for the very next event. The others are kept and read back
-//! ([`crate::domain::project_setting`]); what would promise safety that is not there is refused.
+//! ([`crate::domain::project_setting`]); what would promise safety that is not there is refused. Who may only look at
+//! the project sets a bookmark and nothing else.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::body::{Fields, Given, Null, is_truthy};
 use super::error::{self, Result};
 use super::project_detail;
 use super::{Api, Call, InProject};
 use crate::domain::id::ProjectId;
-use crate::domain::option::{self, Kind};
+use crate::domain::option::{self, Kind, Options};
 use crate::domain::project_setting as setting;
 use crate::domain::scope::{OrganizationRole, Scope, ScopeSet};
 use crate::domain::slug::{IdOrSlug, Slug, SlugKind};
 use crate::domain::{Error, FieldErrors, platform};
 use crate::http::Response;
 use crate::issues::rule_text;
-use crate::store::projects::{self, ProjectChange};
+use crate::store::projects::{self, OptionChange, ProjectChange};
 
 const NAME_CHARS_MAX: usize = 200;
 
-/// Every field that a PUT may have. With `project:read` alone a caller may set the first of them, and a true value of
-/// any other is refused.
+/// Every field that a PUT may have. With `project:read` alone a caller may set the first of them; a true value of any
+/// other is refused, and one that is not true is left aside.
 const FIELDS: [&str; 37] = [
     "isBookmarked",
     "name",
@@ -70,24 +71,46 @@ struct Change {
     name: Option<String>,
     platform: Option<String>,
     security_token: Option<String>,
-    options: Vec<(String, Option<Value>)>,
-    /// By the API's names, for the audit log.
-    told: Map<String, Value>,
+    options: Vec<OptionChange>,
+    digests: Digests,
+    copied: Option<ProjectId>,
 }
 
 impl Change {
-    fn tell(&mut self, field: &str, value: impl Into<Value>) {
-        self.told.insert(field.to_owned(), value.into());
-    }
-
     /// Sets an option, or takes it away.
     fn set(&mut self, field: &str, option: &str, value: Option<Value>) {
-        self.tell(field, value.clone().unwrap_or_default());
-        self.options.push((option.to_owned(), value));
+        self.options.push(OptionChange {
+            field: field.to_owned(),
+            option: option.to_owned(),
+            value,
+        });
     }
+}
 
-    fn is_empty(&self) -> bool {
-        self.told.is_empty()
+/// The delays between two digests that a body asks for, in seconds.
+#[derive(Clone, Copy, Default)]
+struct Digests {
+    shortest: Option<i64>,
+    longest: Option<i64>,
+}
+
+impl Digests {
+    const FIELD: &str = "digestsMinDelay";
+    const TOO_LONG: &str = "The minimum delay on digests must be lower than the maximum.";
+
+    /// Whether the shortest is no longer than the longest, when what is not asked for stays as it is stored. Always,
+    /// if none is asked for.
+    fn fit(self, stored: &Options) -> bool {
+        if self.shortest.is_none() && self.longest.is_none() {
+            return true;
+        }
+        let or_stored = |asked: Option<i64>, name: &str, default| {
+            let stored = || stored.get(name).and_then(Value::as_i64);
+            asked.or_else(stored).unwrap_or(default)
+        };
+        let (min_default, max_default) = setting::DIGESTS_DELAY_SECS;
+        or_stored(self.shortest, setting::DIGESTS_MIN_DELAY, min_default)
+            <= or_stored(self.longest, setting::DIGESTS_MAX_DELAY, max_default)
     }
 }
 
@@ -97,22 +120,24 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InProject) -> Resul
         return Ok(Response::empty(400));
     };
     let mut fields = call.body()?;
-    refuse_reader(&fields, &context)?;
+    let writes = may_write(&fields, &context)?;
     if fields.has("dynamicSamplingBiases") {
         let text = "dynamicSamplingBiases is not a valid field";
         return Err(error::detail(403, text).into());
     }
     let bookmark = fields.boolean("isBookmarked", Null::Allowed).value();
     let mut change = Change::default();
-    read_names(&mut fields, &mut change);
-    read_ingestion(&mut fields, &mut change);
-    read_kept(&mut fields, &mut change);
-    read_digests(&mut fields, &call, &context, &mut change)?;
-    read_rules(&mut fields, &mut change);
-    read_symbols(&mut fields, &mut change);
-    read_options(&mut fields, &mut change);
-    refuse_what_is_not_there(&mut fields);
-    let source = copied_project(&mut fields, &call, &context)?;
+    if writes {
+        read_names(&mut fields, &mut change);
+        read_ingestion(&mut fields, &mut change);
+        read_kept(&mut fields, &mut change);
+        read_digests(&mut fields, &call, &context, &mut change)?;
+        read_rules(&mut fields, &mut change);
+        read_symbols(&mut fields, &mut change);
+        read_options(&mut fields, &mut change);
+        refuse_what_is_not_there(&mut fields);
+        change.copied = copied_project(&mut fields, &call, &context)?;
+    }
     fields.finish()?;
 
     let actor = call.actor()?;
@@ -123,23 +148,30 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InProject) -> Resul
         if let Some(on) = bookmark {
             projects::set_bookmark(unit, user, id, on)?;
         }
-        if let Some(source) = source {
+        if !writes {
+            return Ok(old);
+        }
+        if let Some(source) = change.copied {
+            if !projects::is_there(unit, source)? {
+                return Err(refusal(COPIED, NOT_COPIED));
+            }
             projects::copy_settings(unit, &actor, source, &old)?;
         }
-        if !change.is_empty() {
-            let new = ProjectChange {
-                slug: change.slug.clone().unwrap_or_else(|| old.slug.clone()),
-                name: change.name.clone().unwrap_or_else(|| old.name.clone()),
-                platform: change.platform.clone().or_else(|| old.platform.clone()),
-                security_token: change
-                    .security_token
-                    .clone()
-                    .unwrap_or_else(|| old.security_token.clone()),
-                options: change.options.clone(),
-                told: Value::Object(change.told.clone()),
-            };
-            projects::change(unit, &actor, &old, &new)?;
+        let stored: Options = projects::list_options(unit, id)?.into_iter().collect();
+        if !change.digests.fit(&stored) {
+            return Err(refusal(Digests::FIELD, Digests::TOO_LONG));
         }
+        let new = ProjectChange {
+            slug: change.slug.clone().unwrap_or_else(|| old.slug.clone()),
+            name: change.name.clone().unwrap_or_else(|| old.name.clone()),
+            platform: change.platform.clone().or_else(|| old.platform.clone()),
+            security_token: change
+                .security_token
+                .clone()
+                .unwrap_or_else(|| old.security_token.clone()),
+            options: change.options.clone(),
+        };
+        projects::change(unit, &actor, &old, stored, &new)?;
         projects::find(unit, organization, &segment)?.ok_or(Error::NotFound)
     });
     let project = match changed {
@@ -158,25 +190,35 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InProject) -> Resul
     project_detail::answer(api, &call, &context)
 }
 
+/// One field's error.
+fn refusal(field: &str, text: &str) -> Error {
+    let mut wrong = FieldErrors::default();
+    wrong.add(field, text);
+    Error::Invalid(wrong)
+}
+
+const WRITES: [Scope; 2] = [Scope::ProjectWrite, Scope::ProjectAdmin];
+
+/// Whether the caller may set more than a bookmark.
+///
 /// # Errors
-/// `Forbidden`: the caller may only look, and asks for more than a bookmark.
-fn refuse_reader(fields: &Fields, context: &InProject) -> Result<()> {
-    let writes = ScopeSet::of(&[Scope::ProjectWrite, Scope::ProjectAdmin]);
+/// `Forbidden`: it may not, and asks for more.
+fn may_write(fields: &Fields, context: &InProject) -> Result<bool> {
+    let writes = ScopeSet::of(&WRITES);
     let scopes = context.access.project_scopes(&context.teams);
     let asks_for_more = || FIELDS[1..].iter().any(|name| fields.is_truthy(name));
-    if !scopes.intersects(writes) && asks_for_more() {
+    let may_write = scopes.intersects(writes);
+    if !may_write && asks_for_more() {
         return Err(Error::Forbidden.into());
     }
-    Ok(())
+    Ok(may_write)
 }
 
 fn read_names(fields: &mut Fields, change: &mut Change) {
     if let Given::Value(name) = fields.filled_text("name", NAME_CHARS_MAX, Null::Allowed) {
-        change.tell("name", name.clone());
         change.name = Some(name);
     }
     if let Given::Value(slug) = fields.slug("slug", SlugKind::Project, Null::Allowed) {
-        change.tell("slug", slug.to_string());
         change.slug = Some(slug);
     }
     // A blank one is taken and does not clear the stored one.
@@ -184,7 +226,6 @@ fn read_names(fields: &mut Fields, change: &mut Change) {
         if !platform::is_allowed(&text) {
             fields.refuse("platform", "Invalid platform");
         } else if !text.is_empty() {
-            change.tell("platform", text.clone());
             change.platform = Some(text);
         }
     }
@@ -194,7 +235,6 @@ fn read_names(fields: &mut Fields, change: &mut Change) {
     };
     if let Given::Value(token) = fields.text("securityToken", 255, Null::Allowed) {
         if is_token(&token) {
-            change.tell("securityToken", true);
             change.security_token = Some(token);
         } else {
             fields.refuse("securityToken", PATTERN);
@@ -333,7 +373,7 @@ fn read_kept(fields: &mut Fields, change: &mut Change) {
     }
 }
 
-/// The shortest delay must not be longer than the longest, of which either may be the stored one.
+/// Whether they fit is asked here for one answer with all that is wrong, and again where they are written.
 fn read_digests(
     fields: &mut Fields,
     call: &Call<'_>,
@@ -341,32 +381,21 @@ fn read_digests(
     change: &mut Change,
 ) -> Result<()> {
     const RANGE_SECS: (i64, i64) = (60, 3600);
-    let shortest = fields
-        .integer("digestsMinDelay", RANGE_SECS.0, RANGE_SECS.1)
-        .value();
-    let longest = fields
-        .integer("digestsMaxDelay", RANGE_SECS.0, RANGE_SECS.1)
-        .value();
-    if shortest.is_none() && longest.is_none() {
-        return Ok(());
-    }
-    let stored = projects::list_options(&call.connection, context.project.id)?;
-    let stored = |name: &str, default| {
-        let found = stored.iter().find(|(known, _)| known == name);
-        found
-            .and_then(|(_, value)| value.as_i64())
-            .unwrap_or(default)
+    let mut delay = |name: &str| fields.integer(name, RANGE_SECS.0, RANGE_SECS.1).value();
+    let asked = Digests {
+        shortest: delay(Digests::FIELD),
+        longest: delay("digestsMaxDelay"),
     };
-    let (min_default, max_default) = setting::DIGESTS_DELAY_SECS;
-    let min = shortest.unwrap_or_else(|| stored(setting::DIGESTS_MIN_DELAY, min_default));
-    let max = longest.unwrap_or_else(|| stored(setting::DIGESTS_MAX_DELAY, max_default));
-    if min > max {
-        let text = "The minimum delay on digests must be lower than the maximum.";
-        fields.refuse("digestsMinDelay", text);
+    change.digests = asked;
+    let stored: Options = projects::list_options(&call.connection, context.project.id)?
+        .into_iter()
+        .collect();
+    if !asked.fit(&stored) {
+        fields.refuse(Digests::FIELD, Digests::TOO_LONG);
     }
     for (field, name, secs) in [
-        ("digestsMinDelay", setting::DIGESTS_MIN_DELAY, shortest),
-        ("digestsMaxDelay", setting::DIGESTS_MAX_DELAY, longest),
+        (Digests::FIELD, setting::DIGESTS_MIN_DELAY, asked.shortest),
+        ("digestsMaxDelay", setting::DIGESTS_MAX_DELAY, asked.longest),
     ] {
         if let Some(secs) = secs {
             change.set(field, name, Some(json!(secs)));
@@ -447,6 +476,7 @@ fn read_options(fields: &mut Fields, change: &mut Change) {
         ("sentry:origins", option::ORIGINS, false),
         ("sentry:safe_fields", option::SAFE_FIELDS, false),
         ("sentry:sensitive_fields", option::SENSITIVE_FIELDS, false),
+        (setting::TOOLBAR_ORIGINS, setting::TOOLBAR_ORIGINS, false),
     ];
     for (key, name, without_case) in lists {
         let Some(value) = map.remove(key) else {
@@ -485,7 +515,9 @@ fn read_options(fields: &mut Fields, change: &mut Change) {
         }
     }
     if let Some(hours) = map.remove("sentry:resolve_age") {
-        match hours.as_i64().filter(|hours| *hours >= 0) {
+        let is_never = hours.is_null() || hours == "";
+        let hours = if is_never { Some(0) } else { hours.as_i64() };
+        match hours.filter(|hours| (0..=i64::from(i32::MAX)).contains(hours)) {
             Some(hours) => {
                 change.set(
                     "sentry:resolve_age",
@@ -548,6 +580,15 @@ fn read_options(fields: &mut Fields, change: &mut Change) {
     {
         wrong.add("sentry:relay_pii_config", NO_PII_CONFIG);
     }
+    if map
+        .remove("sentry:grouping_config")
+        .is_some_and(|value| is_truthy(&value))
+    {
+        wrong.add(
+            "sentry:grouping_config",
+            "Grouping config cannot be manually set.",
+        );
+    }
     for key in setting::KEPT_OPTIONS {
         match map.remove(key) {
             None => {}
@@ -581,14 +622,20 @@ fn refuse_what_is_not_there(fields: &mut Fields) {
     }
 }
 
-/// `copy_from_project`: another project of the organization, which the caller sees.
+const COPIED: &str = "copy_from_project";
+const NOT_COPIED: &str = "Project to copy settings from not found.";
+
+/// `copy_from_project`: another project of the organization, which the caller sees. Its teams come in place of the
+/// project's own.
+///
+/// # Errors
+/// `Forbidden`: a team would lose the project from which the caller may not take it (facts/management-api.md 6.5).
 fn copied_project(
     fields: &mut Fields,
     call: &Call<'_>,
     context: &InProject,
 ) -> Result<Option<ProjectId>> {
-    const NAME: &str = "copy_from_project";
-    let Given::Value(id) = fields.integer(NAME, 1, i64::MAX) else {
+    let Given::Value(id) = fields.integer(COPIED, 1, i64::MAX) else {
         return Ok(None);
     };
     let segment = IdOrSlug::Id(id);
@@ -596,10 +643,18 @@ fn copied_project(
     if let Some(source) = found {
         let teams = projects::list_team_ids(&call.connection, source.id)?;
         if context.access.sees_project(&teams) {
+            let takes = |team| {
+                let scopes = context.access.team_scopes(team);
+                scopes.intersects(ScopeSet::of(&WRITES))
+            };
+            let mut lost = context.teams.iter().filter(|team| !teams.contains(team));
+            if !lost.all(|team| takes(*team)) {
+                return Err(Error::Forbidden.into());
+            }
             return Ok(Some(source.id));
         }
     }
-    fields.refuse(NAME, "Project to copy settings from not found.");
+    fields.refuse(COPIED, NOT_COPIED);
     Ok(None)
 }
 

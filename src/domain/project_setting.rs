@@ -25,6 +25,9 @@ pub(crate) const BUILTIN_SYMBOL_SOURCES: &str = "sentry:builtin_symbol_sources";
 pub(crate) const SYMBOL_SOURCES: &str = "sentry:symbol_sources";
 pub(crate) const DEBUG_FILES_ROLE: &str = "sentry:debug_files_role";
 
+/// One origin a line.
+pub(crate) const TOOLBAR_ORIGINS: &str = "sentry:toolbar_allowed_origins";
+
 /// Seconds between two digests, unless a project says otherwise: the shortest and the longest.
 pub(crate) const DIGESTS_DELAY_SECS: (i64, i64) = (300, 1800);
 

@@ -828,13 +828,20 @@ pub(crate) struct ProjectChange {
     pub(crate) name: String,
     pub(crate) platform: Option<String>,
     pub(crate) security_token: String,
-    /// Options with their new values; none takes one away.
-    pub(crate) options: Vec<(String, Option<Value>)>,
-    /// What the audit log says of it, beside the slugs.
-    pub(crate) told: Value,
+    pub(crate) options: Vec<OptionChange>,
 }
 
-/// Changes a project. Requests for an old slug are sent to the new one from then on.
+/// An option with its new value; none takes it away.
+#[derive(Clone, Debug)]
+pub(crate) struct OptionChange {
+    /// The API's name for it, which the audit log tells.
+    pub(crate) field: String,
+    pub(crate) option: String,
+    pub(crate) value: Option<Value>,
+}
+
+/// Changes a project of which `stored` are the options. Requests for an old slug are sent to the new one from then on.
+/// The audit entry names what is different then; without any difference there is none.
 ///
 /// # Errors
 /// `Conflict`, with the other's name: another project of the organization has the slug.
@@ -842,8 +849,10 @@ pub(crate) fn change(
     unit: &mut Unit<'_>,
     actor: &Actor,
     old: &Project,
+    mut stored: Options,
     new: &ProjectChange,
 ) -> Result<()> {
+    let mut data = serde_json::Map::new();
     if new.slug != old.slug {
         let segment = IdOrSlug::Slug(new.slug.to_string());
         if let Some(other) = find(unit, old.organization, &segment)? {
@@ -874,15 +883,35 @@ pub(crate) fn change(
         ":token": new.security_token,
         ":id": old.id.0,
     })?;
-    for (name, value) in &new.options {
-        write_option(unit, old.id, name, value.as_ref())?;
+    for change in &new.options {
+        if stored.get(&change.option) != change.value.as_ref() {
+            write_option(unit, old.id, &change.option, change.value.as_ref())?;
+            data.insert(change.field.clone(), json!(change.value));
+            // A body may name an option twice; the last value holds.
+            match &change.value {
+                Some(value) => stored.insert(change.option.clone(), value.clone()),
+                None => stored.remove(&change.option),
+            };
+        }
     }
-    let mut data = new.told.clone();
+    if new.name != old.name {
+        data.insert("name".to_owned(), json!(new.name));
+    }
+    if new.platform != old.platform {
+        data.insert("platform".to_owned(), json!(new.platform));
+    }
+    // That it changed, and not what it is.
+    if new.security_token != old.security_token {
+        data.insert("securityToken".to_owned(), json!(true));
+    }
     if new.slug != old.slug {
-        data["old_slug"] = json!(old.slug.as_str());
-        data["new_slug"] = json!(new.slug.as_str());
+        data.insert("old_slug".to_owned(), json!(old.slug.as_str()));
+        data.insert("new_slug".to_owned(), json!(new.slug.as_str()));
     }
-    record_edit(unit, actor, old, data)
+    if data.is_empty() {
+        return Ok(());
+    }
+    record_edit(unit, actor, old, Value::Object(data))
 }
 
 /// The project that had this slug before it was given another one.

@@ -74,7 +74,7 @@ fn options_are_texts_under_the_names_that_clients_use() {
         "filters:error_messages": "*Noise*", "filters:log_messages": "*Ping*", "filters:trace_metric_names": "Cpu",
         "filters:react-hydration-errors": 0, "filters:chunk-load-error": false, "sentry:csp_ignored_sources": "*.ads.test",
         "sentry:csp_ignored_sources_defaults": false, "sentry:resolve_age": 24, "mail:subject_prefix": "!",
-        "feedback:branding": false, "not:an_option": 1,
+        "feedback:branding": false, "sentry:toolbar_allowed_origins": "a.test\n\nb.test", "not:an_option": 1,
     });
     let read = ok(&ann.put_json(WEB, &json!({"options": options})));
     for (name, value) in [
@@ -89,6 +89,7 @@ fn options_are_texts_under_the_names_that_clients_use() {
         ("sentry:csp_ignored_sources", json!("*.ads.test")),
         ("sentry:csp_ignored_sources_defaults", json!(false)),
         ("feedback:branding", json!(false)),
+        ("sentry:toolbar_allowed_origins", json!("a.test\nb.test")),
     ] {
         assert_eq!(read["options"][name], value, "{name}");
     }
@@ -96,6 +97,14 @@ fn options_are_texts_under_the_names_that_clients_use() {
     assert_eq!(
         (&read["resolveAge"], &read["subjectPrefix"]),
         (&json!(24), &json!("!"))
+    );
+    let never = json!({"options": {"sentry:resolve_age": null, "sentry:grouping_config": null}});
+    assert_eq!(ok(&ann.put_json(WEB, &never))["resolveAge"], 0);
+    let grouping = ann.put_json(WEB, &json!({"options": {"sentry:grouping_config": "x"}}));
+    assert_answer(
+        &grouping,
+        400,
+        r#"{"options":{"sentry:grouping_config":["Grouping config cannot be manually set."]}}"#,
     );
     let wrong = ann.put_json(
         WEB,
@@ -252,6 +261,46 @@ fn a_reader_sets_a_bookmark_and_nothing_else() {
     );
 }
 
+/// What the audit log says of changes of project 31, oldest first.
+fn edits(server: &Server) -> Vec<Value> {
+    let database = server.database();
+    let mut statement = database
+        .prepare("SELECT data FROM audit_entry WHERE event = 'project.edit' AND target_id = 31 ORDER BY id")
+        .expect("a statement");
+    let rows = statement
+        .query_map([], |row| row.get::<_, String>(0))
+        .expect("rows");
+    rows.map(|row| serde_json::from_str(&row.expect("a row")).expect("JSON"))
+        .collect()
+}
+
+/// Values that Sentry takes for false pass its check of readers; they must not be set all the same.
+#[test]
+fn a_reader_switches_nothing_off() {
+    let server = world();
+    let ann = ann(&server);
+    let set = json!({
+        "securityToken": "abc", "sensitiveFields": ["iban"], "safeFields": ["colour"], "resolveAge": 720,
+        "storeCrashReports": 5, "defaultEnvironment": "production", "scrubIPAddresses": true, "verifySSL": true,
+    });
+    ok(&ann.put_json(WEB, &set));
+    let (before, entries) = (ok(&ann.get(WEB)), edits(&server).len());
+    let falsy = json!({
+        "dataScrubber": false, "dataScrubberDefaults": false, "scrubIPAddresses": false, "verifySSL": false,
+        "securityToken": "", "sensitiveFields": [], "safeFields": [], "resolveAge": 0, "storeCrashReports": null,
+        "defaultEnvironment": null, "subjectPrefix": "", "options": {},
+    });
+    let bob = server.with_token(BOB);
+    assert_eq!(ok(&bob.put_json(WEB, &falsy))["securityToken"], "abc");
+    assert_eq!(ok(&ann.get(WEB)), before);
+    // What would be wrong of others is none of a reader's fields.
+    ok(&bob.put_json(WEB, &json!({"allowedDomains": [], "subjectTemplate": ""})));
+    // The role of an owner does not help a token that may only read.
+    ok(&server.with_token(READER).put_json(WEB, &falsy));
+    assert_eq!(ok(&ann.get(WEB)), before);
+    assert_eq!(edits(&server).len(), entries);
+}
+
 #[test]
 fn what_is_set_governs_the_next_event() {
     let server = world();
@@ -318,6 +367,97 @@ fn settings_and_teams_are_copied_from_another_project() {
             .expect("a list")
             .contains(&json!({"id": "localhost", "active": true}))
     );
+}
+
+/// Whoever may not take the project from a team does not so by copying either.
+#[test]
+fn copying_takes_no_team_away_that_the_caller_may_not() {
+    const CARL: &str = "sntryu_00000000000000000000000000000000000000000000000000000000000000d1";
+    let world = format!(
+        r#"{WORLD}
+[[user]]
+email = "carl@example.test"
+roles = {{ acme = "member" }}
+teams = {{ acme = ["core:admin"] }}
+
+  [[user.token]]
+  name = "laptop"
+  token = "{CARL}"
+  scopes = ["project:admin"]
+"#
+    );
+    let server = Server::start(&world);
+    let carl = server.with_token(CARL);
+    let teams = || {
+        let web = ok(&ann(&server).get(WEB));
+        each(&web["teams"], "slug").len()
+    };
+    let given = ann(&server).post(&format!("{WEB}teams/ops/"), b"");
+    assert_eq!((given.status, teams()), (201, 2));
+    let copy = |from: i64| carl.put_json(WEB, &json!({"copy_from_project": from, "name": "Copy"}));
+    // `bare` has no team, so that `ops` would lose `web`.
+    assert_answer(&copy(33), 403, NO_PERMISSION);
+    assert_eq!(ok(&ann(&server).get(WEB))["name"], "Web");
+    assert_eq!(teams(), 2);
+    // Of `shop`, which has `ops`, it is `core` that loses it, and `core` is carl's.
+    let copied = ok(&copy(32));
+    assert_eq!(each(&copied["teams"], "slug"), ["ops"]);
+}
+
+#[test]
+fn the_audit_log_names_what_changed() {
+    let server = world();
+    let ann = ann(&server);
+    let body = json!({
+        "name": "Web Shop", "slug": "web", "platform": "python", "resolveAge": 720, "securityToken": "hush",
+        "defaultEnvironment": null,
+    });
+    ok(&ann.put_json(WEB, &body));
+    let expected = json!({"name": "Web Shop", "resolveAge": 720, "securityToken": true});
+    assert_eq!(edits(&server), [expected.clone()]);
+    // The same again changes nothing, and a bookmark is nobody else's business.
+    ok(&ann.put_json(WEB, &body));
+    ok(&ann.put_json(WEB, &json!({"isBookmarked": true})));
+    assert_eq!(edits(&server), [expected]);
+    // The last of two names for one setting holds.
+    let twice = json!({"resolveAge": 1, "options": {"sentry:resolve_age": 720}});
+    assert_eq!(ok(&ann.put_json(WEB, &twice))["resolveAge"], 720);
+    assert_eq!(ann.delete(WEB).status, 204);
+    let (target, removed): (i64, String) = server
+        .database()
+        .query_row(
+            "SELECT target_id, data FROM audit_entry WHERE event = 'project.remove'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .expect("an entry");
+    let removed: Value = serde_json::from_str(&removed).expect("JSON");
+    assert_eq!(
+        (target, removed),
+        (31, json!({"slug": "web", "name": "Web Shop"}))
+    );
+}
+
+/// Each of the two fits what is stored, and not what the other makes of it.
+#[test]
+fn two_changes_of_the_digests_at_once_do_not_cross() {
+    const ROUNDS: usize = 20;
+    let server = world();
+    let put = |body: Value| ann(&server).put_json(WEB, &body);
+    for _ in 0..ROUNDS {
+        ok(&put(
+            json!({"digestsMinDelay": 300, "digestsMaxDelay": 1800}),
+        ));
+        let mut statuses: Vec<u16> = std::thread::scope(|scope| {
+            let raised = scope.spawn(|| put(json!({"digestsMinDelay": 1000})).status);
+            let lowered = scope.spawn(|| put(json!({"digestsMaxDelay": 900})).status);
+            [raised, lowered]
+                .map(|thread| thread.join().expect("an answer"))
+                .to_vec()
+        });
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 400]);
+    }
 }
 
 #[test]
