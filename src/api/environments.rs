@@ -47,12 +47,12 @@ pub(super) fn list(_: &Api, call: Call<'_>, context: InProject) -> Result<Respon
     Ok(Response::json(200, &bodies))
 }
 
-/// `PUT P/environments/`: hides or shows several; 200 with those that there are.
+/// `PUT P/environments/`: hides or shows several; 200 with those that there are, each once, by name.
 pub(super) fn update_all(api: &Api, mut call: Call<'_>, context: InProject) -> Result<Response> {
     let mut fields = call.body()?;
     fields.refuse_missing("environmentNames");
     fields.refuse_missing("isHidden");
-    let names = fields
+    let mut names = fields
         .texts("environmentNames", Null::Refused)
         .value()
         .unwrap_or_default();
@@ -65,6 +65,8 @@ pub(super) fn update_all(api: &Api, mut call: Call<'_>, context: InProject) -> R
         .value()
         .unwrap_or_default();
     fields.finish()?;
+    names.sort_unstable();
+    names.dedup();
     let project = context.project.id;
     let changed = api.store.write(move |unit| {
         let mut changed = Vec::new();

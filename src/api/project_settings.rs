@@ -10,7 +10,7 @@ use super::body::{Fields, Given, Null, is_truthy};
 use super::error::{self, Result};
 use super::project_detail;
 use super::{Api, Call, InProject};
-use crate::domain::id::ProjectId;
+use crate::domain::id::{ProjectId, TeamId};
 use crate::domain::option::{self, Kind, Options};
 use crate::domain::project_setting as setting;
 use crate::domain::scope::{OrganizationRole, Scope, ScopeSet};
@@ -73,7 +73,22 @@ struct Change {
     security_token: Option<String>,
     options: Vec<OptionChange>,
     digests: Digests,
-    copied: Option<ProjectId>,
+    copied: Option<Copied>,
+}
+
+/// The project whose settings are asked for, and from which teams the caller may take its own project.
+struct Copied {
+    source: ProjectId,
+    may_take: Vec<TeamId>,
+}
+
+impl Copied {
+    /// Whether all teams that would lose the project are such that the caller may take it from them
+    /// (facts/management-api.md 6.5).
+    fn may_replace(&self, teams: &[TeamId], of_source: &[TeamId]) -> bool {
+        let mut lost = teams.iter().filter(|team| !of_source.contains(team));
+        lost.all(|team| self.may_take.contains(team))
+    }
 }
 
 impl Change {
@@ -151,11 +166,15 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InProject) -> Resul
         if !writes {
             return Ok(old);
         }
-        if let Some(source) = change.copied {
-            if !projects::is_there(unit, source)? {
+        if let Some(copied) = &change.copied {
+            if !projects::is_there(unit, copied.source)? {
                 return Err(refusal(COPIED, NOT_COPIED));
             }
-            projects::copy_settings(unit, &actor, source, &old)?;
+            let teams = projects::list_team_ids(unit, id)?;
+            if !copied.may_replace(&teams, &projects::list_team_ids(unit, copied.source)?) {
+                return Err(Error::Forbidden);
+            }
+            projects::copy_settings(unit, &actor, copied.source, &old)?;
         }
         let stored: Options = projects::list_options(unit, id)?.into_iter().collect();
         if !change.digests.fit(&stored) {
@@ -629,12 +648,12 @@ const NOT_COPIED: &str = "Project to copy settings from not found.";
 /// project's own.
 ///
 /// # Errors
-/// `Forbidden`: a team would lose the project from which the caller may not take it (facts/management-api.md 6.5).
+/// `Forbidden`: a team would lose the project from which the caller may not take it.
 fn copied_project(
     fields: &mut Fields,
     call: &Call<'_>,
     context: &InProject,
-) -> Result<Option<ProjectId>> {
+) -> Result<Option<Copied>> {
     let Given::Value(id) = fields.integer(COPIED, 1, i64::MAX) else {
         return Ok(None);
     };
@@ -643,15 +662,19 @@ fn copied_project(
     if let Some(source) = found {
         let teams = projects::list_team_ids(&call.connection, source.id)?;
         if context.access.sees_project(&teams) {
-            let takes = |team| {
-                let scopes = context.access.team_scopes(team);
+            let takes = |team: &TeamId| {
+                let scopes = context.access.team_scopes(*team);
                 scopes.intersects(ScopeSet::of(&WRITES))
             };
-            let mut lost = context.teams.iter().filter(|team| !teams.contains(team));
-            if !lost.all(|team| takes(*team)) {
+            let may_take = context.teams.iter().copied().filter(takes).collect();
+            let copied = Copied {
+                source: source.id,
+                may_take,
+            };
+            if !copied.may_replace(&context.teams, &teams) {
                 return Err(Error::Forbidden.into());
             }
-            return Ok(Some(source.id));
+            return Ok(Some(copied));
         }
     }
     fields.refuse(COPIED, NOT_COPIED);

@@ -990,10 +990,13 @@ pub(crate) fn copy_settings(
     for (name, value) in &options {
         write_option(unit, project.id, name, Some(value))?;
     }
+    let teams = list_team_ids(unit, source)?;
     for team in list_team_ids(unit, project.id)? {
-        remove_team(unit, actor, project.organization, project.id, team)?;
+        if !teams.contains(&team) {
+            remove_team(unit, actor, project.organization, project.id, team)?;
+        }
     }
-    for team in list_team_ids(unit, source)? {
+    for team in teams {
         add_team(unit, actor, project.organization, project.id, team)?;
     }
     record_edit(

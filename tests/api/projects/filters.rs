@@ -136,7 +136,7 @@ fn environments_are_hidden_and_shown() {
         (&json!("a b"), &json!(true))
     );
     assert_eq!(ok(&ann.get(&format!("{ENVIRONMENTS}a%20b/"))), hidden);
-    let several = json!({"environmentNames": ["staging", "nowhere"], "isHidden": true});
+    let several = json!({"environmentNames": ["staging", "nowhere", "staging"], "isHidden": true});
     assert_eq!(
         each(&ok(&ann.put_json(ENVIRONMENTS, &several)), "name"),
         ["staging"]

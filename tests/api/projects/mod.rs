@@ -9,6 +9,7 @@ mod keys;
 mod members;
 mod ownership;
 mod rotation;
+mod seen;
 mod settings;
 mod stats;
 mod teams;

@@ -414,11 +414,12 @@ fn the_audit_log_names_what_changed() {
     });
     ok(&ann.put_json(WEB, &body));
     let expected = json!({"name": "Web Shop", "resolveAge": 720, "securityToken": true});
-    assert_eq!(edits(&server), [expected.clone()]);
+    let expected = [expected];
+    assert_eq!(edits(&server), expected);
     // The same again changes nothing, and a bookmark is nobody else's business.
     ok(&ann.put_json(WEB, &body));
     ok(&ann.put_json(WEB, &json!({"isBookmarked": true})));
-    assert_eq!(edits(&server), [expected]);
+    assert_eq!(edits(&server), expected);
     // The last of two names for one setting holds.
     let twice = json!({"resolveAge": 1, "options": {"sentry:resolve_age": 720}});
     assert_eq!(ok(&ann.put_json(WEB, &twice))["resolveAge"], 720);
