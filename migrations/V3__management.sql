@@ -13,6 +13,9 @@ CREATE INDEX organization_to_remove ON organization (id) WHERE deleted_us IS NOT
 CREATE INDEX team_to_remove ON team (id) WHERE deleted_us IS NOT NULL;
 CREATE INDEX project_to_remove ON project (id) WHERE deleted_us IS NOT NULL AND purged = 0;
 
+-- For lists over all organizations, newest first.
+CREATE INDEX project_by_created ON project (created_us, id) WHERE deleted_us IS NULL;
+
 -- What an organization lets its plain members do.
 ALTER TABLE organization ADD COLUMN members_invite INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE organization ADD COLUMN members_create_projects INTEGER NOT NULL DEFAULT 1;

@@ -19,7 +19,7 @@ use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
 use crate::store::organizations::{
-    self, Organization, OrganizationFilter, OrganizationOrder, OrganizationsOf,
+    self, Organization, OrganizationFilter, OrganizationSlice, OrganizationsOf,
 };
 use crate::store::projects::{self, ProjectFilter};
 use crate::store::{team_members, teams};
@@ -307,27 +307,21 @@ pub(super) fn list(api: &Api, call: Call<'_>) -> Result<Response> {
     }
     let page = Page::read(&call.request, PER_PAGE_MAX)?;
     let query = call.request.query_value("query").unwrap_or_default();
-    let by_members = call.request.query_value("sortBy").as_deref() == Some("members");
-    let order = if by_members {
-        OrganizationOrder::MostMembersFirst
-    } else {
-        OrganizationOrder::NewestFirst
+    let filter = filter(SearchQuery::parse(&query));
+    let fetch = |slice| match &filter {
+        Some(filter) => Ok(organizations::list(&call.connection, of, filter, slice)?),
+        None => Ok(Vec::new()),
     };
-    let found = match filter(SearchQuery::parse(&query)) {
-        Some(filter) => organizations::list(&call.connection, of, &filter, order)?,
-        None => Vec::new(),
-    };
-    let paged = if by_members {
+    let paged = if call.request.query_value("sortBy").as_deref() == Some("members") {
         paging::by_offset(page, |offset, limit| {
-            let whole = |number| usize::try_from(number).unwrap_or(usize::MAX);
-            Ok(found
-                .into_iter()
-                .skip(whole(offset))
-                .take(whole(limit))
-                .collect())
+            fetch(OrganizationSlice::MostMembersFirst { offset, limit })
         })?
     } else {
-        paging::by_date(page, found, |organization| organization.created)?
+        paging::by_date(
+            page,
+            |organization: &Organization| (organization.created, organization.id.0),
+            |place, limit| fetch(OrganizationSlice::NewestFirst { place, limit }),
+        )?
     };
     Ok(paged
         .map(|organization| OrganizationBody::of(&organization, &api.prefix).with_features())
@@ -336,7 +330,7 @@ pub(super) fn list(api: &Api, call: Call<'_>) -> Result<Response> {
 
 fn list_owned(api: &Api, call: &Call<'_>, of: OrganizationsOf) -> Result<Response> {
     let everything = OrganizationFilter::default();
-    let all = organizations::list(&call.connection, of, &everything, OrganizationOrder::Name)?;
+    let all = organizations::list(&call.connection, of, &everything, OrganizationSlice::ByName)?;
     let mut owned = Vec::new();
     for organization in all {
         if call.access(&organization)?.role() != Some(OrganizationRole::Owner) {
@@ -357,6 +351,7 @@ fn list_owned(api: &Api, call: &Call<'_>, of: OrganizationsOf) -> Result<Respons
 
 /// What a query asks for; none if nothing can match it, as with a key that the list does not know.
 fn filter(query: SearchQuery) -> Option<OrganizationFilter> {
+    const STATUSES: [&str; 3] = ["active", "pending_deletion", "deletion_in_progress"];
     let mut filter = OrganizationFilter {
         text: query.text,
         ..OrganizationFilter::default()
@@ -369,8 +364,10 @@ fn filter(query: SearchQuery) -> Option<OrganizationFilter> {
             "member_id" => filter.members = Some(numbers()),
             "slug" => filter.slugs = Some(values),
             "email" => filter.emails = Some(values),
-            // One that is being removed is hidden.
-            "status" if values.iter().any(|v| v == "active") => {}
+            // One that is being removed is hidden; a word that is no status at all matches nothing.
+            "status"
+                if values.iter().any(|v| v == "active")
+                    && values.iter().all(|v| STATUSES.contains(&v.as_str())) => {}
             _ => return None,
         }
     }

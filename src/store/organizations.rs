@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::{Value, json};
 
+use super::DatePlace;
 use super::audit::{self, Entry};
 use super::conflict;
 use super::snapshot::Touched;
@@ -112,19 +113,26 @@ pub(crate) struct OrganizationFilter {
     pub(crate) members: Option<Vec<i64>>,
 }
 
-/// In which order.
+/// A part of a list, and in which order that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OrganizationOrder {
-    NewestFirst,
-    MostMembersFirst,
-    Name,
+pub(crate) enum OrganizationSlice {
+    NewestFirst {
+        place: DatePlace,
+        limit: u32,
+    },
+    MostMembersFirst {
+        offset: i64,
+        limit: i64,
+    },
+    /// All, by name.
+    ByName,
 }
 
 pub(crate) fn list(
     connection: &Connection,
     of: OrganizationsOf,
     filter: &OrganizationFilter,
-    order: OrganizationOrder,
+    slice: OrganizationSlice,
 ) -> Result<Vec<Organization>> {
     let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = Vec::new();
     let mut conditions = String::from("organization.deleted_us IS NULL AND ");
@@ -178,20 +186,43 @@ pub(crate) fn list(
         );
         params.push((":members", members));
     }
-    let order = match order {
-        OrganizationOrder::NewestFirst => "organization.created_us DESC, organization.id DESC",
-        OrganizationOrder::MostMembersFirst => {
-            "(SELECT count(*) FROM member WHERE member.organization_id = organization.id) DESC,
-             organization.id DESC"
-        }
-        OrganizationOrder::Name => "organization.name COLLATE NOCASE, organization.id",
+    let place = match slice {
+        OrganizationSlice::NewestFirst { place, .. } => place,
+        OrganizationSlice::MostMembersFirst { .. } | OrganizationSlice::ByName => DatePlace::First,
     };
-    Ok(connection
+    let (beyond, newest_first) = place.sql("organization");
+    let boundary = place.boundary(connection, "organization")?;
+    if let Some((us, id)) = &boundary {
+        conditions.push_str(&beyond);
+        params.push((":place_us", us));
+        params.push((":place_id", id));
+    }
+    let (order, offset, limit) = match slice {
+        OrganizationSlice::NewestFirst { limit, .. } => {
+            (newest_first.as_str(), 0, i64::from(limit))
+        }
+        OrganizationSlice::MostMembersFirst { offset, limit } => (
+            "(SELECT count(*) FROM member WHERE member.organization_id = organization.id) DESC,
+             organization.id DESC",
+            offset,
+            limit,
+        ),
+        OrganizationSlice::ByName => (
+            "organization.name COLLATE NOCASE, organization.id",
+            0,
+            i64::MAX,
+        ),
+    };
+    params.push((":limit", &limit));
+    params.push((":offset", &offset));
+    let mut organizations = connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM organization WHERE {conditions} ORDER BY {order}"
+            "SELECT {COLUMNS} FROM organization WHERE {conditions} ORDER BY {order} LIMIT :limit OFFSET :offset"
         ))?
         .query_map(params.as_slice(), from_row)?
-        .collect::<rusqlite::Result<_>>()?)
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    place.newest_first(&mut organizations);
+    Ok(organizations)
 }
 
 /// How many users who can sign in have this role; invitations do not count.
