@@ -22,6 +22,10 @@ ALTER TABLE organization ADD COLUMN members_create_projects INTEGER NOT NULL DEF
 ALTER TABLE organization ADD COLUMN members_admin_events INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE organization ADD COLUMN members_write_alerts INTEGER NOT NULL DEFAULT 1;
 
+-- What every answer about an organization shows as it was set; neither has an effect.
+ALTER TABLE organization ADD COLUMN early_adopter INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE organization ADD COLUMN superuser_access INTEGER NOT NULL DEFAULT 1;
+
 -- Which kinds of data a project has had: bits, numbered by StoredKind.
 ALTER TABLE project ADD COLUMN seen_kinds INTEGER NOT NULL DEFAULT 0;
 

@@ -13,7 +13,9 @@ use super::users::AvatarBody;
 use super::{Api, Call, InOrganization, auth};
 use crate::domain::access::{Access, Caller};
 use crate::domain::dsn::UrlPrefix;
-use crate::domain::option::{self, KEPT_ORGANIZATION_SETTINGS, RequiredScrubbing};
+use crate::domain::option::{
+    self, AGGREGATED_DATA_CONSENT, KEPT_ORGANIZATION_SETTINGS, RequiredScrubbing,
+};
 use crate::domain::scope::{OrganizationRole, Scope, ScopeSet, TeamRole};
 use crate::domain::time::Timestamp;
 use crate::http::Response;
@@ -81,13 +83,13 @@ impl OrganizationBody {
                 name: "active",
             },
             date_created: organization.created,
-            is_early_adopter: false,
+            is_early_adopter: organization.early_adopter,
             require_2fa: false,
             require_email_verification: false,
             avatar: AvatarBody::LETTER,
             allow_member_invite: organization.policy.invite,
             allow_member_project_creation: organization.policy.create_projects,
-            allow_superuser_access: true,
+            allow_superuser_access: organization.superuser_access,
             links: LinksBody {
                 organization_url: prefix.to_string(),
                 region_url: prefix.to_string(),
@@ -164,7 +166,7 @@ pub(super) struct OrganizationDetailBody {
     aggregated_data_consent: bool,
     is_dynamically_sampled: bool,
     requires_sso: bool,
-    /// The settings of [`KEPT_ORGANIZATION_SETTINGS`] that the summary does not have.
+    /// The settings of [`KEPT_ORGANIZATION_SETTINGS`].
     #[serde(flatten)]
     kept: Map<String, Value>,
     /// The limit of keys that have none of their own, from the option `picket:default_rate_limit`. Ours.
@@ -398,7 +400,7 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InOrganization) -> Result<
 pub(super) fn detail(
     call: &Call<'_>,
     context: &InOrganization,
-    mut summary: OrganizationBody,
+    summary: OrganizationBody,
     is_detailed: bool,
 ) -> Result<OrganizationDetailBody> {
     let InOrganization {
@@ -417,15 +419,10 @@ pub(super) fn detail(
     let options = organizations::list_options(&call.connection, organization.id)?;
     let required = RequiredScrubbing::of(&options);
     let role = access.role().map(OrganizationRole::as_str);
-    let mut kept = Map::new();
-    for setting in KEPT_ORGANIZATION_SETTINGS {
-        let value = setting.value(&options);
-        match setting.field {
-            "isEarlyAdopter" => summary.is_early_adopter = value == true,
-            "allowSuperuserAccess" => summary.allow_superuser_access = value == true,
-            field => drop(kept.insert(field.to_owned(), value)),
-        }
-    }
+    let kept = KEPT_ORGANIZATION_SETTINGS
+        .iter()
+        .map(|setting| (setting.field.to_owned(), setting.value(&options)))
+        .collect();
     Ok(OrganizationDetailBody {
         summary,
         access: access.scopes(),
@@ -464,7 +461,7 @@ pub(super) fn detail(
         relay_dsn_endpoint: None,
         trusted_relays: [],
         pending_access_requests: team_members::count_requests(&call.connection, organization.id)?,
-        aggregated_data_consent: false,
+        aggregated_data_consent: options.get(AGGREGATED_DATA_CONSENT) == Some(&json!(true)),
         is_dynamically_sampled: false,
         requires_sso: false,
         kept,
