@@ -234,6 +234,29 @@ impl Fields {
         }
     }
 
+    /// A list of names of fields, as the scrubber takes it: one a line, without blank ones. `what` they are is part of
+    /// the refusal of one that is too long.
+    pub(super) fn field_names(&mut self, name: &str, what: &str, null: Null) -> Given<String> {
+        const CHARS_MAX: usize = 4000;
+        let list = match self.texts(name, null) {
+            Given::Value(list) => list,
+            Given::Null => return Given::Null,
+            Given::Absent => return Given::Absent,
+        };
+        if list
+            .iter()
+            .map(|entry| entry.chars().count())
+            .sum::<usize>()
+            > CHARS_MAX
+        {
+            self.errors
+                .add(name, format!("List of {what} fields is too long."));
+            return Given::Absent;
+        }
+        let list: Vec<String> = list.into_iter().filter(|entry| !entry.is_empty()).collect();
+        Given::Value(list.join("\n"))
+    }
+
     /// A list, as it came.
     pub(super) fn list(&mut self, name: &str, null: Null) -> Given<Vec<Value>> {
         self.read_with(name, null, |value| match value {

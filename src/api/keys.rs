@@ -246,7 +246,7 @@ fn answer_page(
 
 /// What a request asks of a key's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LimitChange {
+pub(super) enum LimitChange {
     Keep,
     Set(Option<RateLimit>),
 }
@@ -263,7 +263,7 @@ struct NewKeyBody {
 impl NewKeyBody {
     fn read(mut fields: Fields) -> Result<NewKeyBody> {
         let label = read_label(&mut fields);
-        let limit = read_limit(&mut fields, Null::Refused);
+        let limit = read_limit(&mut fields, "rateLimit", Null::Refused);
         let public = fields.pattern("public", Null::Allowed, is_hex_32);
         let secret = fields.pattern("secret", Null::Allowed, is_hex_32);
         fields.choice("useCase", &USE_CASES, Null::Refused, false);
@@ -309,7 +309,7 @@ impl KeyChange {
             .collect();
         let label = read_label(&mut fields);
         let active = fields.boolean("isActive", Null::Refused);
-        let limit = read_limit(&mut fields, Null::Allowed);
+        let limit = read_limit(&mut fields, "rateLimit", Null::Allowed);
         let version = fields.choice("browserSdkVersion", &versions, Null::Allowed, true);
         let loader_options = read_loader_options(&mut fields);
         let expires = fields.moment_ahead("expiresAt", now);
@@ -362,10 +362,10 @@ fn read_label(fields: &mut Fields) -> Option<String> {
         .filter(|label| !label.is_empty())
 }
 
-/// `rateLimit`: an object without members says nothing, and one whose numbers are not both above zero means
+/// A limit: an object without members says nothing, and one whose numbers are not both above zero means
 /// no limit. The original crashes when one of the two is missing; here that is an error of the field.
-fn read_limit(fields: &mut Fields, null: Null) -> LimitChange {
-    let mut limit = match fields.object("rateLimit", null) {
+pub(super) fn read_limit(fields: &mut Fields, name: &str, null: Null) -> LimitChange {
+    let mut limit = match fields.object(name, null) {
         Given::Absent => return LimitChange::Keep,
         Given::Null => return LimitChange::Set(None),
         Given::Value(limit) if limit.is_empty() => return LimitChange::Keep,
@@ -377,7 +377,7 @@ fn read_limit(fields: &mut Fields, null: Null) -> LimitChange {
     let window = limit
         .integer("window", 0, RateLimit::WINDOW_SECS_MAX)
         .value();
-    fields.nest("rateLimit", limit);
+    fields.nest(name, limit);
     LimitChange::Set(RateLimit::from_parts(count, window))
 }
 

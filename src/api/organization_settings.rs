@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::body::{Fields, Given, Null};
 use super::error::{self, Result};
+use super::keys::{LimitChange, read_limit};
 use super::organizations::{OrganizationBody, detail};
 use super::{Api, Call, InOrganization};
 use crate::domain::Error;
 use crate::domain::access::MemberPolicy;
-use crate::domain::key::RateLimit;
 use crate::domain::option::{self, KEPT_ORGANIZATION_SETTINGS, KeptValue};
 use crate::domain::scope::{OrganizationRole, Scope};
 use crate::domain::slug::{IdOrSlug, Slug, SlugKind};
@@ -17,8 +17,6 @@ use crate::store::organizations::{self, OptionChange, Organization, Organization
 use crate::store::{Connection, members, teams};
 
 const NAME_CHARS_MAX: usize = 64;
-/// Of all entries of a list of fields together.
-const LIST_CHARS_MAX: usize = 4000;
 
 /// `POST /api/0/organizations/`: 201 with the organization; the caller is its owner.
 pub(super) fn create(api: &Api, mut call: Call<'_>) -> Result<Response> {
@@ -217,17 +215,8 @@ fn read_scrubbing(fields: &mut Fields, options: &mut Vec<OptionChange>) {
         ("sensitiveFields", option::SENSITIVE_FIELDS, "sensitive"),
         ("safeFields", option::SAFE_FIELDS, "safe"),
     ] {
-        if let Given::Value(list) = fields.texts(field, Null::Refused) {
-            if list
-                .iter()
-                .map(|entry| entry.chars().count())
-                .sum::<usize>()
-                > LIST_CHARS_MAX
-            {
-                fields.refuse(field, format!("List of {what} fields is too long."));
-            }
-            let list: Vec<String> = list.into_iter().filter(|entry| !entry.is_empty()).collect();
-            options.push(set(field, name, json!(list.join("\n"))));
+        if let Given::Value(list) = fields.field_names(field, what, Null::Refused) {
+            options.push(set(field, name, json!(list)));
         }
     }
 }
@@ -270,32 +259,14 @@ fn read_kept(fields: &mut Fields, context: &InOrganization, options: &mut Vec<Op
 /// Ours: `defaultRateLimit`, the limit of keys without one of their own.
 fn read_default_limit(fields: &mut Fields, options: &mut Vec<OptionChange>) {
     const NAME: &str = "defaultRateLimit";
-    let mut limit = match fields.object(NAME, Null::Allowed) {
-        Given::Absent => return,
-        Given::Null => {
-            return options.push(OptionChange {
-                field: NAME,
-                option: option::DEFAULT_RATE_LIMIT,
-                value: None,
-            });
-        }
-        Given::Value(limit) => limit,
-    };
-    limit.refuse_missing("count");
-    limit.refuse_missing("window");
-    let count = limit.integer("count", 0, i64::MAX).value();
-    let window = limit
-        .integer("window", 0, RateLimit::WINDOW_SECS_MAX)
-        .value();
-    fields.nest(NAME, limit);
-    // As with a key's: one that is not above zero means none.
-    let value = RateLimit::from_parts(count, window)
-        .map(|limit| json!({ "count": limit.count, "window": limit.window_secs }));
-    options.push(OptionChange {
-        field: NAME,
-        option: option::DEFAULT_RATE_LIMIT,
-        value,
-    });
+    if let LimitChange::Set(limit) = read_limit(fields, NAME, Null::Allowed) {
+        let value = limit.map(|limit| json!({ "count": limit.count, "window": limit.window_secs }));
+        options.push(OptionChange {
+            field: NAME,
+            option: option::DEFAULT_RATE_LIMIT,
+            value,
+        });
+    }
 }
 
 /// What Picket does not have must not look as if it were on.

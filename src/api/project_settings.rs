@@ -20,8 +20,6 @@ use crate::issues::rule_text;
 use crate::store::projects::{self, ProjectChange};
 
 const NAME_CHARS_MAX: usize = 200;
-/// Of all entries of a list of fields together.
-const LIST_CHARS_MAX: usize = 4000;
 
 /// Every field that a PUT may have. With `project:read` alone a caller may set the first of them, and a true value of
 /// any other is refused.
@@ -258,17 +256,8 @@ fn read_ingestion(fields: &mut Fields, change: &mut Change) {
         ("sensitiveFields", option::SENSITIVE_FIELDS, "sensitive"),
         ("safeFields", option::SAFE_FIELDS, "safe"),
     ] {
-        if let Given::Value(list) = fields.texts(field, Null::Allowed) {
-            if list
-                .iter()
-                .map(|entry| entry.chars().count())
-                .sum::<usize>()
-                > LIST_CHARS_MAX
-            {
-                fields.refuse(field, format!("List of {what} fields is too long."));
-            }
-            let list: Vec<String> = list.into_iter().filter(|entry| !entry.is_empty()).collect();
-            change.set(field, name, Some(json!(list.join("\n"))));
+        if let Given::Value(list) = fields.field_names(field, what, Null::Allowed) {
+            change.set(field, name, Some(json!(list)));
         }
     }
 }

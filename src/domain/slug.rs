@@ -150,10 +150,8 @@ fn slugified(kind: SlugKind, name: &str) -> String {
         match c.to_ascii_lowercase() {
             '_' if kind != SlugKind::Organization => slug.push('_'),
             c if c.is_ascii_alphanumeric() => slug.push(c),
-            c if c == '-' || c == '_' || c.is_ascii_whitespace() => {
-                if !slug.ends_with('-') {
-                    slug.push('-');
-                }
+            c if (c == '-' || c == '_' || c.is_ascii_whitespace()) && !slug.ends_with('-') => {
+                slug.push('-');
             }
             _ => {}
         }

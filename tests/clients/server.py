@@ -22,13 +22,13 @@ def environment_without(*prefixes):
 
 
 class Server:
-    def __init__(self, binary, folder, world):
+    def __init__(self, binary, folder, world, *options):
         self.file = folder / "picket.db"
         self.log = folder / "picket.log"
         apply = folder / "world.toml"
         apply.write_text(world)
         command = [str(binary), "serve", "--json", "--listen", "127.0.0.1:0"]
-        command += ["--data", str(self.file), "--apply", str(apply)]
+        command += ["--data", str(self.file), "--apply", str(apply), *options]
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
                 command,

@@ -480,12 +480,13 @@ impl Generator {
         }
     }
 
-    /// An item of a kind that an envelope may have once: at most one of them all.
+    /// An item of a kind that an envelope may have once: at most one of them all. A profile and a chunk of one share
+    /// their place.
     fn single_item(&mut self, project: Project, envelope: &mut Envelope) {
         let is_alone = !envelope
             .rows
             .keys()
-            .any(|(_, _, category)| matches!(category, 7 | 10 | 14 | 15 | 18 | 23 | 33));
+            .any(|(_, _, category)| matches!(category, 6 | 7 | 10 | 14 | 15 | 18 | 23 | 33));
         if !is_alone {
             return;
         }
