@@ -13,11 +13,18 @@ CREATE INDEX organization_to_remove ON organization (id) WHERE deleted_us IS NOT
 CREATE INDEX team_to_remove ON team (id) WHERE deleted_us IS NOT NULL;
 CREATE INDEX project_to_remove ON project (id) WHERE deleted_us IS NOT NULL AND purged = 0;
 
+-- For lists over all organizations, newest first.
+CREATE INDEX project_by_created ON project (created_us, id) WHERE deleted_us IS NULL;
+
 -- What an organization lets its plain members do.
 ALTER TABLE organization ADD COLUMN members_invite INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE organization ADD COLUMN members_create_projects INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE organization ADD COLUMN members_admin_events INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE organization ADD COLUMN members_write_alerts INTEGER NOT NULL DEFAULT 1;
+
+-- What every answer about an organization shows as it was set; neither has an effect.
+ALTER TABLE organization ADD COLUMN early_adopter INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE organization ADD COLUMN superuser_access INTEGER NOT NULL DEFAULT 1;
 
 -- Which kinds of data a project has had: bits, numbered by StoredKind.
 ALTER TABLE project ADD COLUMN seen_kinds INTEGER NOT NULL DEFAULT 0;

@@ -13,7 +13,7 @@ use crate::domain::option::{self, KEPT_ORGANIZATION_SETTINGS, KeptValue};
 use crate::domain::scope::{OrganizationRole, Scope};
 use crate::domain::slug::{IdOrSlug, Slug, SlugKind};
 use crate::http::Response;
-use crate::store::organizations::{self, Organization, OrganizationChange};
+use crate::store::organizations::{self, OptionChange, Organization, OrganizationChange};
 use crate::store::{Connection, members, teams};
 
 const NAME_CHARS_MAX: usize = 64;
@@ -34,7 +34,10 @@ pub(super) fn create(api: &Api, mut call: Call<'_>) -> Result<Response> {
     }
     let with_team = fields.boolean("defaultTeam", Null::Refused).value();
     fields.boolean("agreeTerms", Null::Refused);
-    fields.boolean("aggregatedDataConsent", Null::Allowed);
+    let consents = fields
+        .boolean("aggregatedDataConsent", Null::Allowed)
+        .value();
+    // A client that asks again is answered by the slug, which is taken then.
     fields.text("idempotencyKey", NAME_CHARS_MAX, Null::Allowed);
     // There is one place: here.
     if let Given::Value(place) = fields.text("dataStorageLocation", 64, Null::Allowed)
@@ -55,6 +58,10 @@ pub(super) fn create(api: &Api, mut call: Call<'_>) -> Result<Response> {
         };
         let id = organizations::create(unit, &actor, &slug, &name)?;
         let (member, _) = members::set(unit, &actor, id, user, OrganizationRole::Owner)?;
+        if consents == Some(true) {
+            let name = option::AGGREGATED_DATA_CONSENT;
+            organizations::set_option(unit, &actor, id, name, &json!(true))?;
+        }
         if with_team == Some(true) {
             let slug = Slug::derive(SlugKind::Team, slug.as_str(), |_| Ok::<_, Error>(false))?;
             let team = teams::create(unit, &actor, id, &slug, &name)?;
@@ -101,8 +108,9 @@ struct Change {
     slug: Option<Slug>,
     name: Option<String>,
     policy: PolicyChange,
-    /// Options with their new values; none takes one away.
-    options: Vec<(&'static str, Option<Value>)>,
+    early_adopter: Option<bool>,
+    superuser_access: Option<bool>,
+    options: Vec<OptionChange>,
 }
 
 #[derive(Clone, Copy)]
@@ -153,6 +161,10 @@ impl Change {
             refuse_taken(&mut fields, &call.connection, slug)?;
         }
         let policy = PolicyChange::read(&mut fields);
+        let early_adopter = fields.boolean("isEarlyAdopter", Null::Refused).value();
+        let superuser_access = fields
+            .boolean("allowSuperuserAccess", Null::Refused)
+            .value();
         let mut options = Vec::new();
         read_scrubbing(&mut fields, &mut options);
         read_kept(&mut fields, context, &mut options);
@@ -163,21 +175,40 @@ impl Change {
             slug,
             name,
             policy,
+            early_adopter,
+            superuser_access,
             options,
         })
     }
+
+    fn apply(&self, old: &Organization) -> OrganizationChange {
+        OrganizationChange {
+            slug: self.slug.clone().unwrap_or_else(|| old.slug.clone()),
+            name: self.name.clone().unwrap_or_else(|| old.name.clone()),
+            policy: self.policy.apply(old.policy),
+            early_adopter: self.early_adopter.unwrap_or(old.early_adopter),
+            superuser_access: self.superuser_access.unwrap_or(old.superuser_access),
+            options: self.options.clone(),
+        }
+    }
 }
 
-type OptionChanges = Vec<(&'static str, Option<Value>)>;
+fn set(field: &'static str, option: &'static str, value: Value) -> OptionChange {
+    OptionChange {
+        field,
+        option,
+        value: Some(value),
+    }
+}
 
-fn read_scrubbing(fields: &mut Fields, options: &mut OptionChanges) {
+fn read_scrubbing(fields: &mut Fields, options: &mut Vec<OptionChange>) {
     for (field, name) in [
         ("dataScrubber", option::REQUIRE_SCRUB_DATA),
         ("dataScrubberDefaults", option::REQUIRE_SCRUB_DEFAULTS),
         ("scrubIPAddresses", option::REQUIRE_SCRUB_ADDRESSES),
     ] {
         if let Given::Value(on) = fields.boolean(field, Null::Refused) {
-            options.push((name, Some(json!(on))));
+            options.push(set(field, name, json!(on)));
         }
     }
     for (field, name, what) in [
@@ -185,13 +216,13 @@ fn read_scrubbing(fields: &mut Fields, options: &mut OptionChanges) {
         ("safeFields", option::SAFE_FIELDS, "safe"),
     ] {
         if let Given::Value(list) = fields.field_names(field, what, Null::Refused) {
-            options.push((name, Some(json!(list))));
+            options.push(set(field, name, json!(list)));
         }
     }
 }
 
 /// Settings that are shown as they were set. The role of new members is an owner's business.
-fn read_kept(fields: &mut Fields, context: &InOrganization, options: &mut OptionChanges) {
+fn read_kept(fields: &mut Fields, context: &InOrganization, options: &mut Vec<OptionChange>) {
     const CRASH_REPORTS: (i64, i64) = (-1, 100);
     let roles = OrganizationRole::ALL.map(OrganizationRole::as_str);
     let is_owner = context.access.scopes().contains(Scope::OrgAdmin);
@@ -202,10 +233,17 @@ fn read_kept(fields: &mut Fields, context: &InOrganization, options: &mut Option
                 .boolean(field, Null::Refused)
                 .value()
                 .map(|on| json!(on)),
-            KeptValue::Number(_) => {
-                let number = fields.integer(field, CRASH_REPORTS.0, CRASH_REPORTS.1);
-                number.value().map(|number| json!(number))
-            }
+            KeptValue::Number(_) => match fields.integer(field, CRASH_REPORTS.0, CRASH_REPORTS.1) {
+                Given::Value(number) => Some(json!(number)),
+                Given::Absent => None,
+                // An organization has a number: null is refused here, and an empty text is none.
+                Given::Null => {
+                    if let Given::Value(_) = fields.text(field, usize::MAX, Null::Refused) {
+                        fields.refuse(field, "A valid integer is required.");
+                    }
+                    None
+                }
+            },
             KeptValue::Role(_) if field == "defaultRole" && !is_owner => None,
             KeptValue::Role(_) => {
                 let role = fields.choice(field, &roles, Null::Refused, false);
@@ -213,16 +251,21 @@ fn read_kept(fields: &mut Fields, context: &InOrganization, options: &mut Option
             }
         };
         if let Some(value) = given {
-            options.push((setting.option, Some(value)));
+            options.push(set(field, setting.option, value));
         }
     }
 }
 
 /// Ours: `defaultRateLimit`, the limit of keys without one of their own.
-fn read_default_limit(fields: &mut Fields, options: &mut OptionChanges) {
-    if let LimitChange::Set(limit) = read_limit(fields, "defaultRateLimit", Null::Allowed) {
+fn read_default_limit(fields: &mut Fields, options: &mut Vec<OptionChange>) {
+    const NAME: &str = "defaultRateLimit";
+    if let LimitChange::Set(limit) = read_limit(fields, NAME, Null::Allowed) {
         let value = limit.map(|limit| json!({ "count": limit.count, "window": limit.window_secs }));
-        options.push((option::DEFAULT_RATE_LIMIT, value));
+        options.push(OptionChange {
+            field: NAME,
+            option: option::DEFAULT_RATE_LIMIT,
+            value,
+        });
     }
 }
 
@@ -263,22 +306,10 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InOrganization) -> 
     let fields = call.body()?;
     let change = Change::read(fields, &call, &context)?;
     let actor = call.actor()?;
-    let id = context.organization.id;
-    let segment = IdOrSlug::Id(id.0);
+    let segment = IdOrSlug::Id(context.organization.id.0);
     let changed = api.store.write(move |unit| {
         let old = organizations::find(unit, &segment)?.ok_or(Error::NotFound)?;
-        let new = OrganizationChange {
-            slug: change.slug.clone().unwrap_or_else(|| old.slug.clone()),
-            name: change.name.clone().unwrap_or_else(|| old.name.clone()),
-            policy: change.policy.apply(old.policy),
-        };
-        organizations::update(unit, &actor, &old, &new)?;
-        for (name, value) in &change.options {
-            match value {
-                Some(value) => organizations::set_option(unit, &actor, id, name, value)?,
-                None => organizations::delete_option(unit, &actor, id, name)?,
-            };
-        }
+        organizations::update(unit, &actor, &old, &change.apply(&old))?;
         organizations::find(unit, &segment)?.ok_or(Error::NotFound)
     });
     match changed {

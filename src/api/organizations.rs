@@ -13,13 +13,15 @@ use super::users::AvatarBody;
 use super::{Api, Call, InOrganization, auth};
 use crate::domain::access::{Access, Caller};
 use crate::domain::dsn::UrlPrefix;
-use crate::domain::option::{self, KEPT_ORGANIZATION_SETTINGS, RequiredScrubbing};
+use crate::domain::option::{
+    self, AGGREGATED_DATA_CONSENT, KEPT_ORGANIZATION_SETTINGS, RequiredScrubbing,
+};
 use crate::domain::scope::{OrganizationRole, Scope, ScopeSet, TeamRole};
 use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
 use crate::store::organizations::{
-    self, Organization, OrganizationFilter, OrganizationOrder, OrganizationsOf,
+    self, Organization, OrganizationFilter, OrganizationSlice, OrganizationsOf,
 };
 use crate::store::projects::{self, ProjectFilter};
 use crate::store::{team_members, teams};
@@ -81,13 +83,13 @@ impl OrganizationBody {
                 name: "active",
             },
             date_created: organization.created,
-            is_early_adopter: false,
+            is_early_adopter: organization.early_adopter,
             require_2fa: false,
             require_email_verification: false,
             avatar: AvatarBody::LETTER,
             allow_member_invite: organization.policy.invite,
             allow_member_project_creation: organization.policy.create_projects,
-            allow_superuser_access: true,
+            allow_superuser_access: organization.superuser_access,
             links: LinksBody {
                 organization_url: prefix.to_string(),
                 region_url: prefix.to_string(),
@@ -164,7 +166,7 @@ pub(super) struct OrganizationDetailBody {
     aggregated_data_consent: bool,
     is_dynamically_sampled: bool,
     requires_sso: bool,
-    /// The settings of [`KEPT_ORGANIZATION_SETTINGS`] that the summary does not have.
+    /// The settings of [`KEPT_ORGANIZATION_SETTINGS`].
     #[serde(flatten)]
     kept: Map<String, Value>,
     /// The limit of keys that have none of their own, from the option `picket:default_rate_limit`. Ours.
@@ -307,27 +309,21 @@ pub(super) fn list(api: &Api, call: Call<'_>) -> Result<Response> {
     }
     let page = Page::read(&call.request, PER_PAGE_MAX)?;
     let query = call.request.query_value("query").unwrap_or_default();
-    let by_members = call.request.query_value("sortBy").as_deref() == Some("members");
-    let order = if by_members {
-        OrganizationOrder::MostMembersFirst
-    } else {
-        OrganizationOrder::NewestFirst
+    let filter = filter(SearchQuery::parse(&query));
+    let fetch = |slice| match &filter {
+        Some(filter) => Ok(organizations::list(&call.connection, of, filter, slice)?),
+        None => Ok(Vec::new()),
     };
-    let found = match filter(SearchQuery::parse(&query)) {
-        Some(filter) => organizations::list(&call.connection, of, &filter, order)?,
-        None => Vec::new(),
-    };
-    let paged = if by_members {
+    let paged = if call.request.query_value("sortBy").as_deref() == Some("members") {
         paging::by_offset(page, |offset, limit| {
-            let whole = |number| usize::try_from(number).unwrap_or(usize::MAX);
-            Ok(found
-                .into_iter()
-                .skip(whole(offset))
-                .take(whole(limit))
-                .collect())
+            fetch(OrganizationSlice::MostMembersFirst { offset, limit })
         })?
     } else {
-        paging::by_date(page, found, |organization| organization.created)?
+        paging::by_date(
+            page,
+            |organization: &Organization| (organization.created, organization.id.0),
+            |place, limit| fetch(OrganizationSlice::NewestFirst { place, limit }),
+        )?
     };
     Ok(paged
         .map(|organization| OrganizationBody::of(&organization, &api.prefix).with_features())
@@ -336,7 +332,7 @@ pub(super) fn list(api: &Api, call: Call<'_>) -> Result<Response> {
 
 fn list_owned(api: &Api, call: &Call<'_>, of: OrganizationsOf) -> Result<Response> {
     let everything = OrganizationFilter::default();
-    let all = organizations::list(&call.connection, of, &everything, OrganizationOrder::Name)?;
+    let all = organizations::list(&call.connection, of, &everything, OrganizationSlice::ByName)?;
     let mut owned = Vec::new();
     for organization in all {
         if call.access(&organization)?.role() != Some(OrganizationRole::Owner) {
@@ -357,6 +353,7 @@ fn list_owned(api: &Api, call: &Call<'_>, of: OrganizationsOf) -> Result<Respons
 
 /// What a query asks for; none if nothing can match it, as with a key that the list does not know.
 fn filter(query: SearchQuery) -> Option<OrganizationFilter> {
+    const STATUSES: [&str; 3] = ["active", "pending_deletion", "deletion_in_progress"];
     let mut filter = OrganizationFilter {
         text: query.text,
         ..OrganizationFilter::default()
@@ -369,8 +366,10 @@ fn filter(query: SearchQuery) -> Option<OrganizationFilter> {
             "member_id" => filter.members = Some(numbers()),
             "slug" => filter.slugs = Some(values),
             "email" => filter.emails = Some(values),
-            // One that is being removed is hidden.
-            "status" if values.iter().any(|v| v == "active") => {}
+            // One that is being removed is hidden; a word that is no status at all matches nothing.
+            "status"
+                if values.iter().any(|v| v == "active")
+                    && values.iter().all(|v| STATUSES.contains(&v.as_str())) => {}
             _ => return None,
         }
     }
@@ -401,7 +400,7 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InOrganization) -> Result<
 pub(super) fn detail(
     call: &Call<'_>,
     context: &InOrganization,
-    mut summary: OrganizationBody,
+    summary: OrganizationBody,
     is_detailed: bool,
 ) -> Result<OrganizationDetailBody> {
     let InOrganization {
@@ -420,15 +419,10 @@ pub(super) fn detail(
     let options = organizations::list_options(&call.connection, organization.id)?;
     let required = RequiredScrubbing::of(&options);
     let role = access.role().map(OrganizationRole::as_str);
-    let mut kept = Map::new();
-    for setting in KEPT_ORGANIZATION_SETTINGS {
-        let value = setting.value(&options);
-        match setting.field {
-            "isEarlyAdopter" => summary.is_early_adopter = value == true,
-            "allowSuperuserAccess" => summary.allow_superuser_access = value == true,
-            field => drop(kept.insert(field.to_owned(), value)),
-        }
-    }
+    let kept = KEPT_ORGANIZATION_SETTINGS
+        .iter()
+        .map(|setting| (setting.field.to_owned(), setting.value(&options)))
+        .collect();
     Ok(OrganizationDetailBody {
         summary,
         access: access.scopes(),
@@ -467,7 +461,7 @@ pub(super) fn detail(
         relay_dsn_endpoint: None,
         trusted_relays: [],
         pending_access_requests: team_members::count_requests(&call.connection, organization.id)?,
-        aggregated_data_consent: false,
+        aggregated_data_consent: options.get(AGGREGATED_DATA_CONSENT) == Some(&json!(true)),
         is_dynamically_sampled: false,
         requires_sso: false,
         kept,

@@ -10,7 +10,6 @@ use super::{Api, Call, auth, paging};
 use crate::domain::access::{Access, Caller};
 use crate::domain::id::{OrganizationId, ProjectId, TeamId};
 use crate::domain::slug::IdOrSlug;
-use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
 use crate::store::organizations::{self, Organization};
@@ -27,15 +26,21 @@ pub(super) fn list(api: &Api, call: Call<'_>) -> Result<Response> {
     let query = call.request.query_value("query").unwrap_or_default();
     let filter = filter(&call, SearchQuery::parse(&query))?;
     let page = Page::read(&call.request, PER_PAGE_MAX)?;
-    let all = match &filter {
-        Some(filter) => projects::list_own(&call.connection, of, filter)?,
-        None => Vec::new(),
-    };
-    let paged = paging::by_date(page, all, |(_, created): &(ProjectId, Timestamp)| *created)?;
-    let paged = paged.replace(|rows| {
-        let ids: Vec<i64> = rows.into_iter().map(|(id, _)| id.0).collect();
-        bodies(api, &call, projects::list_by_ids(&call.connection, &ids)?)
-    })?;
+    let paged = paging::by_date(
+        page,
+        |project: &Project| (project.created, project.id.0),
+        |place, limit| match &filter {
+            Some(filter) => Ok(projects::list_own(
+                &call.connection,
+                of,
+                filter,
+                place,
+                limit,
+            )?),
+            None => Ok(Vec::new()),
+        },
+    )?;
+    let paged = paged.replace(|rows| bodies(api, &call, rows))?;
     Ok(paged.answer(&api.prefix, &call.request))
 }
 

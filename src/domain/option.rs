@@ -43,11 +43,9 @@ pub(crate) const CONSOLE_PLATFORMS: &str = "sentry:enabled_console_platforms";
 /// Settings of an organization that only the API knows: shown as they were set, because whoever describes an
 /// organization as code reads them back. Those without an effect yet concern what Picket does not have (issues, alerts,
 /// debug files); [`ATTACHMENTS_ROLE`] has one.
-pub(crate) const KEPT_ORGANIZATION_SETTINGS: [Kept; 13] = [
-    Kept::switch("isEarlyAdopter", "picket:early_adopter", false),
+pub(crate) const KEPT_ORGANIZATION_SETTINGS: [Kept; 11] = [
     Kept::switch("hideAiFeatures", "sentry:hide_ai_features", true),
     Kept::switch("allowSharedIssues", "picket:shared_issues", true),
-    Kept::switch("allowSuperuserAccess", "picket:superuser_access", true),
     Kept::switch("enhancedPrivacy", "picket:enhanced_privacy", false),
     Kept::switch("scrapeJavaScript", "sentry:scrape_javascript", true),
     Kept::switch("allowJoinRequests", "sentry:join_requests", true),
@@ -66,6 +64,9 @@ pub(crate) const KEPT_ORGANIZATION_SETTINGS: [Kept; 13] = [
     Kept::role("debugFilesRole", "sentry:debug_files_role", "admin"),
     Kept::role("defaultRole", "picket:default_role", "member"),
 ];
+
+/// Whether whoever made an organization agreed to have its data used together with others'. Picket uses none.
+pub(crate) const AGGREGATED_DATA_CONSENT: &str = "sentry:aggregated_data_consent";
 
 /// The least role that may download attachments.
 pub(crate) const ATTACHMENTS_ROLE: &str = "sentry:attachments_role";

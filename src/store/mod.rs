@@ -38,6 +38,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use rusqlite::Connection;
+use rusqlite::OptionalExtension;
 
 use crate::domain::durability::Durability;
 use crate::domain::{Error, Result};
@@ -83,6 +84,69 @@ impl Place {
         match self {
             Place::First | Place::Below(_) => rows.truncate(limit as usize),
             Place::Above(_) => drop(rows.drain(..excess)),
+        }
+    }
+}
+
+/// Where a page of a list by date, newest first, starts: beside a row that is told by its date in milliseconds, which is
+/// as much as a cursor says of it, and its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DatePlace {
+    First,
+    /// At the newest row that is older.
+    Below {
+        millis: i64,
+        id: i64,
+    },
+    /// At the oldest row that is newer, going up.
+    Above {
+        millis: i64,
+        id: i64,
+    },
+}
+
+impl DatePlace {
+    /// The condition on a table's `created_us` and `id`, which names the parameters `:place_us` and `:place_id` if there
+    /// is one, and the order that finds the rows next to the place first.
+    fn sql(self, table: &str) -> (String, String) {
+        let beyond =
+            |sign| format!(" AND ({table}.created_us, {table}.id) {sign} (:place_us, :place_id)");
+        let order = |way| format!("{table}.created_us {way}, {table}.id {way}");
+        match self {
+            DatePlace::First => (String::new(), order("DESC")),
+            DatePlace::Below { .. } => (beyond("<"), order("DESC")),
+            DatePlace::Above { .. } => (beyond(">"), order("ASC")),
+        }
+    }
+
+    /// Date and id that the rows lie beyond. A row that is gone, or that a client made up, stands for the whole of its
+    /// millisecond.
+    fn boundary(
+        self,
+        connection: &Connection,
+        table: &str,
+    ) -> rusqlite::Result<Option<(i64, i64)>> {
+        let (millis, id, otherwise) = match self {
+            DatePlace::First => return Ok(None),
+            DatePlace::Below { millis, id } => (millis, id, millis.saturating_add(1)),
+            DatePlace::Above { millis, id } => (millis, id, millis),
+        };
+        let row = connection
+            .prepare_cached(&format!(
+                "SELECT created_us FROM {table} WHERE id = :id AND created_us / 1000 = :millis"
+            ))?
+            .query_row([id, millis], |row| row.get(0))
+            .optional()?;
+        Ok(Some(match row {
+            Some(us) => (us, id),
+            None => (otherwise.saturating_mul(1000), 0),
+        }))
+    }
+
+    /// Puts rows that were found in the order of [`DatePlace::sql`] into that of the list.
+    fn newest_first<T>(self, rows: &mut [T]) {
+        if matches!(self, DatePlace::Above { .. }) {
+            rows.reverse();
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::{Value, json};
 
+use super::DatePlace;
 use super::audit::{self, Entry};
 use super::conflict;
 use super::orders::Orders;
@@ -162,7 +163,7 @@ pub(crate) fn page(
 }
 
 /// The projects of these ids, in their order; one that went meanwhile is left out.
-pub(crate) fn list_by_ids(connection: &Connection, ids: &[i64]) -> Result<Vec<Project>> {
+fn list_by_ids(connection: &Connection, ids: &[i64]) -> Result<Vec<Project>> {
     let projects = connection
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM json_each(:ids) AS wanted CROSS JOIN project ON project.id = wanted.value
@@ -367,31 +368,54 @@ pub(crate) struct OwnProjectFilter {
     pub(crate) keys: Option<Vec<String>>,
 }
 
-/// When each of the projects was made, newest first: enough to cut the list into pages.
+/// How the projects of a list over all organizations are come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Path {
+    /// The filter names them, by their ids or their keys.
+    Named,
+    /// There are few, which are sorted.
+    Gathered,
+    /// There are many, so that the newest of all projects soon have enough of them.
+    Walked,
+}
+
+/// More projects than these are not gathered for a page.
+const GATHERED_MAX: i64 = 1000;
+
+/// A page of projects, newest first, that starts at `place`; at most `limit`. The last page costs what the first does,
+/// whether the projects are few or many.
 pub(crate) fn list_own(
     connection: &Connection,
     of: ProjectsOf,
     filter: &OwnProjectFilter,
-) -> Result<Vec<(ProjectId, Timestamp)>> {
+    place: DatePlace,
+    limit: u32,
+) -> Result<Vec<Project>> {
     let texts = |list: &Option<Vec<String>>| list.as_ref().map(|list| json!(list).to_string());
     let (slugs, names) = (texts(&filter.slugs), texts(&filter.names));
     let (platforms, keys) = (texts(&filter.platforms), texts(&filter.keys));
     let ids = filter.ids.as_ref().map(|ids| json!(ids).to_string());
-    let (mut conditions, owner) = match of {
-        ProjectsOf::User(user) => (
-            "project.id IN (SELECT project_team.project_id FROM member
-                            JOIN team_member ON team_member.member_id = member.id
-                            JOIN team ON team.id = team_member.team_id AND team.deleted_us IS NULL
-                            JOIN project_team ON project_team.team_id = team.id
-                            WHERE member.user_id = :owner)"
-                .to_owned(),
-            user.0,
-        ),
-        ProjectsOf::Organization(id) => ("project.organization_id = :owner".to_owned(), id.0),
+    let owner: Box<dyn rusqlite::ToSql> = match of {
+        ProjectsOf::User(user) => Box::new(json!(list_teams_of(connection, user)?).to_string()),
+        ProjectsOf::Organization(id) => Box::new(id.0),
     };
-    let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = vec![(":owner", &owner)];
+    let path = if ids.is_some() || keys.is_some() {
+        Path::Named
+    } else if has_many(connection, of, &*owner)? {
+        Path::Walked
+    } else {
+        Path::Gathered
+    };
+    let boundary = place.boundary(connection, "project")?;
+    let mut params: Vec<(&str, &dyn rusqlite::ToSql)> =
+        vec![(":owner", &*owner), (":limit", &limit)];
+    if let Some((us, id)) = &boundary {
+        params.push((":place_us", us));
+        params.push((":place_id", id));
+    }
+    let mut conditions = String::new();
     if let Some(organization) = &filter.organization {
-        conditions.push_str(" AND project.organization_id = :organization");
+        conditions.push_str(" AND +project.organization_id = :organization");
         params.push((":organization", organization));
     }
     if let Some(text) = &filter.text {
@@ -417,23 +441,80 @@ pub(crate) fn list_own(
         params.push((":platforms", platforms));
     }
     if let Some(keys) = &keys {
-        conditions.push_str(
-            " AND project.id IN (SELECT project_id FROM client_key
-                                 WHERE public IN (SELECT value FROM json_each(:keys)))",
-        );
+        conditions.push_str(OF_KEYS);
         params.push((":keys", keys));
     }
-    Ok(connection
-        .prepare_cached(&format!(
-            "SELECT project.id, project.created_us FROM project
-             JOIN organization ON organization.id = project.organization_id AND organization.deleted_us IS NULL
-             WHERE project.deleted_us IS NULL AND {conditions}
-             ORDER BY project.created_us DESC, project.id DESC"
-        ))?
-        .query_map(params.as_slice(), |row| {
-            Ok((ProjectId(row.get(0)?), Timestamp::from_us(row.get(1)?)))
-        })?
-        .collect::<rusqlite::Result<_>>()?)
+    let mut projects = connection
+        .prepare_cached(&own_sql(of, path, place, &conditions))?
+        .query_map(params.as_slice(), from_row)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    place.newest_first(&mut projects);
+    Ok(projects)
+}
+
+const OF_KEYS: &str = " AND project.id IN (SELECT project_id FROM client_key
+                                           WHERE public IN (SELECT value FROM json_each(:keys)))";
+
+/// `:owner` is a list of teams, or the organization. A plus keeps a column from being looked for in an index.
+fn own_sql(of: ProjectsOf, path: Path, place: DatePlace, conditions: &str) -> String {
+    let index = match path {
+        Path::Walked => "INDEXED BY project_by_created",
+        Path::Named | Path::Gathered => "NOT INDEXED",
+    };
+    let (index, own) = match (of, path) {
+        (ProjectsOf::User(_), Path::Gathered) => (
+            index,
+            "project.id IN (SELECT project_id FROM project_team
+                            WHERE team_id IN (SELECT value FROM json_each(:owner)))",
+        ),
+        (ProjectsOf::User(_), Path::Named | Path::Walked) => (
+            index,
+            "EXISTS (SELECT 1 FROM project_team WHERE project_team.project_id = project.id
+                     AND project_team.team_id IN (SELECT value FROM json_each(:owner)))",
+        ),
+        (ProjectsOf::Organization(_), Path::Gathered) => ("", "project.organization_id = :owner"),
+        (ProjectsOf::Organization(_), Path::Named | Path::Walked) => {
+            (index, "+project.organization_id = :owner")
+        }
+    };
+    let (beyond, order) = place.sql("project");
+    format!(
+        "SELECT {COLUMNS} FROM project {index}
+         WHERE project.deleted_us IS NULL AND {own}{beyond}{conditions}
+           AND EXISTS (SELECT 1 FROM organization
+                       WHERE organization.id = project.organization_id AND organization.deleted_us IS NULL)
+         ORDER BY {order} LIMIT :limit"
+    )
+}
+
+/// The ids of the teams that a user is in, in whatever organization.
+fn list_teams_of(connection: &Connection, user: UserId) -> rusqlite::Result<Vec<i64>> {
+    connection
+        .prepare_cached(
+            "SELECT team.id FROM member
+             JOIN team_member ON team_member.member_id = member.id
+             JOIN team ON team.id = team_member.team_id AND team.deleted_us IS NULL
+             WHERE member.user_id = :user",
+        )?
+        .query_map([user.0], |row| row.get(0))?
+        .collect()
+}
+
+/// Whether there are too many projects to gather them. One of two teams counts twice.
+fn has_many(
+    connection: &Connection,
+    of: ProjectsOf,
+    owner: &dyn rusqlite::ToSql,
+) -> rusqlite::Result<bool> {
+    let of = match of {
+        ProjectsOf::User(_) => {
+            "project_team WHERE team_id IN (SELECT value FROM json_each(:owner))"
+        }
+        ProjectsOf::Organization(_) => "project WHERE organization_id = :owner",
+    };
+    connection
+        .prepare_cached(&format!("SELECT 1 FROM {of} LIMIT 1 OFFSET :most"))?
+        .exists(named_params! { ":owner": owner, ":most": GATHERED_MAX })
 }
 
 /// The ids of the teams that have the project.
@@ -1023,4 +1104,58 @@ pub(crate) fn set_bookmark(
         .prepare_cached(sql)?
         .execute(named_params! { ":user": user.0, ":project": project.0 })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection;
+    use super::*;
+    use crate::domain::durability::Durability;
+
+    fn plan(connection: &Connection, sql: &str) -> Vec<String> {
+        connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap()
+            .raw_query()
+            .mapped(|row| row.get("detail"))
+            .collect::<rusqlite::Result<_>>()
+            .unwrap()
+    }
+
+    /// Many projects are walked in order and none is sorted; a key leads to its project, whatever the number of others.
+    #[test]
+    fn projects_of_all_organizations_are_come_by_without_reading_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("picket.db");
+        connection::touch(&path).unwrap();
+        let connection = connection::open_for_writing(&path, Durability::Normal).unwrap();
+        let first = DatePlace::First;
+        let below = DatePlace::Below { millis: 5, id: 5 };
+        let above = DatePlace::Above { millis: 5, id: 5 };
+        for of in [
+            ProjectsOf::User(UserId(1)),
+            ProjectsOf::Organization(OrganizationId(1)),
+        ] {
+            for (place, expected) in [
+                (first, "SCAN project USING INDEX project_by_created"),
+                (below, "project_by_created (created_us<?)"),
+                (above, "project_by_created (created_us>?)"),
+            ] {
+                let plan = plan(&connection, &own_sql(of, Path::Walked, place, ""));
+                assert!(plan[0].contains(expected), "{plan:?}");
+                assert!(
+                    !plan.iter().any(|step| step.contains("TEMP B-TREE")),
+                    "{plan:?}"
+                );
+            }
+            let named = plan(&connection, &own_sql(of, Path::Named, first, OF_KEYS));
+            assert_eq!(
+                named[0],
+                "SEARCH project USING INTEGER PRIMARY KEY (rowid=?)"
+            );
+            let gathered = plan(&connection, &own_sql(of, Path::Gathered, first, ""));
+            let searches = |step: &String| step.starts_with("SEARCH project USING ");
+            assert!(gathered.iter().any(searches), "{gathered:?}");
+        }
+    }
 }

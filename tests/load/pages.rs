@@ -19,7 +19,7 @@ const TIMES: usize = 300;
 const ORGANIZATIONS: usize = 1000;
 
 /// The lists, each by 100.
-const LISTS: [(&str, &str); 4] = [
+const LISTS: [(&str, &str); 5] = [
     (
         "an organization's client keys",
         "/api/0/organizations/acme/project-keys/?per_page=100",
@@ -27,6 +27,10 @@ const LISTS: [(&str, &str); 4] = [
     (
         "an organization's projects",
         "/api/0/organizations/acme/projects/?per_page=100",
+    ),
+    (
+        "the projects of a user's teams",
+        "/api/0/projects/?per_page=100",
     ),
     (
         "an organization's members",
@@ -147,6 +151,8 @@ fn fill(file: &Path, rows: usize) {
              FROM number, acme;
              INSERT INTO project (organization_id, slug, name, security_token, created_us)
              SELECT acme.id, 'project-' || n, 'Project ' || n, '', 0 FROM number, acme;
+             INSERT INTO project_team (project_id, team_id)
+             SELECT project.id, team.id FROM project, team WHERE project.id <> 1;
              INSERT INTO user (email, name, created_us)
              SELECT 'user-' || n || '@example.test', 'User ' || n, 0 FROM number;
              INSERT INTO member (organization_id, user_id, role, created_us)

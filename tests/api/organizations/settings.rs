@@ -31,6 +31,12 @@ fn create_makes_the_caller_the_owner() {
     // It is the newest of the caller's.
     assert_eq!(each(&ok(&ann.get(ALL)), "slug"), ["Gamma", "acme"]);
 
+    let consenting = made(&ann.post_json(
+        ALL,
+        &json!({"name": "Delta", "aggregatedDataConsent": true}),
+    ));
+    assert_eq!(consenting["aggregatedDataConsent"], true);
+
     let derived = made(&ann.post_json(ALL, &json!({"name": "My Örg_1"})));
     assert_eq!(
         (&derived["slug"], &derived["teams"]),
@@ -153,26 +159,149 @@ fn every_setting_reads_back_as_it_was_set() {
     for (field, value) in settings.as_object().expect("an object") {
         assert_eq!((&changed[field], &read[field]), (value, value), "{field}");
     }
+    assert_eq!(changed["aggregatedDataConsent"], false);
+    // The summary says the same wherever it stands.
+    for summary in [
+        &ok(&ann.get(ALL))[0],
+        &ok(&ann.get("/api/0/projects/"))[0]["organization"],
+        &ok(&ann.get("/api/0/projects/acme/web/"))["organization"],
+    ] {
+        for field in [
+            "name",
+            "isEarlyAdopter",
+            "allowSuperuserAccess",
+            "allowMemberInvite",
+        ] {
+            assert_eq!(summary[field], settings[field], "{field}");
+        }
+    }
     // Nothing changes nothing, and null takes the limit away.
     assert_eq!(ok(&ann.put_json(ACME, &json!({})))["name"], "Acme Ltd");
     assert_eq!(
         ok(&ann.put_json(ACME, &json!({"defaultRateLimit": null})))["defaultRateLimit"],
         Value::Null
     );
-    let (event, data): (String, String) = server
-        .database()
-        .query_row(
-            "SELECT event, data FROM audit_entry WHERE data LIKE '%Acme Ltd%'",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .expect("an entry");
-    let data: Value = serde_json::from_str(&data).expect("JSON");
+}
+
+/// What the audit log has about settings of `acme`, oldest first.
+fn edits(server: &Server) -> Vec<Value> {
+    let database = server.database();
+    let mut statement = database
+        .prepare("SELECT data FROM audit_entry WHERE event = 'org.edit' AND actor_user_id IS NOT NULL ORDER BY id")
+        .expect("a log");
+    let rows = statement
+        .query_map([], |row| row.get::<_, String>(0))
+        .expect("rows");
+    rows.map(|data| serde_json::from_str(&data.expect("a row")).expect("JSON"))
+        .collect()
+}
+
+#[test]
+fn one_change_is_one_entry_of_the_audit_log() {
+    let server = world();
+    let ann = ann(&server);
+    let change = json!({
+        "name": "Acme Ltd", "openMembership": false, "isEarlyAdopter": false, "dataScrubber": true,
+        "sensitiveFields": ["iban", "card"], "storeCrashReports": 5, "defaultRateLimit": {"count": 9, "window": 60},
+    });
+    ok(&ann.put_json(ACME, &change));
+    // The same once more, and nothing at all, are no changes.
+    ok(&ann.put_json(ACME, &change));
+    ok(&ann.put_json(ACME, &json!({})));
+    ok(&ann.put_json(
+        ACME,
+        &json!({"storeCrashReports": 10, "defaultRateLimit": null}),
+    ));
     assert_eq!(
-        (event.as_str(), &data["name"]),
-        ("org.edit", &json!("from Acme to Acme Ltd"))
+        edits(&server),
+        [
+            json!({
+                "name": "from Acme to Acme Ltd", "openMembership": "from true to false", "dataScrubber": "to true",
+                "sensitiveFields": "to iban, card", "storeCrashReports": "to 5",
+                "defaultRateLimit": "to {\"count\":9,\"window\":60}",
+            }),
+            json!({
+                "storeCrashReports": "from 5 to 10",
+                "defaultRateLimit": "from {\"count\":9,\"window\":60} to none",
+            }),
+        ]
     );
-    assert_eq!(data["openMembership"], "from true to false");
+}
+
+#[test]
+fn a_refused_change_writes_nothing() {
+    let server = world();
+    let ann = ann(&server);
+    let before = ok(&ann.get(ACME));
+    let body = json!({"name": "New", "slug": "new-slug", "openMembership": false, "dataScrubber": true, "safeFields": 5});
+    assert_eq!(ann.put_json(ACME, &body).status, 400);
+    assert_eq!(ok(&ann.get(ACME)), before);
+    assert_eq!(edits(&server), [json!(null); 0]);
+}
+
+#[test]
+fn what_plain_members_may_do_holds_at_once() {
+    const KIM: &str = "sntryu_00000000000000000000000000000000000000000000000000000000000000d1";
+    let server = Server::start(&format!(
+        r#"{WORLD}
+[[user]]
+email = "kim@example.test"
+roles = {{ acme = "member" }}
+teams = {{ acme = ["ops"] }}
+
+  [[user.token]]
+  name = "laptop"
+  token = "{KIM}"
+  scopes = ["org:read", "project:write", "member:admin", "event:admin", "alerts:write"]
+"#
+    ));
+    let kim = server.with_token(KIM);
+    let ann = ann(&server);
+    let lacks = |scope: &str| {
+        let access = ok(&kim.get(&format!("{ACME}?detailed=0")))["access"].clone();
+        !access.as_array().expect("scopes").contains(&json!(scope))
+    };
+    for (setting, scope) in [
+        ("allowMemberInvite", "member:invite"),
+        ("eventsMemberAdmin", "event:admin"),
+        ("alertsMemberWrite", "alerts:write"),
+    ] {
+        assert!(!lacks(scope), "{setting}");
+        ok(&ann.put_json(ACME, &json!({setting: false})));
+        assert!(lacks(scope), "{setting}");
+        ok(&ann.put_json(ACME, &json!({setting: true})));
+        assert!(!lacks(scope), "{setting}");
+    }
+    let projects = "/api/0/teams/acme/ops/projects/";
+    assert_eq!(kim.post_json(projects, &json!({"name": "one"})).status, 201);
+    ok(&ann.put_json(ACME, &json!({"allowMemberProjectCreation": false})));
+    assert_answer(
+        &kim.post_json(projects, &json!({"name": "two"})),
+        403,
+        r#"{"detail":"Your organization has disabled this feature for members."}"#,
+    );
+}
+
+#[test]
+fn only_an_owner_says_which_role_new_members_have() {
+    let server = world();
+    server
+        .database()
+        .execute(
+            "UPDATE member SET role = 'manager' WHERE user_id = (SELECT id FROM user WHERE name = 'Bob')",
+            [],
+        )
+        .expect("an update");
+    let body = json!({"defaultRole": "manager", "storeCrashReports": 1});
+    // As a field that nobody knows.
+    let of_manager = ok(&server.with_token(BOB).put_json(ACME, &body));
+    assert_eq!(
+        (&of_manager["defaultRole"], &of_manager["storeCrashReports"]),
+        (&json!("member"), &json!(1))
+    );
+    let of_owner = ok(&ann(&server).put_json(ACME, &body));
+    assert_eq!(of_owner["defaultRole"], "manager");
+    assert_answer(&server.with_token(BOB).delete(ACME), 403, NO_PERMISSION);
 }
 
 #[test]
@@ -196,6 +325,21 @@ fn update_refuses_what_is_wrong_and_what_is_not_there() {
         (
             json!({"storeCrashReports": 101}),
             json!({"storeCrashReports": ["Ensure this value is less than or equal to 100."]}),
+        ),
+        (
+            json!({"storeCrashReports": null}),
+            json!({"storeCrashReports": ["This field may not be null."]}),
+        ),
+        (
+            json!({"storeCrashReports": ""}),
+            json!({"storeCrashReports": ["A valid integer is required."]}),
+        ),
+        (
+            json!({"relayDsnEndpoint": "https://relay.example.test", "avatar": "aGk="}),
+            json!({
+                "relayDsnEndpoint": ["A Relay of your own is not supported by this server."],
+                "avatar": ["Uploaded avatars are not supported by this server."],
+            }),
         ),
         (
             json!({"attachmentsRole": "king", "defaultRole": "king"}),
@@ -318,8 +462,13 @@ fn delete_hides_everything_at_once_and_frees_the_slug() {
         json!({"id": "pending_deletion", "name": "pending deletion"})
     );
     assert_eq!(body["slug"], "acme");
-    assert_answer(&ann.get(ACME), 404, NOT_FOUND);
-    assert_answer(&ann.delete(ACME), 404, NOT_FOUND);
+    let id = body["id"].as_str().expect("an id");
+    // Also under the slug that its row has meanwhile.
+    for name in ["acme", id, &format!("acme~{id}")] {
+        let target = format!("{ALL}{name}/");
+        assert_answer(&ann.get(&target), 404, NOT_FOUND);
+        assert_answer(&ann.delete(&target), 404, NOT_FOUND);
+    }
     assert_eq!(ok(&ann.get(ALL)), json!([]));
     assert_eq!(ok(&ann.get("/api/0/projects/")), json!([]));
     assert_answer(
