@@ -362,6 +362,7 @@ fn a_deleted_team_is_nowhere_although_its_rows_are_still_there() {
         "/api/0/organizations/acme/user-teams/",
         "/api/0/projects/",
         "/api/0/organizations/acme/projects/?query=is_member:1",
+        "/api/0/organizations/acme/project-keys/",
     ] {
         assert_eq!(ok(&bob.get(list)), json!([]), "{list}");
     }
