@@ -29,8 +29,10 @@ use crate::store::{Connection, members, users};
 
 const NAME_CHARS_MAX: usize = 50;
 
-/// The body of both POSTs. `default_rules` and `origin` are for alerts and for Sentry's own pages.
-#[derive(Clone)]
+/// How long the words may be that the audit log keeps.
+const ORIGIN_CHARS_MAX: usize = 200;
+
+/// The body of both POSTs. `default_rules` is checked and has no effect: there are no alerts yet.
 struct NewProjectBody {
     name: String,
     /// None: made of the name.
@@ -38,6 +40,8 @@ struct NewProjectBody {
     platform: Option<String>,
     /// Ours: the number at the end of DSNs, so that an application can keep its own.
     id: Option<ProjectId>,
+    /// For the audit log.
+    origin: Option<String>,
 }
 
 impl NewProjectBody {
@@ -56,19 +60,21 @@ impl NewProjectBody {
         let platform = read_platform(&mut fields, &call.connection, organization)?;
         fields.boolean("default_rules", Null::Refused);
         let id = fields.integer("id", 1, CHOSEN_ID_MAX).value();
+        let origin = fields.text("origin", ORIGIN_CHARS_MAX, Null::Allowed);
         fields.finish()?;
         Ok(NewProjectBody {
             name,
             slug,
             platform,
             id: id.map(ProjectId),
+            origin: origin.value().filter(|text| !text.is_empty()),
         })
     }
 
     /// Makes the project, with all that it begins with.
     ///
     /// # Errors
-    /// `Conflict`: slug or id are taken.
+    /// `Conflict`: slug or id are taken. `NotFound`: the organization went meanwhile.
     fn make(
         &self,
         unit: &mut Unit<'_>,
@@ -76,6 +82,9 @@ impl NewProjectBody {
         organization: OrganizationId,
         team: TeamId,
     ) -> Result<Project, Error> {
+        if !organizations::is_there(unit, organization)? {
+            return Err(Error::NotFound);
+        }
         let slug = match &self.slug {
             Some(slug) => slug.clone(),
             None => Slug::derive(SlugKind::Project, &self.name, |slug| {
@@ -89,6 +98,7 @@ impl NewProjectBody {
             slug,
             name: self.name.clone(),
             platform: self.platform.clone(),
+            origin: self.origin.clone(),
         };
         let id = projects::create(unit, actor, &new)?;
         projects::add_team(unit, actor, organization, id, team)?;
@@ -116,7 +126,8 @@ fn read_platform(
     organization: &Organization,
 ) -> Result<Option<String>> {
     const NAME: &str = "platform";
-    let given = fields.text(NAME, 64, Null::Allowed).value();
+    // A text that is too long for any platform is no platform.
+    let given = fields.text(NAME, usize::MAX, Null::Allowed).value();
     let Some(platform) = given.filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
@@ -236,6 +247,12 @@ pub(super) fn of_organization(
         let Some(slug) = personal_team_slug(unit, id, &user.email)? else {
             return Ok(Err(NotMade::NoTeamSlug));
         };
+        if let Some(chosen) = body.id {
+            match projects::refuse_taken_id(unit, chosen) {
+                Err(Error::Conflict(text)) => return Ok(Err(NotMade::TakenId(text))),
+                checked => checked?,
+            }
+        }
         let team = teams::create(unit, &actor, id, &slug, slug.as_str())?;
         let team = teams::find(unit, id, &IdOrSlug::Id(team.0))?
             .ok_or_else(|| Error::internal("a team that was just made is not there"))?;
@@ -260,6 +277,8 @@ pub(super) fn of_organization(
 enum NotMade {
     NoMember,
     NoTeamSlug,
+    /// Another project has the chosen id, in so many words. A conflict of slugs is not told from one of teams.
+    TakenId(String),
 }
 
 impl NotMade {
@@ -273,6 +292,7 @@ impl NotMade {
                 409,
                 "Unable to create a default team for this user. Please try again.",
             ),
+            NotMade::TakenId(text) => error::detail(409, &text),
         }
     }
 }
@@ -284,10 +304,11 @@ fn personal_team_slug(
     email: &str,
 ) -> Result<Option<Slug>, Error> {
     const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
+    const BASE_CHARS_MAX: usize = 50 - "-abc".len();
     let local = email.split('@').next().unwrap_or_default();
-    // Only its letters count here: who has the slug is looked at below.
-    let words = Slug::derive(SlugKind::Team, local, |_| Ok::<_, Error>(false))?;
-    let base = format!("team-{words}");
+    let mut base = format!("team-{}", slug::slugify(SlugKind::Team, local));
+    base.truncate(BASE_CHARS_MAX);
+    base.truncate(base.trim_end_matches('-').len());
     let mut candidate = base.clone();
     for _ in 0..=TEAM_SLUG_TRIES {
         let is_taken =

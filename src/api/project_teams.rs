@@ -5,12 +5,15 @@ use super::projects::ProjectBaseBody;
 use super::teams::TeamBody;
 use super::{Api, Call, InProject, paging};
 use crate::domain::Error;
+use crate::domain::actor::Actor;
+use crate::domain::id::{OrganizationId, ProjectId, TeamId};
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::slug::IdOrSlug;
 use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
 use crate::store::projects;
 use crate::store::teams::{self, Team};
+use crate::store::writer::Unit;
 
 /// `GET P/teams/`: by name.
 pub(super) fn list(api: &Api, call: Call<'_>, context: InProject) -> Result<Response> {
@@ -53,13 +56,7 @@ pub(super) fn remove(api: &Api, call: Call<'_>, context: InProject) -> Result<Re
     answer(&call, &context, 200)
 }
 
-type Change = fn(
-    &mut crate::store::writer::Unit<'_>,
-    &crate::domain::actor::Actor,
-    crate::domain::id::OrganizationId,
-    crate::domain::id::ProjectId,
-    crate::domain::id::TeamId,
-) -> Result<bool, Error>;
+type Change = fn(&mut Unit<'_>, &Actor, OrganizationId, ProjectId, TeamId) -> Result<bool, Error>;
 
 /// Gives or takes, unless project or team went meanwhile.
 fn change(api: &Api, call: &Call<'_>, context: &InProject, team: Team, make: Change) -> Result<()> {

@@ -12,6 +12,7 @@ use super::users::AvatarBody;
 use super::{Api, Call, InOrganization, InTeam, paging};
 use crate::domain::Error;
 use crate::domain::access::Access;
+use crate::domain::id::OrganizationId;
 use crate::domain::scope::ScopeSet;
 use crate::domain::slug::{IdOrSlug, Slug, SlugKind};
 use crate::domain::time::Timestamp;
@@ -19,7 +20,7 @@ use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
 use crate::store::projects::{self as stored_projects, ProjectFilter};
 use crate::store::teams::{self, Team, TeamFilter};
-use crate::store::{Connection, members, team_members};
+use crate::store::{Connection, members, organizations, team_members};
 
 pub(super) const NAME_CHARS_MAX: usize = 64;
 
@@ -217,7 +218,7 @@ impl NewTeamBody {
 /// A slug of a team that is not taken, made of a name.
 fn derive_slug(
     connection: &Connection,
-    organization: crate::domain::id::OrganizationId,
+    organization: OrganizationId,
     name: &str,
 ) -> Result<Slug, Error> {
     Slug::derive(SlugKind::Team, name, |slug| {
@@ -233,6 +234,10 @@ pub(super) fn create(api: &Api, mut call: Call<'_>, context: InOrganization) -> 
     let organization = context.organization.id;
     let user = call.caller.user();
     let made = api.store.write(move |unit| {
+        // Gone since it was looked up.
+        if !organizations::is_there(unit, organization)? {
+            return Err(Error::NotFound);
+        }
         let slug = match (&body.slug, &body.name) {
             (Some(slug), _) => slug.clone(),
             (None, name) => derive_slug(unit, organization, name.as_deref().unwrap_or_default())?,

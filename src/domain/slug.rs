@@ -100,7 +100,7 @@ impl Slug {
             SlugKind::Organization | SlugKind::Team => 30,
             SlugKind::Project | SlugKind::NewProject => 50,
         };
-        let mut base = slugified(kind, name);
+        let mut base = slugify(kind, name);
         base.truncate(longest);
         // A cut may leave a hyphen, which an organization's slug must not end in.
         base.truncate(base.trim_end_matches(['-', '_']).len());
@@ -143,8 +143,9 @@ pub(crate) fn is_reserved(kind: SlugKind, word: &str) -> bool {
         .any(|reserved| reserved == word)
 }
 
-/// The ASCII of a name in lower case: letters and digits, with one hyphen for each run of white space and hyphens.
-fn slugified(kind: SlugKind, name: &str) -> String {
+/// The ASCII of a name in lower case: letters and digits, with one hyphen for each run of white space and hyphens. Not
+/// yet a slug: it may be empty, a number or too long.
+pub(crate) fn slugify(kind: SlugKind, name: &str) -> String {
     let mut slug = String::new();
     for c in name.nfkd().filter(char::is_ascii) {
         match c.to_ascii_lowercase() {

@@ -491,6 +491,7 @@ mod tests {
                     slug: Slug::parse(SlugKind::Project, "web").unwrap(),
                     name: "Web".to_owned(),
                     platform: None,
+                    origin: None,
                 };
                 let project = projects::create(unit, &actor, &project)?;
                 let key = NewClientKey {

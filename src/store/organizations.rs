@@ -84,7 +84,7 @@ pub(crate) fn exist(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// Whether it is there, and not deleted.
-pub(super) fn is_there(connection: &Connection, id: OrganizationId) -> rusqlite::Result<bool> {
+pub(crate) fn is_there(connection: &Connection, id: OrganizationId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT 1 FROM organization WHERE id = :id AND deleted_us IS NULL")?
         .exists([id.0])

@@ -52,6 +52,8 @@ pub(crate) struct NewProject {
     pub(crate) slug: Slug,
     pub(crate) name: String,
     pub(crate) platform: Option<String>,
+    /// Where its maker came from, in the maker's own words. Only the audit log keeps it.
+    pub(crate) origin: Option<String>,
 }
 
 pub(super) const COLUMNS: &str = "project.id, project.organization_id, project.slug, project.name, \
@@ -532,14 +534,20 @@ pub(crate) fn list_team_ids(
 }
 
 /// # Errors
+/// `Conflict`: a project has the id, or had it and its organization is still there.
+pub(crate) fn refuse_taken_id(connection: &Connection, id: ProjectId) -> Result<()> {
+    if id_is_taken(connection, id)? {
+        let text = format!("A project with the id {id} already exists.");
+        return Err(Error::Conflict(text));
+    }
+    Ok(())
+}
+
+/// # Errors
 /// `Conflict`: another project has it.
 pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewProject) -> Result<ProjectId> {
-    if let Some(id) = new.id
-        && id_is_taken(unit, id)?
-    {
-        return Err(Error::Conflict(format!(
-            "A project with the id {id} already exists."
-        )));
+    if let Some(id) = new.id {
+        refuse_taken_id(unit, id)?;
     }
     unit.prepare_cached(
         "INSERT INTO project (id, organization_id, slug, name, platform, security_token, created_us)
@@ -557,14 +565,22 @@ pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewProject) -> Re
     .map_err(|error| conflict(error, || "A project with this slug already exists.".to_owned()))?;
     let id = ProjectId(unit.last_insert_rowid());
     unit.touch(Touched::Project(id));
+    let mut data = json!({ "slug": new.slug.as_str(), "name": new.name });
+    let event = match &new.origin {
+        Some(origin) => {
+            data["origin"] = json!(origin);
+            "project.create-with-origin"
+        }
+        None => "project.create",
+    };
     audit::record(
         unit,
         actor,
         Entry {
             organization: Some(new.organization),
-            event: "project.create",
+            event,
             target: id.0,
-            data: json!({ "slug": new.slug.as_str(), "name": new.name }),
+            data,
         },
     )?;
     Ok(id)

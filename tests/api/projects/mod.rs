@@ -39,7 +39,10 @@ fn the_detail_has_every_setting() {
         ("isBookmarked", json!(false)),
         ("isMember", json!(true)),
         ("hasAccess", json!(true)),
-        ("features", json!(["rate-limits"])),
+        (
+            "features",
+            json!(["custom-inbound-filters", "minidump", "rate-limits"]),
+        ),
         ("firstEvent", Value::Null),
         ("isInternal", json!(false)),
         ("isPublic", json!(false)),

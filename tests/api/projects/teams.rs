@@ -39,6 +39,71 @@ fn a_team_is_given_a_project_and_loses_it() {
 }
 
 #[test]
+fn the_answer_is_the_project_with_its_teams() {
+    let server = world();
+    let ann = ann(&server);
+    let given = ann.post(&format!("{TEAMS}ops/"), b"");
+    assert_eq!(given.status, 201);
+    let mut given = given.json();
+    let project = given.as_object_mut().expect("an object");
+    project.remove("access").expect("scopes");
+    let color = project.remove("color").expect("a color");
+    assert!(
+        color
+            .as_str()
+            .is_some_and(|c| c.len() == 7 && c.starts_with('#'))
+    );
+    let teams = project.remove("teams").expect("teams");
+    assert_eq!(each(&teams, "name"), ["Core", "ops"]);
+    assert_eq!(project.remove("team").as_ref(), Some(&teams[0]));
+    // What is left beside the signs of what was seen.
+    project.retain(|name, _| !name.starts_with("has") && name != "firstTransactionEvent");
+    assert_eq!(
+        given,
+        json!({
+            "id": "31", "slug": "web", "name": "Web", "platform": "python", "dateCreated": "2026-01-02T00:00:00Z",
+            "isBookmarked": false, "isMember": true, "features": ["custom-inbound-filters", "minidump", "rate-limits"],
+            "firstEvent": null, "isInternal": false, "isPublic": false,
+            "avatar": {"avatarType": "letter_avatar", "avatarUuid": null, "avatarUrl": null}, "status": "active",
+        })
+    );
+    // The last team gone, there is no first one.
+    for team in ["core", "ops"] {
+        ok(&ann.delete(&format!("{TEAMS}{team}/")));
+    }
+    let none = ok(&ann.delete(&format!("{TEAMS}ops/")));
+    assert_eq!((none.get("team"), &none["teams"]), (None, &json!([])));
+    let events: Vec<String> = audited(&server)
+        .into_iter()
+        .map(|(event, _)| event)
+        .collect();
+    assert_eq!(
+        events,
+        [
+            "project-team.add",
+            "project-team.remove",
+            "project-team.remove"
+        ]
+    );
+}
+
+#[test]
+fn a_projects_teams_are_listed_by_name_and_in_pages() {
+    let server = world();
+    let ann = ann(&server);
+    let renamed = ann.put_json("/api/0/teams/acme/ops/", &json!({"name": "A team"}));
+    assert_eq!(renamed.status, 200);
+    assert_eq!(ann.post(&format!("{TEAMS}ops/"), b"").status, 201);
+    let first = ann.get(&format!("{TEAMS}?per_page=1"));
+    assert_eq!(each(&ok(&first), "slug"), ["ops"]);
+    let (next, has_more, _) = link(&first, "next");
+    assert!(has_more);
+    let second = ann.get(&path_of(&server, &next));
+    assert_eq!(each(&ok(&second), "slug"), ["core"]);
+    assert!(!link(&second, "next").1);
+}
+
+#[test]
 fn an_unknown_team_is_named() {
     let server = world();
     let ann = ann(&server);
