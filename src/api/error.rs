@@ -185,6 +185,13 @@ pub(super) fn role_refused(text: &str) -> Response {
     Response::json(403, &json!({ "role": text }))
 }
 
+/// Field errors, with a field whose own shape is not that of a list of texts (facts/management-api.md 10.2).
+pub(super) fn invalid_with(errors: &FieldErrors, name: &str, shape: Value) -> Response {
+    let mut body = tree(errors, true);
+    body[name] = shape;
+    Response::json(400, &body)
+}
+
 /// The tree of field errors as clients read it: lists of texts at the leaves, and texts about a whole object
 /// under `non_field_errors`.
 fn tree(errors: &FieldErrors, is_root: bool) -> Value {

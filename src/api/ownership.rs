@@ -1,16 +1,16 @@
 //! `P/ownership/`: who owns which part of a project's code (facts/management-api.md 10). The rules are kept and
 //! checked; assigning issues by them comes with issues.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 use serde_json::json;
 
 use super::body::{Fields, Given, Null};
-use super::error::Result;
+use super::error::{self, Result};
 use super::{Api, Call, InProject};
 use crate::domain::Error;
-use crate::domain::id::OrganizationId;
+use crate::domain::access::Access;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::slug::IdOrSlug;
 use crate::domain::time::Timestamp;
@@ -64,7 +64,9 @@ struct OwnerBody {
     name: String,
 }
 
-/// The words of `autoAssignment`, the default first.
+const ASSIGNMENT: &str = "autoAssignment";
+
+/// Its words, the default first.
 const ASSIGNMENTS: [&str; 3] = [
     "Auto Assign to Issue Owner",
     "Auto Assign to Suspect Commits",
@@ -76,38 +78,48 @@ const RAW_CHARS_MAX: usize = 100_000;
 /// Owners by how rules name them, each looked up once.
 struct Owners<'a> {
     connection: &'a Connection,
-    organization: OrganizationId,
+    context: &'a InProject,
     known: HashMap<Owner, Option<OwnerBody>>,
 }
 
 impl Owners<'_> {
-    /// A member or a team of the organization.
+    /// A team that has the project, or a member who can see it.
     fn find(&mut self, owner: &Owner) -> Result<Option<OwnerBody>, Error> {
         if let Some(known) = self.known.get(owner) {
             return Ok(known.clone());
         }
         let found = match owner {
-            Owner::Team(slug) => {
-                let segment = IdOrSlug::Slug(slug.clone());
-                teams::find(self.connection, self.organization, &segment)?.map(|team| OwnerBody {
-                    kind: "team",
-                    id: team.id.to_string(),
-                    name: team.slug.to_string(),
-                })
-            }
-            Owner::User(email) => match users::find_by_email(self.connection, email)? {
-                Some(user) => {
-                    members::find(self.connection, self.organization, user.id)?.map(|_| OwnerBody {
-                        kind: "user",
-                        id: user.id.to_string(),
-                        name: user.email,
-                    })
-                }
-                None => None,
-            },
+            Owner::Team(slug) => self.team(slug)?,
+            Owner::User(email) => self.user(email)?,
         };
         self.known.insert(owner.clone(), found.clone());
         Ok(found)
+    }
+
+    fn team(&self, slug: &str) -> Result<Option<OwnerBody>, Error> {
+        let segment = IdOrSlug::Slug(slug.to_owned());
+        let team = teams::find(self.connection, self.context.organization.id, &segment)?;
+        let team = team.filter(|team| self.context.teams.contains(&team.id));
+        Ok(team.map(|team| OwnerBody {
+            kind: "team",
+            id: team.id.to_string(),
+            name: team.slug.to_string(),
+        }))
+    }
+
+    fn user(&self, email: &str) -> Result<Option<OwnerBody>, Error> {
+        let Some(user) = users::find_by_email(self.connection, email)?.filter(|user| user.active)
+        else {
+            return Ok(None);
+        };
+        let organization = &self.context.organization;
+        let membership = members::find_membership(self.connection, organization.id, user.id)?;
+        let access = Access::of_user(ScopeSet::ALL, membership, organization.policy);
+        Ok(access.sees_project(&self.context.teams).then(|| OwnerBody {
+            kind: "user",
+            id: user.id.to_string(),
+            name: user.email,
+        }))
     }
 
     fn schema(&mut self, rules: Vec<Rule>) -> Result<SchemaBody, Error> {
@@ -132,10 +144,10 @@ impl Owners<'_> {
     }
 }
 
-fn owners<'a>(connection: &'a Connection, context: &InProject) -> Owners<'a> {
+fn owners<'a>(connection: &'a Connection, context: &'a InProject) -> Owners<'a> {
     Owners {
         connection,
-        organization: context.organization.id,
+        context,
         known: HashMap::new(),
     }
 }
@@ -184,19 +196,26 @@ fn unset(now: Timestamp) -> Ownership {
     }
 }
 
-/// `PUT P/ownership/`: 200 with what there is then. With `project:read` alone a caller may write the rules, and nothing
-/// else.
+/// `PUT P/ownership/`: 200 with what there is then; what is there already changes nothing, also not the dates. With
+/// `project:read` alone a caller may write the rules, and nothing else.
 pub(super) fn update(api: &Api, mut call: Call<'_>, context: InProject) -> Result<Response> {
     let mut fields = call.body()?;
     let writes = ScopeSet::of(&[Scope::ProjectWrite, Scope::ProjectAdmin]);
     let scopes = context.access.project_scopes(&context.teams);
-    if !scopes.intersects(writes) && fields.names().any(|name| name != "raw") {
+    if !scopes.intersects(writes) && !fields.names().eq(["raw"]) {
         return Err(Error::Forbidden.into());
     }
     let raw = read_raw(&mut fields, &call, &context)?;
     let fallthrough = fields.boolean("fallthrough", Null::Refused).value();
-    let auto_assignment = read_assignment(&mut fields)?;
+    let auto_assignment = fields.text(ASSIGNMENT, 64, Null::Refused).value();
     let auto_sync = fields.boolean("codeownersAutoSync", Null::Refused).value();
+    if let Some(word) = &auto_assignment
+        && !ASSIGNMENTS.contains(&word.as_str())
+    {
+        // The field's name stands once more within, and a text where others have a list.
+        let shape = json!({ ASSIGNMENT: "Invalid selection." });
+        return Err(error::invalid_with(&fields.into_errors(), ASSIGNMENT, shape).into());
+    }
     fields.finish()?;
     let actor = call.actor()?;
     let project = context.project.clone();
@@ -204,7 +223,8 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InProject) -> Resul
         if !projects::is_there(unit, project.id)? {
             return Err(Error::NotFound);
         }
-        let mut new = ownership::find(unit, project.id)?.unwrap_or_else(|| unset(actor.at));
+        let old = ownership::find(unit, project.id)?.unwrap_or_else(|| unset(actor.at));
+        let mut new = old.clone();
         match &raw {
             Given::Absent => {}
             Given::Null => new.raw = None,
@@ -214,6 +234,9 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InProject) -> Resul
         new.codeowners_auto_sync = auto_sync.unwrap_or(new.codeowners_auto_sync);
         if let Some(word) = &auto_assignment {
             new.auto_assignment.clone_from(word);
+        }
+        if new == old {
+            return Ok(());
         }
         ownership::set(unit, &actor, &project, &new)
     })?;
@@ -246,29 +269,17 @@ fn read_raw(fields: &mut Fields, call: &Call<'_>, context: &InProject) -> Result
         return Ok(Given::Absent);
     }
     let mut owners = owners(&call.connection, context);
-    let mut unknown: Vec<String> = Vec::new();
+    // In order, and each once.
+    let mut unknown = BTreeSet::new();
     for owner in rules.iter().flat_map(|rule| &rule.owners) {
-        let shown = owner.to_string();
-        if owners.find(owner)?.is_none() && !unknown.contains(&shown) {
-            unknown.push(shown);
+        if owners.find(owner)?.is_none() {
+            unknown.insert(owner.to_string());
         }
     }
     if !unknown.is_empty() {
+        let unknown: Vec<String> = unknown.into_iter().collect();
         fields.refuse(NAME, format!("Invalid rule owners: {}", unknown.join(", ")));
         return Ok(Given::Absent);
     }
     Ok(Given::Value(text))
-}
-
-/// # Errors
-/// 400 for a wrong word, in a shape of its own: the field's name stands once more within.
-fn read_assignment(fields: &mut Fields) -> Result<Option<String>> {
-    const NAME: &str = "autoAssignment";
-    match fields.text(NAME, 64, Null::Refused).value() {
-        Some(word) if !ASSIGNMENTS.contains(&word.as_str()) => {
-            let body = json!({ NAME: { NAME: "Invalid selection." } });
-            Err(Response::json(400, &body).into())
-        }
-        word => Ok(word),
-    }
 }

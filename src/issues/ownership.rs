@@ -1,8 +1,8 @@
 //! Ownership rules: who owns which part of a project (facts/management-api.md 10). One a line: a matcher, then owners.
 //!
-//! `path:src/* #web ann@example.test`. Matchers are `path:`, `module:`, `url:` and `tags.<name>:`, with a pattern that
-//! may stand in quotes; owners are addresses of members and slugs of teams behind a `#`. What is behind a ` #` that
-//! is no team's, and lines that begin with `#`, are comments.
+//! `path:src/* #web ann@example.test`. Matchers are `path:`, `module:`, `url:` and `tags.<name>:`; a pattern without any
+//! of these is a path's. A pattern may stand in quotes. Owners are addresses of members and slugs of teams behind a
+//! `#`. Lines that begin with `#`, and what follows a `#` that stands alone, are comments.
 
 /// A rule as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,110 +36,189 @@ impl std::fmt::Display for Owner {
     }
 }
 
+/// What is wrong with a text, and where: `a rule has no owner (line 2, column 7)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ParseError {
+    what: &'static str,
+    /// Both from 1 on, in characters.
+    line: usize,
+    column: usize,
+}
+
+impl std::fmt::Display for ParseError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ParseError { what, line, column } = self;
+        write!(f, "{what} (line {line}, column {column})")
+    }
+}
+
 /// # Errors
-/// One sentence about the first line that is no rule, with its number.
-pub(crate) fn parse(text: &str) -> Result<Vec<Rule>, String> {
+/// The first thing that is no rule.
+pub(crate) fn parse(text: &str) -> Result<Vec<Rule>, ParseError> {
     let mut rules = Vec::new();
     for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
+        let rest = line.trim_start();
+        if rest.is_empty() || rest.starts_with('#') {
             continue;
         }
-        let rule = rule(line).map_err(|why| format!("{why} in line {}", index + 1))?;
+        let rule = rule(rest).map_err(|(what, behind)| ParseError {
+            what,
+            line: index + 1,
+            column: line[..line.len() - behind.len()].chars().count() + 1,
+        })?;
         rules.push(rule);
     }
     Ok(rules)
 }
 
-fn rule(line: &str) -> Result<Rule, &'static str> {
+/// What is wrong, and the rest of the line from there on.
+type Fault<'a> = (&'static str, &'a str);
+
+fn rule(line: &str) -> Result<Rule, Fault<'_>> {
     let (matcher, rest) = matcher(line)?;
-    let mut owners = Vec::new();
-    for word in rest.split_whitespace() {
-        match word.strip_prefix('#') {
-            // A comment up to the end of the line.
-            Some("") => break,
-            Some(slug) => owners.push(Owner::Team(slug.to_owned())),
-            None if word.contains('@') => owners.push(Owner::User(word.to_owned())),
-            None => return Err("an owner is an address or a team such as #web"),
-        }
-    }
+    let owners: Vec<Owner> = rest
+        .split_whitespace()
+        // A comment up to the end of the line.
+        .take_while(|word| *word != "#")
+        .map(|word| match word.strip_prefix('#') {
+            Some(slug) => Owner::Team(slug.to_owned()),
+            None => Owner::User(word.to_owned()),
+        })
+        .collect();
     match owners.is_empty() {
-        true => Err("a rule has no owner"),
+        true => Err(("a rule has no owner", rest)),
         false => Ok(Rule { matcher, owners }),
     }
 }
 
 /// The matcher, and what is behind it.
-fn matcher(line: &str) -> Result<(Matcher, &str), &'static str> {
-    const WRONG: &str = "a rule begins with path:, module:, url: or tags.<name>:";
-    let (kind, behind) = line.split_once(':').ok_or(WRONG)?;
-    let is_tag = kind.strip_prefix("tags.").is_some_and(|name| {
-        let name = name.trim_matches('"');
-        !name.is_empty() && !name.contains(char::is_whitespace)
-    });
-    if !is_tag && !["path", "module", "url", "codeowners"].contains(&kind) {
-        return Err(WRONG);
-    }
+fn matcher(line: &str) -> Result<(Matcher, &str), Fault<'_>> {
+    let (kind, behind) = match line.split_once(':') {
+        Some((kind, behind)) if is_kind(kind) => (kind, behind),
+        _ => ("path", line),
+    };
     let (pattern, rest) = match behind.strip_prefix('"') {
-        Some(quoted) => {
-            let (pattern, rest) = quoted.split_once('"').ok_or("a quote is not closed")?;
-            (pattern, rest)
+        Some(quoted) => unquote(quoted).ok_or(("a quote is not closed", behind))?,
+        None => {
+            let end = behind.find(char::is_whitespace).unwrap_or(behind.len());
+            (behind[..end].to_owned(), &behind[end..])
         }
-        None => behind
-            .split_once(char::is_whitespace)
-            .unwrap_or((behind, "")),
     };
     if pattern.is_empty() {
-        return Err("a matcher has no pattern");
+        return Err(("a matcher has no pattern", behind));
     }
-    let matcher = Matcher {
-        kind: kind.to_owned(),
-        pattern: pattern.to_owned(),
-    };
-    Ok((matcher, rest))
+    let kind = kind.to_owned();
+    Ok((Matcher { kind, pattern }, rest))
+}
+
+fn is_kind(kind: &str) -> bool {
+    let is_tag = |name: &str| !name.is_empty() && !name.contains(char::is_whitespace);
+    ["path", "module", "url", "codeowners"].contains(&kind)
+        || kind.strip_prefix("tags.").is_some_and(is_tag)
+}
+
+/// The text up to a quote that no backslash stands before, and what is behind that; none without one. A backslash
+/// stands for whatever follows it, if that is a quote or another backslash.
+fn unquote(quoted: &str) -> Option<(String, &str)> {
+    let mut text = String::new();
+    let mut characters = quoted.char_indices().peekable();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((text, &quoted[at + 1..])),
+            '\\' => match characters.next_if(|(_, next)| matches!(next, '"' | '\\')) {
+                Some((_, escaped)) => text.push(escaped),
+                None => text.push(character),
+            },
+            other => text.push(other),
+        }
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_rule_is_a_matcher_and_owners() {
-        let text = "# everything\n\npath:src/* #web ann@example.test # and a comment\n\
-                    tags.area:\"check out\" #shop\n";
+    /// Kind, pattern and owners of each rule.
+    fn rules(text: &str) -> Vec<(String, String, Vec<String>)> {
         let rules = parse(text).unwrap();
-        assert_eq!(rules.len(), 2);
-        assert_eq!(
-            (
-                rules[0].matcher.kind.as_str(),
-                rules[0].matcher.pattern.as_str()
-            ),
-            ("path", "src/*")
-        );
-        assert_eq!(
-            rules[0].owners,
-            [
-                Owner::Team("web".to_owned()),
-                Owner::User("ann@example.test".to_owned())
-            ]
-        );
-        assert_eq!(rules[1].matcher.kind, "tags.area");
-        assert_eq!(rules[1].matcher.pattern, "check out");
+        let shown = |rule: Rule| {
+            let owners = rule.owners.iter().map(Owner::to_string).collect();
+            (rule.matcher.kind, rule.matcher.pattern, owners)
+        };
+        rules.into_iter().map(shown).collect()
     }
 
     #[test]
-    fn the_first_wrong_line_is_told_by_its_number() {
-        for (text, line) in [
-            ("path:a #x\npath:b", "line 2"),
-            ("src/* #web", "line 1"),
-            ("colour:red #web", "line 1"),
-            ("path:\"a #web", "line 1"),
-            ("path: #web", "line 1"),
-            ("tags.:a #web", "line 1"),
-            ("path:a web", "line 1"),
+    fn a_rule_is_a_matcher_and_owners() {
+        for (line, kind, pattern, owners) in [
+            (
+                "path:src/* #web ann@example.test",
+                "path",
+                "src/*",
+                vec!["#web", "ann@example.test"],
+            ),
+            ("  *.js\t#web  ", "path", "*.js", vec!["#web"]),
+            ("colour:red #web", "path", "colour:red", vec!["#web"]),
+            ("module:shop.* a@b.c", "module", "shop.*", vec!["a@b.c"]),
+            (
+                "url:https://a.test/* #web",
+                "url",
+                "https://a.test/*",
+                vec!["#web"],
+            ),
+            ("codeowners:/docs #web", "codeowners", "/docs", vec!["#web"]),
+            (
+                "tags.area:\"check out\" #shop",
+                "tags.area",
+                "check out",
+                vec!["#shop"],
+            ),
+            ("\"a b\"#web", "path", "a b", vec!["#web"]),
+            (
+                r#"path:"a \"b\" \\c \d" #web"#,
+                "path",
+                r#"a "b" \c \d"#,
+                vec!["#web"],
+            ),
+            (
+                "path:a somebody # not #these",
+                "path",
+                "a",
+                vec!["somebody"],
+            ),
         ] {
-            let wrong = parse(text).unwrap_err();
-            assert!(wrong.ends_with(line), "{text}: {wrong}");
+            let owners = owners.into_iter().map(str::to_owned).collect();
+            let expected = [(kind.to_owned(), pattern.to_owned(), owners)];
+            assert_eq!(rules(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn comments_and_empty_lines_are_no_rules() {
+        assert_eq!(
+            rules("# everything\r\n\r\n   #web\npath:a #web\n\n").len(),
+            1
+        );
+        assert_eq!(rules(""), []);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        for (text, expected) in [
+            (
+                "path:a #x\n path:b",
+                "a rule has no owner (line 2, column 8)",
+            ),
+            ("path:é # x", "a rule has no owner (line 1, column 7)"),
+            ("path:\"a #web", "a quote is not closed (line 1, column 6)"),
+            ("path: #web", "a matcher has no pattern (line 1, column 6)"),
+            (
+                "url:\"\" #web",
+                "a matcher has no pattern (line 1, column 5)",
+            ),
+        ] {
+            assert_eq!(parse(text).unwrap_err().to_string(), expected, "{text}");
         }
     }
 }

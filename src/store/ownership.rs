@@ -12,7 +12,7 @@ use crate::domain::id::ProjectId;
 use crate::domain::time::Timestamp;
 
 /// The rules of a project and what is done with them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ownership {
     /// None when they were cleared.
     pub(crate) raw: Option<String>,

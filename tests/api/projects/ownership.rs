@@ -22,7 +22,9 @@ fn a_project_without_rules_has_the_defaults() {
 fn rules_are_kept_and_read() {
     let server = world();
     let ann = ann(&server);
-    let raw = "# who\npath:src/* #core ann@example.test\ntags.area:\"check out\" #ops";
+    let ops = "/api/0/projects/acme/web/teams/ops/";
+    assert_eq!(ann.post_json(ops, &json!({})).status, 201);
+    let raw = "# who\nsrc/* #core ann@example.test\ntags.area:\"check out\" #ops";
     let body = json!({
         "raw": raw, "fallthrough": false, "autoAssignment": "Turn off Auto-Assignment", "codeownersAutoSync": false,
     });
@@ -55,8 +57,12 @@ fn rules_are_kept_and_read() {
     );
     assert_eq!(partly["lastUpdated"], "2026-01-02T00:01:00Z");
     assert_eq!(partly["dateCreated"], "2026-01-02T00:00:00Z");
-    // An owner that went is no longer named.
-    assert_eq!(ann.delete("/api/0/teams/acme/ops/").status, 204);
+    // What is there already changes nothing.
+    server.advance(60);
+    let same = ok(&ann.put_json(OWNERSHIP, &json!({"raw": raw, "fallthrough": true})));
+    assert_eq!(same, partly);
+    // An owner that can see the project no more is no longer named.
+    assert_eq!(ann.delete(ops).status, 200);
     assert_eq!(
         ok(&ann.get(OWNERSHIP))["schema"]["rules"][1]["owners"],
         json!([])
@@ -80,17 +86,22 @@ fn what_is_wrong_is_named_and_nothing_changes() {
     let ann = ann(&server);
     for (body, expected) in [
         (
-            json!({"raw": "src/* #core"}),
-            json!({"raw": ["Parse error: a rule begins with path:, module:, url: or tags.<name>: in line 1"]}),
+            json!({"raw": "src/* #core\nurl:x"}),
+            json!({"raw": ["Parse error: a rule has no owner (line 2, column 6)"]}),
         ),
         (
-            json!({"raw": "path:a #core #ghosts nobody@example.test\npath:b #ghosts"}),
+            json!({"raw": "path:a nobody@example.test #core #ghosts\npath:b #ghosts"}),
             json!({"raw": ["Invalid rule owners: #ghosts, nobody@example.test"]}),
         ),
         // Known to the server, and no member here.
         (
             json!({"raw": "path:a eve@example.test"}),
             json!({"raw": ["Invalid rule owners: eve@example.test"]}),
+        ),
+        // A team of the organization that has not the project.
+        (
+            json!({"raw": "path:a #ops"}),
+            json!({"raw": ["Invalid rule owners: #ops"]}),
         ),
         (
             json!({"raw": "codeowners:a #core"}),
@@ -108,6 +119,14 @@ fn what_is_wrong_is_named_and_nothing_changes() {
             json!({"autoAssignment": "x"}),
             json!({"autoAssignment": {"autoAssignment": "Invalid selection."}}),
         ),
+        (
+            json!({"autoAssignment": "x", "fallthrough": null, "raw": "a"}),
+            json!({
+                "autoAssignment": {"autoAssignment": "Invalid selection."},
+                "fallthrough": ["This field may not be null."],
+                "raw": ["Parse error: a rule has no owner (line 1, column 2)"],
+            }),
+        ),
     ] {
         let answer = ann.put_json(OWNERSHIP, &body);
         assert_eq!((answer.status, answer.json()), (400, expected), "{body}");
@@ -119,8 +138,32 @@ fn what_is_wrong_is_named_and_nothing_changes() {
 fn a_reader_writes_rules_and_nothing_else() {
     let server = world();
     let bob = server.with_token(BOB);
-    let rules = json!({"raw": "path:a #ops"});
-    assert_eq!(ok(&bob.put_json(OWNERSHIP, &rules))["raw"], "path:a #ops");
-    let more = json!({"raw": "path:a #ops", "fallthrough": false});
-    assert_answer(&bob.put_json(OWNERSHIP, &more), 403, NO_PERMISSION);
+    let rules = json!({"raw": "path:a #core"});
+    assert_eq!(ok(&bob.put_json(OWNERSHIP, &rules))["raw"], "path:a #core");
+    let more = json!({"raw": "path:a #core", "fallthrough": false});
+    for other in [more, json!({"fallthrough": false}), json!({})] {
+        assert_answer(&bob.put_json(OWNERSHIP, &other), 403, NO_PERMISSION);
+    }
+    assert_eq!(ok(&bob.get(OWNERSHIP))["fallthrough"], true);
+}
+
+#[test]
+fn an_owner_must_see_the_project() {
+    let server = world();
+    let ann = ann(&server);
+    let rules = json!({"raw": "path:a BOB@example.test"});
+    // Everybody sees it in an open organization.
+    let schema = |answer: &Answer| ok(answer)["schema"]["rules"][0]["owners"].clone();
+    let owners = schema(&ann.put_json(OWNERSHIP, &rules));
+    assert_eq!(each(&owners, "name"), ["bob@example.test"]);
+    let closed = json!({"openMembership": false});
+    ok(&ann.put_json("/api/0/organizations/acme/", &closed));
+    assert_eq!(schema(&ann.get(OWNERSHIP)), json!([]));
+    let again = ann.put_json(OWNERSHIP, &rules);
+    let expected = json!({"raw": ["Invalid rule owners: BOB@example.test"]});
+    assert_eq!((again.status, again.json()), (400, expected));
+    // Or whoever is in a team that has it.
+    let team = "/api/0/projects/acme/web/teams/ops/";
+    assert_eq!(ann.post_json(team, &json!({})).status, 201);
+    assert_eq!(schema(&ann.put_json(OWNERSHIP, &rules)), owners);
 }
