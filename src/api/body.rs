@@ -314,17 +314,22 @@ impl Fields {
         self.errors.add(name, text);
     }
 
-    /// A moment in RFC 3339 that lies ahead. The empty text is null.
-    pub(super) fn moment_ahead(&mut self, name: &str, now: Timestamp) -> Given<Timestamp> {
+    /// A date that lies ahead, or is the one that is there already. The empty text is null.
+    pub(super) fn moment_ahead(
+        &mut self,
+        name: &str,
+        now: Timestamp,
+        there: Option<Timestamp>,
+    ) -> Given<Timestamp> {
         if self.values.get(name).is_some_and(|value| value == "") {
             return Given::Null;
         }
         self.read_with(name, Null::Allowed, |value| {
-            let moment = Timestamp::parse_rfc3339(&to_text(value)?).ok_or(
+            let moment = Timestamp::parse_iso(&to_text(value)?).ok_or(
                 "Datetime has wrong format. Use one of these formats instead: \
                  YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].",
             )?;
-            match moment > now && moment <= Timestamp::LAST {
+            match there == Some(moment) || moment > now && moment <= Timestamp::LAST {
                 true => Ok(moment),
                 false => Err("This must be a moment that lies ahead.".to_owned()),
             }
@@ -365,6 +370,11 @@ impl Fields {
         if !self.values.contains_key(name) {
             self.errors.add(name, REQUIRED);
         }
+    }
+
+    /// Everything that was found wrong, for an answer in a shape of its own.
+    pub(super) fn into_errors(self) -> FieldErrors {
+        self.errors
     }
 
     /// # Errors

@@ -302,7 +302,8 @@ struct LoaderChange {
 }
 
 impl KeyChange {
-    fn read(mut fields: Fields, now: Timestamp) -> Result<KeyChange> {
+    /// `there` is when the key ends now: a client may send back what it read.
+    fn read(mut fields: Fields, now: Timestamp, there: Option<Timestamp>) -> Result<KeyChange> {
         let versions: Vec<&str> = BROWSER_SDK_CHOICES
             .into_iter()
             .chain(BROWSER_SDK_RETIRED)
@@ -312,7 +313,7 @@ impl KeyChange {
         let limit = read_limit(&mut fields, "rateLimit", Null::Allowed);
         let version = fields.choice("browserSdkVersion", &versions, Null::Allowed, true);
         let loader_options = read_loader_options(&mut fields);
-        let expires = fields.moment_ahead("expiresAt", now);
+        let expires = fields.moment_ahead("expiresAt", now, there);
         fields.finish()?;
         Ok(KeyChange {
             label,
@@ -326,7 +327,7 @@ impl KeyChange {
         })
     }
 
-    fn apply(&self, key: &ClientKey) -> ClientKey {
+    fn apply(&self, key: &ClientKey, now: Timestamp) -> ClientKey {
         let old = key.loader_options;
         let new = &self.loader_options;
         ClientKey {
@@ -338,9 +339,12 @@ impl KeyChange {
             },
             browser_sdk_version: self.browser_sdk_version.clone(),
             expires: match self.expires {
-                Given::Absent => key.expires,
                 Given::Null => None,
-                Given::Value(moment) => Some(moment),
+                Given::Value(moment) if now < moment => Some(moment),
+                // Switched on, a key that has ended goes on without an end: it would stay off otherwise.
+                Given::Absent | Given::Value(_) => key
+                    .expires
+                    .filter(|end| now < *end || self.active != Some(true)),
             },
             loader_options: LoaderOptions {
                 has_replay: new.has_replay.unwrap_or(old.has_replay),
@@ -447,13 +451,14 @@ pub(super) fn update(
     context: InProject,
     key: ClientKey,
 ) -> Result<Response> {
-    let change = KeyChange::read(call.body()?, call.request.received)?;
+    let now = call.request.received;
+    let change = KeyChange::read(call.body()?, now, key.expires)?;
     let actor = call.actor()?;
     let organization = context.organization.id;
     let default_limit = default_limit(&call, organization)?;
     let key = api.store.write(move |unit| {
         let old = client_keys::find(unit, key.project, key.public)?.ok_or(Error::NotFound)?;
-        let new = change.apply(&old);
+        let new = change.apply(&old, now);
         client_keys::update(unit, &actor, organization, &old, &new)?;
         Ok(new)
     })?;
@@ -481,7 +486,8 @@ pub(super) fn delete(
 const GRACE_SECS: i64 = 30 * 86_400;
 
 /// `POST P/keys/{key_id}/rotate/` (ours): 201 with another key of the same name, limit and loader options. This one
-/// goes on until `expiresAt`, by default for 30 days, so that applications can be told of the new one in the meantime.
+/// goes on until `expiresAt`, so that applications can be told of the new one in the meantime; by default for 30 days,
+/// or until it would have ended anyway.
 pub(super) fn rotate(
     api: &Api,
     mut call: Call<'_>,
@@ -491,38 +497,26 @@ pub(super) fn rotate(
     let now = call.request.received;
     let mut fields = call.body()?;
     let name = read_label(&mut fields);
-    let ends = fields.moment_ahead("expiresAt", now).value();
+    let ends = fields.moment_ahead("expiresAt", now, None).value();
     fields.finish()?;
-    let ends = ends.unwrap_or_else(|| now.plus_secs(GRACE_SECS));
     let actor = call.actor()?;
     let organization = context.organization.id;
     let default_limit = default_limit(&call, organization)?;
     let key = api.store.write(move |unit| {
         let old = client_keys::find(unit, key.project, key.public)?.ok_or(Error::NotFound)?;
-        let new = NewClientKey {
-            organization,
-            project: old.project,
-            public: None,
-            secret: None,
-            label: name.clone().unwrap_or_else(|| old.label.clone()),
-            rate_limit: old.rate_limit,
-        };
-        let id = client_keys::create(unit, &actor, &new)?;
-        let made = client_keys::find_by_id(unit, id)?
-            .ok_or_else(|| Error::internal("a key that was just written is not there"))?;
-        let like_old = ClientKey {
-            browser_sdk_version: old.browser_sdk_version.clone(),
-            loader_options: old.loader_options,
-            ..made.clone()
-        };
-        client_keys::update(unit, &actor, organization, &made, &like_old)?;
-        // One that ends sooner already does.
+        let label = name.as_deref().unwrap_or(&old.label);
+        let id = client_keys::create_like(unit, &actor, organization, &old, label)?;
+        let ends = ends.unwrap_or_else(|| {
+            let grace = now.plus_secs(GRACE_SECS);
+            old.expires.map_or(grace, |sooner| sooner.min(grace))
+        });
         let ending = ClientKey {
-            expires: Some(old.expires.map_or(ends, |sooner| sooner.min(ends))),
+            expires: Some(ends),
             ..old.clone()
         };
         client_keys::update(unit, &actor, organization, &old, &ending)?;
-        Ok(like_old)
+        client_keys::find_by_id(unit, id)?
+            .ok_or_else(|| Error::internal("a key that was just written is not there"))
     })?;
     let body = KeyBody::of(&key, &api.prefix, default_limit, now);
     Ok(Response::json(201, &body))

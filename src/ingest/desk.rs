@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::arrival::{self, Arrival, Fault, take_parcel};
 use super::auth::{self, Credentials};
 use super::intake::Intake;
+use super::news::Sdk;
 use super::pack::Packer;
 use super::pages::dialog::{self, Refused};
 use super::plan::Plan;
@@ -165,7 +166,11 @@ impl Desk {
         };
         let public = PublicKey::parse(&credentials.public).ok_or(Refusal::BadKey)?;
         let named = params.find("project").map(project_id).transpose()?;
-        self.find(&public, named, request.received)
+        let found = self.find(&public, named, request.received)?;
+        Ok(Authenticated {
+            sdk: credentials.sdk,
+            ..found
+        })
     }
 
     /// The active key of this public half. `named` is the project that must have it.
@@ -187,6 +192,7 @@ impl Desk {
             key,
             project,
             received,
+            sdk: Sdk::NONE,
         })
     }
 }

@@ -29,6 +29,7 @@ mod items;
 mod json;
 mod large;
 mod meta;
+mod news;
 mod normalise;
 mod pack;
 mod pages;
@@ -62,6 +63,7 @@ use crate::store::snapshot::{KeyState, ProjectState};
 use arrival::Arrival;
 use desk::Desk;
 use large::LargeRequests;
+use news::Sdk;
 use pages::{dialog, health, loader};
 pub(crate) use refusal::Refusal;
 pub(crate) use routes::owns;
@@ -76,6 +78,8 @@ struct Authenticated {
     key: Arc<KeyState>,
     project: Arc<ProjectState>,
     received: Timestamp,
+    /// What the request says to be sent by, beside its items.
+    sdk: Sdk,
 }
 
 /// What the front was told at its start.

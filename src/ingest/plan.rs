@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::items::Quantities;
-use super::json::Map;
+use super::news::News;
 use super::reply::Reply;
 use super::{Authenticated, Refusal};
 use crate::domain::Error;
@@ -23,7 +23,7 @@ use crate::store::events::{self, NewEvent};
 use crate::store::items::{self, NewItem};
 use crate::store::payloads::{self, LargePayloadId, NewPayload};
 use crate::store::projects;
-use crate::store::sightings::{self, Use};
+use crate::store::sightings;
 use crate::store::writer::Unit;
 
 /// Everything that one request leaves behind, and its answer.
@@ -32,6 +32,8 @@ pub(super) struct Plan {
     pub(super) events: Vec<EventPart>,
     /// Stored whatever becomes of the events.
     pub(super) items: Vec<Stored>,
+    /// What the items tell.
+    news: Vec<News>,
     rows: Rows,
     /// The id that the client is told.
     id: Option<EventId>,
@@ -54,64 +56,10 @@ pub(super) struct EventPart {
     /// zstd.
     payload: Vec<u8>,
     slot: Option<Slot>,
-    /// What it says about who sent it, where that is to be written down.
     news: News,
     pub(super) with: Vec<Stored>,
     /// Accepted, unless the event is a duplicate.
     rows: Rows,
-}
-
-/// What an event tells about its project and key that the file may not know.
-#[derive(Default)]
-pub(super) struct News {
-    pub(super) used: Option<Use>,
-    pub(super) environment: Option<String>,
-}
-
-impl News {
-    /// Of a normalised event. Nothing is copied of what the file knows.
-    pub(super) fn of(event: &Map<'_>, who: &Authenticated) -> News {
-        let sdk = event.map("sdk");
-        let part = |name: &str| sdk.and_then(|sdk| sdk.str(name)).unwrap_or_default();
-        let (name, version) = (part("name"), part("version"));
-        let release = event.str("release").unwrap_or_default();
-        let environment = event.str("environment").unwrap_or_default();
-        let texts = [name, version, release, environment];
-        let used = who.key.uses.is_due(texts, who.received).then(|| Use {
-            sdk: match (name, version) {
-                ("", _) => String::new(),
-                (name, "") => cut(name).to_owned(),
-                (name, version) => format!("{}/{}", cut(name), cut(version)),
-            },
-            release: cut(release).to_owned(),
-            environment: cut(environment).to_owned(),
-        });
-        let is_new = !environment.is_empty() && !who.project.knows_environment(environment);
-        News {
-            used,
-            environment: is_new.then(|| environment.to_owned()),
-        }
-    }
-
-    fn write(&self, who: &Authenticated, unit: &Unit<'_>) -> Result<(), Error> {
-        if let Some(used) = &self.used {
-            sightings::set_use(unit, who.key.id, used, who.received)?;
-        }
-        if let Some(name) = &self.environment {
-            sightings::add_environment(unit, who.project.id, name, who.received)?;
-        }
-        Ok(())
-    }
-}
-
-/// The texts of a use are shown in a table.
-fn cut(text: &str) -> &str {
-    const BYTES_MAX: usize = 200;
-    let mut end = text.len().min(BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 /// A row beside the events.
@@ -180,7 +128,9 @@ impl EventPart {
         if is_new && self.is_first_of(who) {
             projects::set_first_event(unit, who.project.id, who.received)?;
         }
-        self.news.write(who, unit)?;
+        if is_new {
+            self.news.write(who, unit)?;
+        }
         for stored in &self.with {
             if is_new {
                 stored.insert(who, unit)?;
@@ -271,6 +221,13 @@ impl Plan {
 
     pub(super) fn add_row(&mut self, entry: LedgerEntry) {
         self.rows.add(entry);
+    }
+
+    /// The same from several items is news once.
+    pub(super) fn add_news(&mut self, news: News) {
+        if !news.is_empty() && !self.news.contains(&news) {
+            self.news.push(news);
+        }
     }
 
     pub(super) fn accept(&mut self, quantities: &Quantities, who: &Authenticated) {
@@ -403,6 +360,9 @@ impl Plan {
         for row in &self.rows.0 {
             unit.count(row.clone());
         }
+        for news in &self.news {
+            news.write(who, unit)?;
+        }
         let unseen = who.project.unseen(self.kinds());
         if unseen != 0 {
             sightings::add_kinds(unit, who.project.id, unseen)?;
@@ -434,14 +394,17 @@ impl Plan {
         let uncertain = matches!(kept, Err(Error::Uncertain));
         if kept.is_ok() {
             who.project.set_seen(self.kinds());
+            for news in &self.news {
+                news.remember(who);
+            }
         }
         for (at, part) in self.events.iter().enumerate() {
             let is_kept = kept.as_ref().is_ok_and(|new| new.get(at) == Some(&true));
             if is_kept && part.is_first_of(who) {
                 who.project.set_has_events();
             }
-            if let (Some(name), true) = (&part.news.environment, kept.is_ok()) {
-                who.project.set_environment(name);
+            if is_kept {
+                part.news.remember(who);
             }
             if let (Some(slot), false, false) = (part.slot, is_kept, uncertain) {
                 who.key.window.give_back(slot);

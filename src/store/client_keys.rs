@@ -7,7 +7,7 @@ use super::Place;
 use super::audit::{self, Entry};
 use super::snapshot::Touched;
 use super::writer::Unit;
-use super::{conflict, key_windows};
+use super::{conflict, key_windows, sightings};
 use crate::domain::actor::Actor;
 use crate::domain::id::{KeyId, OrganizationId, ProjectId, TeamId};
 use crate::domain::key::{
@@ -279,9 +279,7 @@ pub(super) fn list_ids(
 /// Removes a key of a deleted project; how many rows of its use went with it. It is the deed of nobody, so there is
 /// no entry in the audit log.
 pub(super) fn remove(unit: &mut Unit<'_>, id: KeyId, public: &str) -> rusqlite::Result<usize> {
-    let rows = unit
-        .prepare_cached("DELETE FROM client_key_use WHERE key_id = :id")?
-        .execute([id.0])?;
+    let rows = sightings::forget_uses(unit, id)?;
     key_windows::forget(unit, id)?;
     unit.prepare_cached("DELETE FROM client_key WHERE id = :id")?
         .execute([id.0])?;
@@ -308,12 +306,47 @@ fn free(unit: &mut Unit<'_>, public: PublicKey) -> rusqlite::Result<()> {
 /// # Errors
 /// `Conflict`: some project of this server has a key of that public half.
 pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewClientKey) -> Result<KeyId> {
+    insert(
+        unit,
+        actor,
+        new,
+        BROWSER_SDK_VERSION,
+        LoaderOptions::default(),
+    )
+}
+
+/// Makes a key with halves of its own that is like another one in all else but perhaps its label.
+pub(crate) fn create_like(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    organization: OrganizationId,
+    old: &ClientKey,
+    label: &str,
+) -> Result<KeyId> {
+    let new = NewClientKey {
+        organization,
+        project: old.project,
+        public: None,
+        secret: None,
+        label: label.to_owned(),
+        rate_limit: old.rate_limit,
+    };
+    let version = &old.browser_sdk_version;
+    insert(unit, actor, &new, version, old.loader_options)
+}
+
+fn insert(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    new: &NewClientKey,
+    browser_sdk_version: &str,
+    loader: LoaderOptions,
+) -> Result<KeyId> {
     if let Some(chosen) = new.public {
         free(unit, chosen)?;
     }
     let public = new.public.unwrap_or_else(PublicKey::random);
     let secret = new.secret.clone().unwrap_or_else(random_hex_32);
-    let loader = LoaderOptions::default();
     unit.prepare_cached(
         "INSERT INTO client_key (project_id, organization_id, public, secret, label, rate_limit_count,
                                  rate_limit_window_secs, browser_sdk_version, loader_has_replay,
@@ -330,7 +363,7 @@ pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewClientKey) -> 
         ":label": new.label,
         ":count": new.rate_limit.map(RateLimit::stored_count),
         ":window": new.rate_limit.map(|limit| limit.window_secs),
-        ":version": BROWSER_SDK_VERSION,
+        ":version": browser_sdk_version,
         ":replay": loader.has_replay,
         ":performance": loader.has_performance,
         ":debug": loader.has_debug,
@@ -435,6 +468,7 @@ pub(crate) fn delete(
     if deleted == 0 {
         return Err(Error::NotFound);
     }
+    sightings::forget_uses(unit, key.id)?;
     key_windows::forget(unit, key.id)?;
     unit.touch(Touched::Key(key.public));
     audit::record(

@@ -1,5 +1,5 @@
 //! What ingestion writes down about a project's data so that nobody has to look through it: environments, kinds, and
-//! who uses a key. Written in the transaction of the event that brought it, and only when it is news: the snapshot
+//! who uses a key. Written in the transaction of the item that brought it, and only when it is news: the snapshot
 //! remembers what the file knows.
 
 use rusqlite::{Connection, Row, named_params};
@@ -11,10 +11,10 @@ use crate::domain::time::Timestamp;
 pub(crate) const ENVIRONMENTS_MAX: usize = 1000;
 
 /// How many combinations of SDK, release and environment are kept of a key. Beyond that, those that were not seen for
-/// the longest time are forgotten.
+/// the longest time are forgotten; one that comes back is new.
 pub(crate) const USES_MAX: usize = 100;
 
-/// Who sent an event; an empty text is none.
+/// Who sent something; an empty text is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Use {
     /// `name/version`.
@@ -59,6 +59,13 @@ pub(crate) fn set_use(
         )?
         .execute(named_params! { ":key": key.0, ":max": USES_MAX as i64 })
         .map(drop)
+}
+
+/// Forgets who used a key; how many rows that were.
+pub(super) fn forget_uses(connection: &Connection, key: KeyId) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached("DELETE FROM client_key_use WHERE key_id = :key")?
+        .execute([key.0])
 }
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<StoredUse> {

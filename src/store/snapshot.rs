@@ -135,8 +135,8 @@ impl KeyState {
     }
 }
 
-/// When the uses of a key were last written down, by a hash of what they are: two of one hash look like one for a
-/// minute, which nobody is harmed by.
+/// When the uses of a key were last written down, at most [`USES_MAX`] of them, each by a hash of what it is: two of
+/// one hash look like one for a minute, which nobody is harmed by.
 #[derive(Debug, Default)]
 pub(crate) struct KeyUses {
     hasher: RandomState,
@@ -147,19 +147,31 @@ pub(crate) struct KeyUses {
 const USE_SECS: i64 = 60;
 
 impl KeyUses {
-    /// Whether a use, told by its texts, is to be written down now. From then on it is taken to be.
-    pub(crate) fn is_due(&self, texts: [&str; 4], at: Timestamp) -> bool {
-        let hash = self.hasher.hash_one(texts);
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn hash(&self, texts: [&str; 3]) -> u64 {
+        self.hasher.hash_one(texts)
+    }
+
+    /// Whether a use is to be written down now. One that nobody knows must wait while as many as are kept are fresh,
+    /// or a key with more of them, or with invented ones, would write with every event.
+    pub(crate) fn is_due(&self, hash: u64, at: Timestamp) -> bool {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let is_fresh = |last: &Timestamp| *last <= at && at < last.plus_secs(USE_SECS);
-        if written.get(&hash).is_some_and(is_fresh) {
-            return false;
+        match written.get(&hash) {
+            Some(last) => !is_fresh(last),
+            None => written.len() < USES_MAX || !written.values().all(is_fresh),
         }
-        if written.len() >= USES_MAX {
-            written.clear();
+    }
+
+    /// Remembers that the file knows of a use. Only after the commit: what failed is news again.
+    pub(crate) fn set_written(&self, hash: u64, at: Timestamp) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.len() >= USES_MAX && !written.contains_key(&hash) {
+            let oldest = written.iter().min_by_key(|(_, last)| **last);
+            if let Some(oldest) = oldest.map(|(hash, _)| *hash) {
+                written.remove(&oldest);
+            }
         }
         written.insert(hash, at);
-        true
     }
 }
 
@@ -426,5 +438,44 @@ impl<K: Hash + Eq, V> Shards<K, V> {
         for (shard, map) in self.shards.iter().zip(fresh) {
             *shard.write().unwrap_or_else(PoisonError::into_inner) = map;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_767_312_000);
+
+    #[test]
+    fn a_use_is_due_once_a_minute() {
+        let uses = KeyUses::default();
+        let hash = uses.hash(["sentry.python/2", "shop@1", ""]);
+        assert_ne!(hash, uses.hash(["sentry.python/2", "", "shop@1"]));
+        assert!(uses.is_due(hash, NOW));
+        // Nothing was committed yet.
+        assert!(uses.is_due(hash, NOW));
+        uses.set_written(hash, NOW);
+        assert!(!uses.is_due(hash, NOW.plus_secs(59)));
+        assert!(uses.is_due(hash, NOW.plus_secs(60)));
+        // A clock that was ahead does not silence it.
+        assert!(uses.is_due(hash, NOW.plus_secs(-1)));
+    }
+
+    #[test]
+    fn of_too_many_uses_only_so_many_are_written_in_a_minute() {
+        let uses = KeyUses::default();
+        for hash in 0..USES_MAX as u64 {
+            assert!(uses.is_due(hash, NOW));
+            uses.set_written(hash, NOW.plus_secs(i64::from(hash == 7)));
+        }
+        let other = USES_MAX as u64;
+        assert!(!uses.is_due(other, NOW.plus_secs(59)));
+        let later = NOW.plus_secs(60);
+        assert!(uses.is_due(other, later) && !uses.is_due(7, later));
+        uses.set_written(other, later);
+        assert!(!uses.is_due(other, later) && !uses.is_due(7, later));
+        let kept = uses.written.lock().unwrap().len();
+        assert_eq!(kept, USES_MAX);
     }
 }

@@ -82,25 +82,87 @@ fn without_a_moment_it_ends_in_thirty_days() {
         ok(&ann.get(&of_key("")))["expiresAt"],
         "2026-02-01T00:00:00Z"
     );
-    // Again: the sooner end stays.
-    let named = json!({"name": "Next", "expiresAt": "2027-01-01T00:00:00Z"});
+    // Again, and later: the sooner end stays.
+    server.advance(86_400);
+    assert_eq!(ann.post(&of_key("rotate/"), b"").status, 201);
+    assert_eq!(
+        ok(&ann.get(&of_key("")))["expiresAt"],
+        "2026-02-01T00:00:00Z"
+    );
+    // Unless another one is asked for.
+    let named = json!({"name": "Next", "expiresAt": "2027-01-01"});
     assert_eq!(
         ann.post_json(&of_key("rotate/"), &named).json()["name"],
         "Next"
     );
     assert_eq!(
         ok(&ann.get(&of_key("")))["expiresAt"],
-        "2026-02-01T00:00:00Z"
+        "2027-01-01T00:00:00Z"
     );
-    let entries: i64 = server
-        .database()
-        .query_row(
-            "SELECT count(*) FROM audit_entry WHERE event = 'projectkey.create' AND actor_user_id IS NOT NULL",
-            [],
-            |row| row.get(0),
-        )
-        .expect("a count");
-    assert_eq!(entries, 2);
+}
+
+#[test]
+fn a_rotation_is_a_creation_and_a_change() {
+    let server = world();
+    let entries = || -> Vec<(String, String)> {
+        let database = server.database();
+        let mut statement = database
+            .prepare(
+                "SELECT event, data FROM audit_entry WHERE actor_user_id IS NOT NULL ORDER BY id",
+            )
+            .expect("a statement");
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.expect("rows").map(|row| row.expect("a row")).collect()
+    };
+    assert_eq!(entries(), []);
+    let made = ann(&server).post(&of_key("rotate/"), b"").json();
+    let entries: Vec<(String, Value)> = entries()
+        .into_iter()
+        .map(|(event, data)| (event, serde_json::from_str(&data).expect("JSON")))
+        .collect();
+    assert_eq!(
+        entries,
+        [
+            (
+                "projectkey.create".to_owned(),
+                json!({"public_key": made["public"], "label": "Default"})
+            ),
+            (
+                "projectkey.edit".to_owned(),
+                json!({"public_key": KEY, "expires": "2026-02-01T00:00:00Z"})
+            ),
+        ]
+    );
+}
+
+#[test]
+fn a_key_that_has_ended_can_be_switched_on() {
+    let server = world();
+    let ann = ann(&server);
+    let event = json!({"message": "x"});
+    let ending = json!({"expiresAt": "2026-01-02T01:00:00Z"});
+    ok(&ann.put_json(&of_key(""), &ending));
+    server.advance(3600);
+    let ended = ok(&ann.get(&of_key("")));
+    assert_eq!(ended["isActive"], false);
+    // Another change leaves it as it is, also one that says again when it ended.
+    let named = json!({"name": "Old", "expiresAt": ended["expiresAt"]});
+    let named = ok(&ann.put_json(&of_key(""), &named));
+    assert_eq!(
+        (&named["name"], &named["isActive"], &named["expiresAt"]),
+        (&json!("Old"), &json!(false), &ended["expiresAt"])
+    );
+    assert_eq!(send(&server, KEY, &event), 403);
+    let on = ok(&ann.put_json(&of_key(""), &json!({"isActive": true})));
+    assert_eq!(
+        (&on["isActive"], &on["expiresAt"]),
+        (&json!(true), &Value::Null)
+    );
+    assert_eq!(send(&server, KEY, &event), 200);
+    // An end that lies ahead stays when a key is switched on.
+    ok(&ann.put_json(&of_key(""), &json!({"expiresAt": "2026-01-03T00:00:00Z"})));
+    let on = ok(&ann.put_json(&of_key(""), &json!({"isActive": true})));
+    assert_eq!(on["expiresAt"], "2026-01-03T00:00:00Z");
 }
 
 #[test]
@@ -182,6 +244,122 @@ fn of_many_clients_the_ones_seen_last_are_kept() {
         (releases.len(), releases[0], releases[99]),
         (100, &json!("r119"), &json!("r20"))
     );
+}
+
+#[test]
+fn no_more_clients_are_written_down_in_a_minute_than_are_kept() {
+    let server = world();
+    let clients = |release: &str| {
+        let event = json!({"release": release, "message": "x"});
+        assert_eq!(send(&server, KEY, &event), 200);
+        let list = ok(&ann(&server).get(&of_key("clients/")));
+        let releases = each(&list, "release");
+        (releases.len(), releases.contains(&&json!(release)))
+    };
+    for number in 0..100 {
+        assert_eq!(clients(&format!("r{number}")), (number + 1, true));
+    }
+    assert_eq!(clients("late"), (100, false));
+    server.advance(60);
+    assert_eq!(clients("late"), (100, true));
+}
+
+/// Sends one item in an envelope with this first line, as an SDK that says in the header who it is.
+fn send_item(server: &Server, line: &Value, kind: &Value, payload: &Value) {
+    let envelope = format!("{line}\n{kind}\n{payload}\n");
+    let auth = format!("Sentry sentry_key={KEY}, sentry_client=raven/6.1");
+    let client = server.client().with_header("X-Sentry-Auth", &auth);
+    let answer = client.post("/api/31/envelope/", envelope.as_bytes());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn items_beside_events_tell_who_sent_them() {
+    let server = world();
+    let ann = ann(&server);
+    let line = json!({"sdk": {"name": "sentry.go", "version": "0.30.0", "packages": []}});
+    let session = json!({
+        "sid": "7c7b6585-f901-4351-bf8d-02711b721929", "init": true, "status": "ok", "errors": 0,
+        "started": "2026-01-02T00:00:00Z", "attrs": {"release": "shop@1", "environment": "production"},
+    });
+    send_item(&server, &line, &json!({"type": "session"}), &session);
+    server.advance(1);
+    let check_in = json!({
+        "check_in_id": "a460c25ff2554577b920fbe4ac3bb4c9", "monitor_slug": "m", "status": "ok",
+        "environment": "cron",
+    });
+    send_item(&server, &line, &json!({"type": "check_in"}), &check_in);
+    server.advance(1);
+    // Nobody but the request's header says who sends this, and it names nothing.
+    let logs = json!({"items": [{"timestamp": 1767312000, "level": "info", "body": "x"}]});
+    let kind = json!({
+        "type": "log", "item_count": 1, "content_type": "application/vnd.sentry.items.log+json",
+    });
+    send_item(&server, &json!({}), &kind, &logs);
+    server.advance(1);
+    // A name that no event could have is none.
+    let odd = json!({"attrs": {"release": "latest", "environment": "a/b"}});
+    send_item(&server, &line, &json!({"type": "sessions"}), &odd);
+    server.advance(1);
+    // An event says it itself; what came with it adds nothing.
+    let event = json!({"sdk": {"name": "sentry.python", "version": "2.75.0"}, "environment": "qa"});
+    let envelope = format!(
+        "{line}\n{{\"type\":\"event\"}}\n{event}\n{{\"type\":\"attachment\",\"length\":1}}\nx\n{kind}\n{logs}\n"
+    );
+    let path = format!("/api/31/envelope/?sentry_key={KEY}&sentry_client=raven%2F6.2");
+    assert_eq!(server.client().post(&path, envelope.as_bytes()).status, 200);
+
+    let client = |sdk: &str, release: Value, environment: Value, second: i64| {
+        let at = START.plus_secs(second).to_string();
+        json!({"sdk": sdk, "release": release, "environment": environment, "firstSeen": at, "lastSeen": at})
+    };
+    assert_eq!(
+        ok(&ann.get(&of_key("clients/"))),
+        json!([
+            client("sentry.python/2.75.0", Value::Null, json!("qa"), 4),
+            client("sentry.go/0.30.0", Value::Null, Value::Null, 3),
+            client("raven/6.1", Value::Null, Value::Null, 2),
+            client("sentry.go/0.30.0", Value::Null, json!("cron"), 1),
+            client("sentry.go/0.30.0", json!("shop@1"), json!("production"), 0),
+        ])
+    );
+    let environments = ok(&ann.get("/api/0/projects/acme/web/environments/"));
+    assert_eq!(each(&environments, "name"), ["cron", "production", "qa"]);
+}
+
+#[test]
+fn what_is_not_stored_tells_nothing() {
+    let server = world();
+    let ann = ann(&server);
+    let event = |id: &str, environment: &str| {
+        let event = json!({"event_id": id.repeat(32), "message": "x", "environment": environment});
+        assert_eq!(send(&server, KEY, &event), 200);
+    };
+    event("a", "first");
+    // A duplicate, and what a filter takes out.
+    event("a", "second");
+    let filters = json!({"options": {"filters:error_messages": "x"}});
+    ok(&ann.put_json("/api/0/projects/acme/web/", &filters));
+    event("b", "third");
+    let clients = ok(&ann.get(&of_key("clients/")));
+    assert_eq!(each(&clients, "environment"), ["first"]);
+    let environments = ok(&ann.get("/api/0/projects/acme/web/environments/"));
+    assert_eq!(each(&environments, "name"), ["first"]);
+}
+
+#[test]
+fn a_key_that_goes_takes_its_clients_along() {
+    let server = world();
+    assert_eq!(send(&server, KEY, &json!({"message": "x"})), 200);
+    let uses = || -> i64 {
+        server
+            .database()
+            .query_row("SELECT count(*) FROM client_key_use", [], |row| row.get(0))
+            .expect("a count")
+    };
+    assert_eq!(uses(), 1);
+    assert_eq!(ann(&server).delete(&of_key("")).status, 204);
+    assert_eq!(uses(), 0);
 }
 
 #[test]
