@@ -13,11 +13,18 @@ CREATE INDEX organization_to_remove ON organization (id) WHERE deleted_us IS NOT
 CREATE INDEX team_to_remove ON team (id) WHERE deleted_us IS NOT NULL;
 CREATE INDEX project_to_remove ON project (id) WHERE deleted_us IS NOT NULL AND purged = 0;
 
+-- For lists over all organizations, newest first.
+CREATE INDEX project_by_created ON project (created_us, id) WHERE deleted_us IS NULL;
+
 -- What an organization lets its plain members do.
 ALTER TABLE organization ADD COLUMN members_invite INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE organization ADD COLUMN members_create_projects INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE organization ADD COLUMN members_admin_events INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE organization ADD COLUMN members_write_alerts INTEGER NOT NULL DEFAULT 1;
+
+-- What every answer about an organization shows as it was set; neither has an effect.
+ALTER TABLE organization ADD COLUMN early_adopter INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE organization ADD COLUMN superuser_access INTEGER NOT NULL DEFAULT 1;
 
 -- Which kinds of data a project has had: bits, numbered by StoredKind.
 ALTER TABLE project ADD COLUMN seen_kinds INTEGER NOT NULL DEFAULT 0;
@@ -101,7 +108,45 @@ INSERT INTO new_member (id, organization_id, user_id, role, created_us)
 SELECT id, organization_id, user_id, role, created_us FROM member;
 DROP TABLE member;
 ALTER TABLE new_member RENAME TO member;
-CREATE INDEX member_by_organization ON member (organization_id, id);
+-- The user stands in it so that whose account is off can be left out of a list without reading the rows before a page.
+CREATE INDEX member_by_organization ON member (organization_id, id, user_id);
+CREATE INDEX member_invited ON member (organization_id, created_us) WHERE user_id IS NULL;
+CREATE INDEX user_inactive ON user (id) WHERE active = 0;
 
 INSERT INTO team_member (team_id, member_id, role) SELECT team_id, member_id, role FROM seat;
 DROP TABLE seat;
+
+-- Who asked to join a team and waits for somebody to let them in.
+CREATE TABLE team_request (
+    team_id INTEGER NOT NULL REFERENCES team (id) ON DELETE CASCADE,
+    member_id INTEGER NOT NULL REFERENCES member (id) ON DELETE CASCADE,
+    created_us INTEGER NOT NULL,
+    PRIMARY KEY (team_id, member_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX team_request_by_member ON team_request (member_id, team_id);
+
+-- How many members of an organization have numbers of the same 256, so that a page is found without walking over all
+-- that come before it.
+CREATE TABLE member_block (
+    organization_id INTEGER NOT NULL,
+    -- The member's number divided by 256.
+    block INTEGER NOT NULL,
+    members INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, block)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO member_block (organization_id, block, members)
+SELECT organization_id, id >> 8, count(*) FROM member GROUP BY organization_id, id >> 8;
+
+CREATE TRIGGER member_comes AFTER INSERT ON member BEGIN
+    INSERT INTO member_block (organization_id, block, members) VALUES (new.organization_id, new.id >> 8, 1)
+    ON CONFLICT DO UPDATE SET members = members + 1;
+END;
+
+CREATE TRIGGER member_goes AFTER DELETE ON member BEGIN
+    UPDATE member_block SET members = members - 1
+    WHERE organization_id = old.organization_id AND block = old.id >> 8;
+    DELETE FROM member_block
+    WHERE organization_id = old.organization_id AND block = old.id >> 8 AND members = 0;
+END;

@@ -1,8 +1,9 @@
 //! Joins settings, store, clock and the fronts, and starts the server.
 //!
 //! The order of a start: the file (lock, migrations), the public address, the transport, then what the apply
-//! file or the first start brings. The order of a stop: the transport (nobody is accepted, what is in
-//! flight finishes), then the store (what is queued is committed, the write-ahead log is emptied).
+//! file or the first start brings, then the background. The order of a stop: the transport (nobody is accepted, what
+//! is in flight finishes), the background, then the store (what is queued is committed, the write-ahead log is
+//! emptied).
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
@@ -23,6 +24,7 @@ use crate::http::{
 };
 use crate::identity::Identity;
 use crate::ingest::{self, Ingest};
+use crate::jobs::Jobs;
 use crate::store::Store;
 use crate::web::Web;
 
@@ -42,6 +44,8 @@ pub struct Settings {
     pub loader_bundle_url: Option<BundleUrl>,
     pub ingest_workers: usize,
     pub api_workers: usize,
+    /// Whether a client may call the management API only so often.
+    pub api_rate_limits: bool,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
 }
@@ -68,6 +72,7 @@ impl Settings {
             loader_bundle_url: None,
             ingest_workers: http.ingest_workers,
             api_workers: http.general_workers,
+            api_rate_limits: true,
             connections_max: http.connections_max,
             connections_per_address_max: http.per_address_max,
         }
@@ -112,6 +117,7 @@ impl std::error::Error for StartError {}
 /// A running server.
 pub struct App {
     server: Server,
+    jobs: Jobs,
     store: Arc<Store>,
     url_prefix: UrlPrefix,
     applied: Option<apply::Report>,
@@ -166,7 +172,11 @@ impl App {
             Arc::new(move |_: &Method, path: &str| classify(path, body_bytes_max)),
             Arc::new(IngestService(ingest)),
             Arc::new(GeneralService {
-                api: Api::new(Arc::clone(&store), url_prefix.clone()),
+                api: Api::new(
+                    Arc::clone(&store),
+                    url_prefix.clone(),
+                    settings.api_rate_limits,
+                ),
                 web: Web::new(
                     Arc::clone(&store),
                     Arc::new(Identity::new(Arc::clone(&store))),
@@ -189,8 +199,10 @@ impl App {
             }
         };
 
+        let jobs = Jobs::start(Arc::clone(&store)).map_err(|error| failed(&error))?;
         Ok(App {
             server,
+            jobs,
             store,
             url_prefix,
             applied,
@@ -220,6 +232,7 @@ impl App {
     pub fn stop(self, within: Duration) -> bool {
         // What the writer commits is answered over the transport, so that goes first.
         let finished = self.server.stop(within);
+        drop(self.jobs);
         self.store.close();
         finished
     }

@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) loader_bundle_url: Option<BundleUrl>,
     pub(crate) ingest_workers: usize,
     pub(crate) api_workers: usize,
+    pub(crate) api_rate_limits: bool,
     pub(crate) connections_max: usize,
     pub(crate) connections_per_address_max: usize,
     #[cfg(feature = "test-clock")]
@@ -58,6 +59,7 @@ impl Config {
             loader_bundle_url: None,
             ingest_workers: 0,
             api_workers: 0,
+            api_rate_limits: false,
             connections_max: 0,
             connections_per_address_max: 0,
             #[cfg(feature = "test-clock")]
@@ -222,6 +224,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
         only_serve: true,
         set: |config, text| {
             config.api_workers = count(text, 256)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "api-rate-limits",
+        hint: Some("on|off"),
+        default: Some("on"),
+        meaning: "whether a token, and an address without one, may call the management API only so often a second",
+        only_serve: true,
+        set: |config, text| {
+            config.api_rate_limits = match text {
+                "on" => true,
+                "off" => false,
+                _ => return Err(format!("{text:?} is neither on nor off")),
+            };
             Ok(())
         },
     },
@@ -425,6 +442,7 @@ mod tests {
         assert_eq!(config.body_bytes_max, 40 << 20);
         assert!(config.loader_bundle_url.is_none());
         assert_eq!((config.ingest_workers, config.api_workers), (4, 4));
+        assert!(config.api_rate_limits);
         assert_eq!(
             (config.connections_max, config.connections_per_address_max),
             (1024, 64)
@@ -455,6 +473,10 @@ mod tests {
         assert_eq!(
             wrong(&[], &[("PICKET_DURABILITY", "some")]),
             "PICKET_DURABILITY: \"some\" is neither full nor normal"
+        );
+        assert_eq!(
+            wrong(&[("api-rate-limits", "no")], &[]),
+            "--api-rate-limits: \"no\" is neither on nor off"
         );
         assert_eq!(
             wrong(&[("max-connections", "0")], &[]),

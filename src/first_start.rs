@@ -82,6 +82,7 @@ fn project(
         slug: slug.clone(),
         name: NAME.to_owned(),
         platform: None,
+        origin: None,
     };
     let project = projects::create(unit, actor, &new)?;
     projects::add_team(unit, actor, organization, project, team)?;

@@ -4,5 +4,6 @@ mod api;
 mod cli;
 mod http;
 mod ingest;
+mod jobs;
 
 mod support;

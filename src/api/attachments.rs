@@ -8,11 +8,14 @@ use super::search::SearchQuery;
 use super::{Api, Call, InProject, download, paging};
 use crate::domain::Error;
 use crate::domain::event_id::EventId;
+use crate::domain::option::ATTACHMENTS_ROLE;
+use crate::domain::scope::OrganizationRole;
 use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
 use crate::store::attachments::{self, AttachmentFilter, StoredAttachment};
 use crate::store::events;
+use crate::store::organizations;
 
 #[derive(Serialize)]
 struct AttachmentBody {
@@ -101,6 +104,20 @@ fn filter(query: &str) -> Option<AttachmentFilter> {
     Some(filter)
 }
 
+/// # Errors
+/// `Forbidden`: the organization lets only higher roles download what was attached. A token of its own has none.
+fn refuse_low_role(call: &Call<'_>, context: &InProject) -> Result<()> {
+    let options = organizations::list_options(&call.connection, context.organization.id)?;
+    let least = options
+        .get(ATTACHMENTS_ROLE)
+        .and_then(|role| OrganizationRole::parse(role.as_str()?))
+        .unwrap_or(OrganizationRole::Member);
+    match context.access.role() {
+        Some(role) if role < least => Err(Error::Forbidden.into()),
+        _ => Ok(()),
+    }
+}
+
 /// `GET P/events/{event_id}/attachments/{attachment_id}/`: about it, or with `download`, whatever its value, its
 /// bytes.
 pub(super) fn get(api: &Api, call: Call<'_>, context: InProject) -> Result<Response> {
@@ -116,6 +133,7 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InProject) -> Result<Respo
     if call.request.query_value("download").is_none() {
         return Ok(Response::json(200, &AttachmentBody::of(attachment)));
     }
+    refuse_low_role(&call, &context)?;
     let payload = attachments::find_payload(&call.connection, id)?.ok_or(Error::NotFound)?;
     Ok(download::answer(
         api,

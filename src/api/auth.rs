@@ -95,10 +95,11 @@ pub(super) fn authenticate(
     known: &KnownTokens,
     connection: &Connection,
     request: &Request,
+    credentials: &Credentials,
 ) -> Result<Caller, Failure> {
     let now = request.received;
     let find = |text: &str| known.find(store, connection, TokenHash::of(text));
-    Ok(match Credentials::read(&request.headers) {
+    Ok(match credentials {
         Credentials::Bearer(text) if text.starts_with(ORGANIZATION_PREFIX) => {
             organization_token(find(&text)?, now)?
         }
@@ -112,7 +113,7 @@ pub(super) fn authenticate(
         }
         // A legacy API key is the user name before an empty password; with a password it is some other scheme's
         // business.
-        Credentials::Basic { user, password } if password.is_empty() => api_key(find(&user)?, now)?,
+        Credentials::Basic { user, password } if password.is_empty() => api_key(find(user)?, now)?,
         Credentials::Basic { .. } | Credentials::Other => Caller::Anonymous,
         Credentials::None => session(connection, request)?,
     })

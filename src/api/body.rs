@@ -4,12 +4,16 @@
 use serde_json::{Map, Value};
 
 use crate::domain::slug::{Slug, SlugKind};
+use crate::domain::time::Timestamp;
 use crate::domain::{Error, FieldErrors};
+use crate::http::multipart::{self, FormError, Parts};
 use crate::http::{Body, Headers};
 
 use super::error::{self, Result};
 
 const MAY_NOT_BE_NULL: &str = "This field may not be null.";
+const BLANK: &str = "This field may not be blank.";
+const NOT_A_STRING: &str = "Not a valid string.";
 const REQUIRED: &str = "This field is required.";
 
 /// A field of a body.
@@ -48,8 +52,8 @@ impl Fields {
     /// Reads a whole body. An empty one is an object without fields, whatever its type.
     ///
     /// # Errors
-    /// 400 for what is not well-formed or no object; 415 for a type that is not read. Multipart forms are
-    /// among these: no endpoint takes a file.
+    /// 400 for what is not well-formed or no object; 415 for a type that is not read. No endpoint takes a file: one in
+    /// a form is an error of its field.
     pub(super) fn read(headers: &Headers, body: Body) -> Result<Fields> {
         let bytes = body.into_vec().map_err(Error::internal)?;
         if bytes.is_empty() {
@@ -60,7 +64,9 @@ impl Fields {
         let value = if media_type.eq_ignore_ascii_case("application/json") {
             parse_json(&bytes)?
         } else if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            parse_form(&bytes)
+            Value::Object(nested(form_urlencoded::parse(&bytes).into_owned()))
+        } else if media_type.eq_ignore_ascii_case("multipart/form-data") {
+            return read_multipart(content_type, &bytes);
         } else {
             return Err(error::unsupported_media_type(content_type).into());
         };
@@ -97,6 +103,22 @@ impl Fields {
         })
     }
 
+    /// A text as [`Fields::text`] reads it, and not empty.
+    pub(super) fn filled_text(
+        &mut self,
+        name: &str,
+        chars_max: usize,
+        null: Null,
+    ) -> Given<String> {
+        match self.text(name, chars_max, null) {
+            Given::Value(text) if text.is_empty() => {
+                self.errors.add(name, BLANK);
+                Given::Absent
+            }
+            other => other,
+        }
+    }
+
     /// A text that is not empty and passes `is_shaped`.
     pub(super) fn pattern(
         &mut self,
@@ -107,7 +129,7 @@ impl Fields {
         self.read_with(name, null, |value| {
             let text = to_text(value)?;
             if text.is_empty() {
-                Err("This field may not be blank.".to_owned())
+                Err(BLANK.to_owned())
             } else if !is_shaped(&text) {
                 Err("This value does not match the required pattern.".to_owned())
             } else {
@@ -212,6 +234,29 @@ impl Fields {
         }
     }
 
+    /// A list of names of fields, as the scrubber takes it: one a line, without blank ones. `what` they are is part of
+    /// the refusal of one that is too long.
+    pub(super) fn field_names(&mut self, name: &str, what: &str, null: Null) -> Given<String> {
+        const CHARS_MAX: usize = 4000;
+        let list = match self.texts(name, null) {
+            Given::Value(list) => list,
+            Given::Null => return Given::Null,
+            Given::Absent => return Given::Absent,
+        };
+        if list
+            .iter()
+            .map(|entry| entry.chars().count())
+            .sum::<usize>()
+            > CHARS_MAX
+        {
+            self.errors
+                .add(name, format!("List of {what} fields is too long."));
+            return Given::Absent;
+        }
+        let list: Vec<String> = list.into_iter().filter(|entry| !entry.is_empty()).collect();
+        Given::Value(list.join("\n"))
+    }
+
     /// A list, as it came.
     pub(super) fn list(&mut self, name: &str, null: Null) -> Given<Vec<Value>> {
         self.read_with(name, null, |value| match value {
@@ -228,9 +273,25 @@ impl Fields {
         self.values.contains_key(name)
     }
 
-    /// The names of all fields.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.values.keys().map(String::as_str)
+    /// A nested object, as it came.
+    pub(super) fn map(&mut self, name: &str, null: Null) -> Given<Map<String, Value>> {
+        self.read_with(name, null, |value| match value {
+            Value::Object(map) => Ok(map.clone()),
+            other => Err(format!(
+                "Expected a dictionary of items but got type \"{}\".",
+                type_name(other)
+            )),
+        })
+    }
+
+    /// Whether the body has the field with a value that the original's language takes for true.
+    pub(super) fn is_truthy(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(is_truthy)
+    }
+
+    /// Whether something was found wrong with a field.
+    pub(super) fn is_wrong(&self, name: &str) -> bool {
+        self.errors.fields.contains_key(name)
     }
 
     /// Adds what the caller found wrong inside a field.
@@ -238,9 +299,41 @@ impl Fields {
         self.errors.nest(name, errors);
     }
 
+    /// Adds a text about the whole object.
+    pub(super) fn refuse_whole(&mut self, text: &str) {
+        self.errors.texts.push(text.to_owned());
+    }
+
+    /// The names of all fields.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
     /// Adds a text of the caller's to a field.
     pub(super) fn refuse(&mut self, name: &str, text: impl Into<String>) {
         self.errors.add(name, text);
+    }
+
+    /// A date that lies ahead, or is the one that is there already. The empty text is null.
+    pub(super) fn moment_ahead(
+        &mut self,
+        name: &str,
+        now: Timestamp,
+        there: Option<Timestamp>,
+    ) -> Given<Timestamp> {
+        if self.values.get(name).is_some_and(|value| value == "") {
+            return Given::Null;
+        }
+        self.read_with(name, Null::Allowed, |value| {
+            let moment = Timestamp::parse_iso(&to_text(value)?).ok_or(
+                "Datetime has wrong format. Use one of these formats instead: \
+                 YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].",
+            )?;
+            match there == Some(moment) || moment > now && moment <= Timestamp::LAST {
+                true => Ok(moment),
+                false => Err("This must be a moment that lies ahead.".to_owned()),
+            }
+        })
     }
 
     /// A nested object. Its errors come back through [`Fields::nest`].
@@ -279,6 +372,11 @@ impl Fields {
         }
     }
 
+    /// Everything that was found wrong, for an answer in a shape of its own.
+    pub(super) fn into_errors(self) -> FieldErrors {
+        self.errors
+    }
+
     /// # Errors
     /// `Invalid` with everything that was found wrong.
     pub(super) fn finish(self) -> Result<()> {
@@ -305,6 +403,18 @@ impl Fields {
     }
 }
 
+/// Whether the original's language takes a value for true.
+pub(super) fn is_truthy(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+    }
+}
+
 fn parse_json(bytes: &[u8]) -> Result<Value> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let position = error.valid_up_to();
@@ -325,15 +435,42 @@ fn parse_error(text: &str) -> Error {
     Error::Refused(format!("JSON parse error - {text}"))
 }
 
+/// A multipart form, all of it in memory: no body of the API is long.
+fn read_multipart(content_type: &str, bytes: &[u8]) -> Result<Fields> {
+    let broken = |error| match error {
+        FormError::Unreadable(error) => Error::internal(error),
+        FormError::Broken(cause) => Error::Refused(format!("Multipart form parse error - {cause}")),
+    };
+    let boundary = multipart::boundary(content_type).map_err(broken)?;
+    let mut parts = Parts::new(bytes, &boundary);
+    let (mut texts, mut errors) = (Vec::new(), FieldErrors::default());
+    while let Some(mut part) = parts.next_part().map_err(broken)? {
+        if part.filename().is_some() {
+            errors.add(part.name(), NOT_A_STRING);
+            continue;
+        }
+        let mut text = Vec::new();
+        while let Some(chunk) = part.next_chunk().map_err(broken)? {
+            text.extend_from_slice(&chunk);
+        }
+        let text = String::from_utf8_lossy(&text).into_owned();
+        texts.push((part.name().to_owned(), text));
+    }
+    Ok(Fields {
+        values: nested(texts),
+        errors,
+    })
+}
+
 /// A form as an object of strings. A name with dots nests (`rateLimit.count=5`); of a repeated name the last
 /// value counts.
-fn parse_form(bytes: &[u8]) -> Value {
+fn nested(fields: impl IntoIterator<Item = (String, String)>) -> Map<String, Value> {
     let mut root = Map::new();
-    for (name, value) in form_urlencoded::parse(bytes) {
-        let value = Value::String(value.into_owned());
+    for (name, value) in fields {
+        let value = Value::String(value);
         match name.split_once('.') {
             None => {
-                root.insert(name.into_owned(), value);
+                root.insert(name, value);
             }
             Some((outer, inner)) => {
                 let nested = root
@@ -348,7 +485,7 @@ fn parse_form(bytes: &[u8]) -> Value {
             }
         }
     }
-    Value::Object(root)
+    root
 }
 
 /// The text for a value that should have been an object; types are named as the original names them.
@@ -374,7 +511,7 @@ fn to_text(value: &Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.trim().to_owned()),
         Value::Number(number) => Ok(number.to_string()),
-        _ => Err("Not a valid string.".to_owned()),
+        _ => Err(NOT_A_STRING.to_owned()),
     }
 }
 
@@ -453,6 +590,70 @@ mod tests {
     fn an_empty_body_is_an_empty_object_of_any_type() {
         for content_type in ["", "text/plain", "application/json"] {
             assert!(read(content_type, b"").unwrap().is_empty());
+        }
+    }
+
+    const MULTIPART: &str = "multipart/form-data; boundary=edge";
+
+    /// A form of these parts: what stands behind `form-data; `, and the content.
+    fn multipart(parts: &[(&str, &str)]) -> Vec<u8> {
+        let mut body = String::new();
+        for (disposition, content) in parts {
+            body.push_str(&format!(
+                "--edge\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{content}\r\n"
+            ));
+        }
+        (body + "--edge--\r\n").into_bytes()
+    }
+
+    #[test]
+    fn a_multipart_form_reads_like_any_form() {
+        let body = multipart(&[
+            ("name=\"name\"", " K\u{e4}y \r\n"),
+            ("name=rateLimit.count", "5"),
+            ("name=rateLimit.window", "60"),
+            ("name=name2", "one"),
+            ("name=name2", "two"),
+        ]);
+        let mut form = read(MULTIPART, &body).unwrap();
+        let text = |form: &mut Fields, name| form.text(name, 64, Null::Refused).value();
+        assert_eq!(text(&mut form, "name").as_deref(), Some("K\u{e4}y"));
+        assert_eq!(text(&mut form, "name2").as_deref(), Some("two"));
+        let mut limit = form.object("rateLimit", Null::Refused).value().unwrap();
+        assert_eq!(limit.integer("count", 0, 9), Given::Value(5));
+        assert_eq!(limit.integer("window", 0, 99), Given::Value(60));
+        form.finish().unwrap();
+    }
+
+    #[test]
+    fn a_file_in_a_form_is_an_error_of_its_field_beside_the_others() {
+        let body = multipart(&[
+            ("name=name; filename=a.txt", "content"),
+            ("name=isActive", "perhaps"),
+        ]);
+        let mut form = read(MULTIPART, &body).unwrap();
+        form.boolean("isActive", Null::Refused);
+        assert_eq!(
+            errors(form),
+            json!({ "isActive": ["Must be a valid boolean."], "name": ["Not a valid string."] })
+        );
+    }
+
+    #[test]
+    fn a_broken_multipart_form_is_refused() {
+        let whole = multipart(&[("name=a", "text")]);
+        for (content_type, body) in [
+            ("multipart/form-data", &whole[..]),
+            (MULTIPART, b"nothing of the kind"),
+            (MULTIPART, &whole[..whole.len() - 8]),
+            (MULTIPART, b"--edge\r\nno head"),
+        ] {
+            let (status, text) = refusal(content_type, body);
+            assert_eq!(status, 400, "{text}");
+            assert!(
+                text.starts_with("{\"detail\":\"Multipart form parse error - "),
+                "{text}"
+            );
         }
     }
 

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::domain::slug::Slug;
 use crate::domain::{Error, FieldErrors};
 use crate::http::page::PageError;
 use crate::http::{Refusal, Response};
@@ -94,6 +95,15 @@ pub(super) fn field(status: u16, name: &str, text: &str) -> Response {
     Response::json(status, &json!({ name: [text] }))
 }
 
+/// A project has another slug now; `url` is the request's own with that one.
+pub(super) fn moved(slug: &Slug, url: String) -> Response {
+    let body = json!({
+        "slug": slug.as_str(),
+        "detail": { "extra": { "url": url, "slug": slug.as_str() } },
+    });
+    Response::json(302, &body).with_header("Location", url)
+}
+
 /// What a token reads that holds none of the scopes that the method asks for, in the order in which the
 /// endpoint names them (facts/management-api.md 1.5). A method that asks for scopes nobody can hold has none
 /// to name.
@@ -123,11 +133,32 @@ pub(super) fn not_acceptable() -> Response {
     detail(406, "Could not satisfy the request Accept header.")
 }
 
+/// A request too many for this second (facts/management-api.md 1.7).
+pub(super) fn too_frequent(limit: u32) -> Response {
+    let text = format!(
+        "You are attempting to use this endpoint too frequently. Limit is {limit} requests in 1 seconds"
+    );
+    detail(429, &text)
+}
+
 pub(super) fn unsupported_media_type(content_type: &str) -> Response {
     detail(
         415,
         &format!("Unsupported media type \"{content_type}\" in request."),
     )
+}
+
+/// A slug is taken, in the shape that the clients of teams and of personal projects read
+/// (facts/management-api.md 1.10 and 4.5).
+pub(super) fn team_conflict() -> Response {
+    let text = "A team with this slug already exists.";
+    let body = json!({ "non_field_errors": [text], "detail": text });
+    Response::json(409, &body)
+}
+
+/// A refusal whose text stands in a list (facts/management-api.md 6.5).
+pub(super) fn forbidden_in_list() -> Response {
+    Response::json(403, &json!({ "detail": [FORBIDDEN] }))
 }
 
 /// A plain validation error of a handler: a JSON array (facts/management-api.md 8.1).
@@ -146,6 +177,18 @@ pub(super) fn too_many_points() -> Response {
 /// (facts/management-api.md 4.2).
 pub(super) fn legacy_parameter(message: &str) -> Response {
     let body = json!({ "error": { "params": { "stats_period": { "message": message } } } });
+    Response::json(400, &body)
+}
+
+/// A role that the caller may not give or take: a bare text under `role` (facts/management-api.md 11.4).
+pub(super) fn role_refused(text: &str) -> Response {
+    Response::json(403, &json!({ "role": text }))
+}
+
+/// Field errors, with a field whose own shape is not that of a list of texts (facts/management-api.md 10.2).
+pub(super) fn invalid_with(errors: &FieldErrors, name: &str, shape: Value) -> Response {
+    let mut body = tree(errors, true);
+    body[name] = shape;
     Response::json(400, &body)
 }
 

@@ -17,10 +17,10 @@ use crate::domain::key::{
 use crate::domain::option;
 use crate::domain::slug::IdOrSlug;
 use crate::domain::time::Timestamp;
-use crate::http::page::Page;
+use crate::http::page::{PER_PAGE_MAX, Page};
 use crate::http::{Request, Response};
 use crate::store::client_keys::{self, KeyFilter, KeysOf, NewClientKey};
-use crate::store::{organizations, projects as stored_projects, teams};
+use crate::store::{organizations, projects as stored_projects, sightings, teams};
 
 /// Key lists are the only ones with a shorter page (facts/management-api.md 1.9).
 const KEYS_PER_PAGE: u32 = 10;
@@ -52,6 +52,8 @@ struct KeyBody {
     browser_sdk_version: String,
     browser_sdk: BrowserSdkBody,
     date_created: Timestamp,
+    /// Ours: when it ends, because another one was made in its place; null for most.
+    expires_at: Option<Timestamp>,
     dynamic_sdk_loader_options: LoaderOptionsBody,
 }
 
@@ -106,7 +108,12 @@ struct LoaderOptionsBody {
 
 impl KeyBody {
     /// `default_limit`: that of the organization.
-    fn of(key: &ClientKey, prefix: &UrlPrefix, default_limit: Option<RateLimit>) -> KeyBody {
+    fn of(
+        key: &ClientKey,
+        prefix: &UrlPrefix,
+        default_limit: Option<RateLimit>,
+        now: Timestamp,
+    ) -> KeyBody {
         let public = key.public.to_string();
         let label = if key.label.is_empty() {
             public.chars().take(14).collect()
@@ -120,7 +127,7 @@ impl KeyBody {
             public,
             secret: key.secret.clone(),
             project_id: key.project.0,
-            is_active: key.active,
+            is_active: key.is_valid(now),
             rate_limit: key.rate_limit.map(RateLimitBody::of),
             effective_rate_limit: key.rate_limit.or(default_limit).map(RateLimitBody::of),
             dsn: DsnBody {
@@ -143,6 +150,7 @@ impl KeyBody {
                 choices: BROWSER_SDK_CHOICES.map(|version| [version, version]),
             },
             date_created: key.created,
+            expires_at: key.expires,
             dynamic_sdk_loader_options: LoaderOptionsBody {
                 has_replay: key.loader_options.has_replay,
                 has_performance: key.loader_options.has_performance,
@@ -157,8 +165,8 @@ impl KeyBody {
 /// `GET P/keys/` (7.4): newest first.
 pub(super) fn list(api: &Api, call: Call<'_>, context: InProject) -> Result<Response> {
     let of = KeysOf::Project(context.project.id);
-    let filter = status(&call.request).map(|active| KeyFilter {
-        active,
+    let filter = status(&call.request).map(|valid| KeyFilter {
+        valid,
         ..KeyFilter::default()
     });
     answer_page(api, &call, context.organization.id, of, filter)
@@ -171,7 +179,7 @@ pub(super) fn list_of_organization(
     call: Call<'_>,
     context: InOrganization,
 ) -> Result<Response> {
-    let active = status(&call.request);
+    let valid = status(&call.request);
     let mut filter = KeyFilter::default();
     if let Some(team) = call.request.query_value("team").filter(|t| !t.is_empty()) {
         let organization = context.organization.id;
@@ -189,16 +197,16 @@ pub(super) fn list_of_organization(
         }
     }
     let of = KeysOf::Organization(context.organization.id);
-    let filter = active.map(|active| KeyFilter { active, ..filter });
+    let filter = valid.map(|valid| KeyFilter { valid, ..filter });
     answer_page(api, &call, context.organization.id, of, filter)
 }
 
 /// The parameter `status`: whether the keys are active, where it says so. None: a word that no key has.
-fn status(request: &Request) -> Option<Option<bool>> {
+fn status(request: &Request) -> Option<Option<(bool, Timestamp)>> {
     match request.query_value("status").as_deref() {
         None | Some("") => Some(None),
-        Some("active") => Some(Some(true)),
-        Some("inactive") => Some(Some(false)),
+        Some("active") => Some(Some((true, request.received))),
+        Some("inactive") => Some(Some((false, request.received))),
         Some(_) => None,
     }
 }
@@ -232,13 +240,13 @@ fn answer_page(
     )?;
     let default_limit = default_limit(call, organization)?;
     Ok(paged
-        .map(|key| KeyBody::of(&key, &api.prefix, default_limit))
+        .map(|key| KeyBody::of(&key, &api.prefix, default_limit, call.request.received))
         .answer(&api.prefix, &call.request))
 }
 
 /// What a request asks of a key's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LimitChange {
+pub(super) enum LimitChange {
     Keep,
     Set(Option<RateLimit>),
 }
@@ -255,7 +263,7 @@ struct NewKeyBody {
 impl NewKeyBody {
     fn read(mut fields: Fields) -> Result<NewKeyBody> {
         let label = read_label(&mut fields);
-        let limit = read_limit(&mut fields, Null::Refused);
+        let limit = read_limit(&mut fields, "rateLimit", Null::Refused);
         let public = fields.pattern("public", Null::Allowed, is_hex_32);
         let secret = fields.pattern("secret", Null::Allowed, is_hex_32);
         fields.choice("useCase", &USE_CASES, Null::Refused, false);
@@ -280,6 +288,7 @@ struct KeyChange {
     /// Absent and empty mean the default, not the old one.
     browser_sdk_version: String,
     loader_options: LoaderChange,
+    expires: Given<Timestamp>,
 }
 
 /// The flags that a PUT names; the others keep their values.
@@ -293,16 +302,18 @@ struct LoaderChange {
 }
 
 impl KeyChange {
-    fn read(mut fields: Fields) -> Result<KeyChange> {
+    /// `there` is when the key ends now: a client may send back what it read.
+    fn read(mut fields: Fields, now: Timestamp, there: Option<Timestamp>) -> Result<KeyChange> {
         let versions: Vec<&str> = BROWSER_SDK_CHOICES
             .into_iter()
             .chain(BROWSER_SDK_RETIRED)
             .collect();
         let label = read_label(&mut fields);
         let active = fields.boolean("isActive", Null::Refused);
-        let limit = read_limit(&mut fields, Null::Allowed);
+        let limit = read_limit(&mut fields, "rateLimit", Null::Allowed);
         let version = fields.choice("browserSdkVersion", &versions, Null::Allowed, true);
         let loader_options = read_loader_options(&mut fields);
+        let expires = fields.moment_ahead("expiresAt", now, there);
         fields.finish()?;
         Ok(KeyChange {
             label,
@@ -312,10 +323,11 @@ impl KeyChange {
                 .value()
                 .unwrap_or_else(|| BROWSER_SDK_VERSION.to_owned()),
             loader_options,
+            expires,
         })
     }
 
-    fn apply(&self, key: &ClientKey) -> ClientKey {
+    fn apply(&self, key: &ClientKey, now: Timestamp) -> ClientKey {
         let old = key.loader_options;
         let new = &self.loader_options;
         ClientKey {
@@ -326,6 +338,14 @@ impl KeyChange {
                 LimitChange::Set(limit) => limit,
             },
             browser_sdk_version: self.browser_sdk_version.clone(),
+            expires: match self.expires {
+                Given::Null => None,
+                Given::Value(moment) if now < moment => Some(moment),
+                // Switched on, a key that has ended goes on without an end: it would stay off otherwise.
+                Given::Absent | Given::Value(_) => key
+                    .expires
+                    .filter(|end| now < *end || self.active != Some(true)),
+            },
             loader_options: LoaderOptions {
                 has_replay: new.has_replay.unwrap_or(old.has_replay),
                 has_performance: new.has_performance.unwrap_or(old.has_performance),
@@ -346,10 +366,10 @@ fn read_label(fields: &mut Fields) -> Option<String> {
         .filter(|label| !label.is_empty())
 }
 
-/// `rateLimit`: an object without members says nothing, and one whose numbers are not both above zero means
+/// A limit: an object without members says nothing, and one whose numbers are not both above zero means
 /// no limit. The original crashes when one of the two is missing; here that is an error of the field.
-fn read_limit(fields: &mut Fields, null: Null) -> LimitChange {
-    let mut limit = match fields.object("rateLimit", null) {
+pub(super) fn read_limit(fields: &mut Fields, name: &str, null: Null) -> LimitChange {
+    let mut limit = match fields.object(name, null) {
         Given::Absent => return LimitChange::Keep,
         Given::Null => return LimitChange::Set(None),
         Given::Value(limit) if limit.is_empty() => return LimitChange::Keep,
@@ -361,7 +381,7 @@ fn read_limit(fields: &mut Fields, null: Null) -> LimitChange {
     let window = limit
         .integer("window", 0, RateLimit::WINDOW_SECS_MAX)
         .value();
-    fields.nest("rateLimit", limit);
+    fields.nest(name, limit);
     LimitChange::Set(RateLimit::from_parts(count, window))
 }
 
@@ -407,7 +427,7 @@ pub(super) fn create(api: &Api, mut call: Call<'_>, context: InProject) -> Resul
     })?;
     Ok(Response::json(
         201,
-        &KeyBody::of(&key, &api.prefix, default_limit),
+        &KeyBody::of(&key, &api.prefix, default_limit, call.request.received),
     ))
 }
 
@@ -419,7 +439,7 @@ pub(super) fn get(
     key: ClientKey,
 ) -> Result<Response> {
     let default_limit = default_limit(&call, context.organization.id)?;
-    let body = KeyBody::of(&key, &api.prefix, default_limit);
+    let body = KeyBody::of(&key, &api.prefix, default_limit, call.request.received);
     Ok(Response::json(200, &body))
 }
 
@@ -431,17 +451,18 @@ pub(super) fn update(
     context: InProject,
     key: ClientKey,
 ) -> Result<Response> {
-    let change = KeyChange::read(call.body()?)?;
+    let now = call.request.received;
+    let change = KeyChange::read(call.body()?, now, key.expires)?;
     let actor = call.actor()?;
     let organization = context.organization.id;
     let default_limit = default_limit(&call, organization)?;
     let key = api.store.write(move |unit| {
         let old = client_keys::find(unit, key.project, key.public)?.ok_or(Error::NotFound)?;
-        let new = change.apply(&old);
+        let new = change.apply(&old, now);
         client_keys::update(unit, &actor, organization, &old, &new)?;
         Ok(new)
     })?;
-    let body = KeyBody::of(&key, &api.prefix, default_limit);
+    let body = KeyBody::of(&key, &api.prefix, default_limit, call.request.received);
     Ok(Response::json(200, &body))
 }
 
@@ -459,4 +480,79 @@ pub(super) fn delete(
         client_keys::delete(unit, &actor, organization, &key)
     })?;
     Ok(Response::empty(204))
+}
+
+/// How long a key that was replaced goes on by default.
+const GRACE_SECS: i64 = 30 * 86_400;
+
+/// `POST P/keys/{key_id}/rotate/` (ours): 201 with another key of the same name, limit and loader options. This one
+/// goes on until `expiresAt`, so that applications can be told of the new one in the meantime; by default for 30 days,
+/// or until it would have ended anyway.
+pub(super) fn rotate(
+    api: &Api,
+    mut call: Call<'_>,
+    context: InProject,
+    key: ClientKey,
+) -> Result<Response> {
+    let now = call.request.received;
+    let mut fields = call.body()?;
+    let name = read_label(&mut fields);
+    let ends = fields.moment_ahead("expiresAt", now, None).value();
+    fields.finish()?;
+    let actor = call.actor()?;
+    let organization = context.organization.id;
+    let default_limit = default_limit(&call, organization)?;
+    let key = api.store.write(move |unit| {
+        let old = client_keys::find(unit, key.project, key.public)?.ok_or(Error::NotFound)?;
+        let label = name.as_deref().unwrap_or(&old.label);
+        let id = client_keys::create_like(unit, &actor, organization, &old, label)?;
+        let ends = ends.unwrap_or_else(|| {
+            let grace = now.plus_secs(GRACE_SECS);
+            old.expires.map_or(grace, |sooner| sooner.min(grace))
+        });
+        let ending = ClientKey {
+            expires: Some(ends),
+            ..old.clone()
+        };
+        client_keys::update(unit, &actor, organization, &old, &ending)?;
+        client_keys::find_by_id(unit, id)?
+            .ok_or_else(|| Error::internal("a key that was just written is not there"))
+    })?;
+    let body = KeyBody::of(&key, &api.prefix, default_limit, now);
+    Ok(Response::json(201, &body))
+}
+
+/// Who used a key.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UseBody {
+    sdk: Option<String>,
+    release: Option<String>,
+    environment: Option<String>,
+    first_seen: Timestamp,
+    last_seen: Timestamp,
+}
+
+/// `GET P/keys/{key_id}/clients/` (ours): which SDKs, releases and environments used the key, last seen first, so that
+/// it can be retired knowingly. Of each, the last time is right to a minute.
+pub(super) fn clients(api: &Api, call: Call<'_>, _: InProject, key: ClientKey) -> Result<Response> {
+    let page = Page::read(&call.request, PER_PAGE_MAX)?;
+    let paged = paging::by_offset(page, |offset, limit| {
+        Ok(sightings::list_uses(
+            &call.connection,
+            key.id,
+            offset,
+            limit,
+        )?)
+    })?;
+    let filled = |text: String| Some(text).filter(|text| !text.is_empty());
+    Ok(paged
+        .map(|used| UseBody {
+            sdk: filled(used.of.sdk),
+            release: filled(used.of.release),
+            environment: filled(used.of.environment),
+            first_seen: used.first,
+            last_seen: used.last,
+        })
+        .answer(&api.prefix, &call.request))
 }

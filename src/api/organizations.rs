@@ -1,28 +1,30 @@
 //! Organizations (facts/management-api.md 3).
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::error::{self, Result};
-use super::index::AvatarBody;
 use super::keys::RateLimitBody;
 use super::paging;
 use super::projects::{ProjectSummaryBody, Series};
 use super::search::SearchQuery;
 use super::teams::TeamBody;
+use super::users::AvatarBody;
 use super::{Api, Call, InOrganization, auth};
 use crate::domain::access::{Access, Caller};
 use crate::domain::dsn::UrlPrefix;
-use crate::domain::option::{self, RequiredScrubbing};
+use crate::domain::option::{
+    self, AGGREGATED_DATA_CONSENT, KEPT_ORGANIZATION_SETTINGS, RequiredScrubbing,
+};
 use crate::domain::scope::{OrganizationRole, Scope, ScopeSet, TeamRole};
 use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
 use crate::store::organizations::{
-    self, Organization, OrganizationFilter, OrganizationOrder, OrganizationsOf,
+    self, Organization, OrganizationFilter, OrganizationSlice, OrganizationsOf,
 };
 use crate::store::projects::{self, ProjectFilter};
-use crate::store::teams;
+use crate::store::{team_members, teams};
 
 /// What every answer about an organization has.
 #[derive(Serialize)]
@@ -81,13 +83,13 @@ impl OrganizationBody {
                 name: "active",
             },
             date_created: organization.created,
-            is_early_adopter: false,
+            is_early_adopter: organization.early_adopter,
             require_2fa: false,
             require_email_verification: false,
             avatar: AvatarBody::LETTER,
             allow_member_invite: organization.policy.invite,
             allow_member_project_creation: organization.policy.create_projects,
-            allow_superuser_access: true,
+            allow_superuser_access: organization.superuser_access,
             links: LinksBody {
                 organization_url: prefix.to_string(),
                 region_url: prefix.to_string(),
@@ -101,6 +103,14 @@ impl OrganizationBody {
     /// With `features` alone: sentry-cli fails on a list item without (facts/management-api.md 3.2).
     pub(super) fn with_features(mut self) -> OrganizationBody {
         self.features = Some([]);
+        self
+    }
+
+    pub(super) fn pending_deletion(mut self) -> OrganizationBody {
+        self.status = StatusBody {
+            id: "pending_deletion",
+            name: "pending deletion",
+        };
         self
     }
 
@@ -120,12 +130,11 @@ struct OwnedBody {
     single_owner: bool,
 }
 
-/// An organization with its settings. The scrubbers are what it demands of all its projects, from its options;
-/// for the others Picket has no switches: what stands here is what it does, or Sentry's value where it does nothing of
-/// the kind.
+/// An organization with its settings. The scrubbers are what it demands of all its projects, from its options. Where
+/// nothing can be set, what stands here is what Picket does, or Sentry's value where it does nothing of the kind.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct OrganizationDetailBody {
+pub(super) struct OrganizationDetailBody {
     #[serde(flatten)]
     summary: OrganizationBody,
     access: ScopeSet,
@@ -138,36 +147,28 @@ struct OrganizationDetailBody {
     experiments: Value,
     quota: QuotaBody,
     is_default: bool,
-    default_role: &'static str,
     available_roles: Vec<RoleName>,
     org_role_list: Vec<OrganizationRoleBody>,
     team_role_list: Vec<TeamRoleBody>,
     open_membership: bool,
-    allow_shared_issues: bool,
-    enhanced_privacy: bool,
     data_scrubber: bool,
     data_scrubber_defaults: bool,
     sensitive_fields: Vec<String>,
     safe_fields: Vec<String>,
-    store_crash_reports: i32,
-    attachments_role: &'static str,
-    debug_files_role: &'static str,
     events_member_admin: bool,
     alerts_member_write: bool,
     #[serde(rename = "scrubIPAddresses")]
     scrub_ip_addresses: bool,
-    scrape_java_script: bool,
-    allow_join_requests: bool,
     relay_pii_config: Option<String>,
     relay_dsn_endpoint: Option<String>,
     trusted_relays: [(); 0],
     pending_access_requests: u32,
-    hide_ai_features: bool,
     aggregated_data_consent: bool,
     is_dynamically_sampled: bool,
-    issue_alerts_thread_flag: bool,
-    metric_alerts_thread_flag: bool,
     requires_sso: bool,
+    /// The settings of [`KEPT_ORGANIZATION_SETTINGS`].
+    #[serde(flatten)]
+    kept: Map<String, Value>,
     /// The limit of keys that have none of their own, from the option `picket:default_rate_limit`. Ours.
     default_rate_limit: Option<RateLimitBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -195,7 +196,7 @@ struct RoleName {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct OrganizationRoleBody {
+pub(super) struct OrganizationRoleBody {
     id: &'static str,
     name: &'static str,
     desc: &'static str,
@@ -213,7 +214,7 @@ struct OrganizationRoleBody {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TeamRoleBody {
+pub(super) struct TeamRoleBody {
     id: &'static str,
     name: &'static str,
     desc: &'static str,
@@ -227,9 +228,8 @@ struct TeamRoleBody {
 
 impl OrganizationRoleBody {
     /// `allowed`: the caller manages members and has no lower role, so may give this one.
-    fn of(role: OrganizationRole, access: &Access) -> OrganizationRoleBody {
-        let allowed = access.scopes().contains(Scope::MemberAdmin)
-            && access.role().is_some_and(|own| own >= role);
+    pub(super) fn of(role: OrganizationRole, access: &Access) -> OrganizationRoleBody {
+        let allowed = access.assigns(role);
         OrganizationRoleBody {
             id: role.as_str(),
             name: organization_role_name(role),
@@ -256,7 +256,7 @@ impl OrganizationRoleBody {
 }
 
 impl TeamRoleBody {
-    fn of(role: TeamRole, access: &Access) -> TeamRoleBody {
+    pub(super) fn of(role: TeamRole, access: &Access) -> TeamRoleBody {
         let allowed = access.scopes().contains(Scope::TeamAdmin);
         let (name, desc, is_minimum_role_for) = match role {
             TeamRole::Contributor => (
@@ -284,7 +284,7 @@ impl TeamRoleBody {
     }
 }
 
-fn organization_role_name(role: OrganizationRole) -> &'static str {
+pub(super) fn organization_role_name(role: OrganizationRole) -> &'static str {
     match role {
         OrganizationRole::Member => "Member",
         OrganizationRole::Admin => "Admin",
@@ -311,27 +311,21 @@ pub(super) fn list(api: &Api, call: Call<'_>) -> Result<Response> {
     }
     let page = Page::read(&call.request, PER_PAGE_MAX)?;
     let query = call.request.query_value("query").unwrap_or_default();
-    let by_members = call.request.query_value("sortBy").as_deref() == Some("members");
-    let order = if by_members {
-        OrganizationOrder::MostMembersFirst
-    } else {
-        OrganizationOrder::NewestFirst
+    let filter = filter(SearchQuery::parse(&query));
+    let fetch = |slice| match &filter {
+        Some(filter) => Ok(organizations::list(&call.connection, of, filter, slice)?),
+        None => Ok(Vec::new()),
     };
-    let found = match filter(SearchQuery::parse(&query)) {
-        Some(filter) => organizations::list(&call.connection, of, &filter, order)?,
-        None => Vec::new(),
-    };
-    let paged = if by_members {
+    let paged = if call.request.query_value("sortBy").as_deref() == Some("members") {
         paging::by_offset(page, |offset, limit| {
-            let whole = |number| usize::try_from(number).unwrap_or(usize::MAX);
-            Ok(found
-                .into_iter()
-                .skip(whole(offset))
-                .take(whole(limit))
-                .collect())
+            fetch(OrganizationSlice::MostMembersFirst { offset, limit })
         })?
     } else {
-        paging::by_date(page, found, |organization| organization.created)?
+        paging::by_date(
+            page,
+            |organization: &Organization| (organization.created, organization.id.0),
+            |place, limit| fetch(OrganizationSlice::NewestFirst { place, limit }),
+        )?
     };
     Ok(paged
         .map(|organization| OrganizationBody::of(&organization, &api.prefix).with_features())
@@ -340,7 +334,7 @@ pub(super) fn list(api: &Api, call: Call<'_>) -> Result<Response> {
 
 fn list_owned(api: &Api, call: &Call<'_>, of: OrganizationsOf) -> Result<Response> {
     let everything = OrganizationFilter::default();
-    let all = organizations::list(&call.connection, of, &everything, OrganizationOrder::Name)?;
+    let all = organizations::list(&call.connection, of, &everything, OrganizationSlice::ByName)?;
     let mut owned = Vec::new();
     for organization in all {
         if call.access(&organization)?.role() != Some(OrganizationRole::Owner) {
@@ -361,6 +355,7 @@ fn list_owned(api: &Api, call: &Call<'_>, of: OrganizationsOf) -> Result<Respons
 
 /// What a query asks for; none if nothing can match it, as with a key that the list does not know.
 fn filter(query: SearchQuery) -> Option<OrganizationFilter> {
+    const STATUSES: [&str; 3] = ["active", "pending_deletion", "deletion_in_progress"];
     let mut filter = OrganizationFilter {
         text: query.text,
         ..OrganizationFilter::default()
@@ -373,8 +368,10 @@ fn filter(query: SearchQuery) -> Option<OrganizationFilter> {
             "member_id" => filter.members = Some(numbers()),
             "slug" => filter.slugs = Some(values),
             "email" => filter.emails = Some(values),
-            // Every organization is active: there is no way to remove one.
-            "status" if values.iter().any(|v| v == "active") => {}
+            // One that is being removed is hidden; a word that is no status at all matches nothing.
+            "status"
+                if values.iter().any(|v| v == "active")
+                    && values.iter().all(|v| STATUSES.contains(&v.as_str())) => {}
             _ => return None,
         }
     }
@@ -397,19 +394,38 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InOrganization) -> Result<
         return Ok(Response::json(200, &summary));
     }
     let is_detailed = call.request.query_value("detailed").as_deref() != Some("0");
+    let body = detail(&call, &context, summary, is_detailed)?;
+    Ok(Response::json(200, &body))
+}
+
+/// The organization with its settings, and in detail with its teams and projects.
+pub(super) fn detail(
+    call: &Call<'_>,
+    context: &InOrganization,
+    summary: OrganizationBody,
+    is_detailed: bool,
+) -> Result<OrganizationDetailBody> {
+    let InOrganization {
+        organization,
+        access,
+    } = context;
     let (teams, projects) = if is_detailed {
         let teams = teams::list(&call.connection, organization.id)?
             .iter()
             .map(|(team, members)| TeamBody::of(team, *members, access))
             .collect();
-        (Some(teams), Some(list_projects(&call, &context)?))
+        (Some(teams), Some(list_projects(call, context)?))
     } else {
         (None, None)
     };
     let options = organizations::list_options(&call.connection, organization.id)?;
     let required = RequiredScrubbing::of(&options);
     let role = access.role().map(OrganizationRole::as_str);
-    let body = OrganizationDetailBody {
+    let kept = KEPT_ORGANIZATION_SETTINGS
+        .iter()
+        .map(|setting| (setting.field.to_owned(), setting.value(&options)))
+        .collect();
+    Ok(OrganizationDetailBody {
         summary,
         access: access.scopes(),
         onboarding_tasks: [],
@@ -423,7 +439,6 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InOrganization) -> Result<
             project_limit: 100,
         },
         is_default: false,
-        default_role: OrganizationRole::Member.as_str(),
         available_roles: OrganizationRole::ALL
             .map(|role| RoleName {
                 id: role.as_str(),
@@ -437,35 +452,25 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InOrganization) -> Result<
             .map(|role| TeamRoleBody::of(role, access))
             .into(),
         open_membership: organization.policy.open_membership,
-        allow_shared_issues: true,
-        enhanced_privacy: false,
         data_scrubber: required.data,
         data_scrubber_defaults: required.defaults,
         sensitive_fields: required.sensitive_fields,
         safe_fields: required.safe_fields,
-        store_crash_reports: 0,
-        attachments_role: OrganizationRole::Member.as_str(),
-        debug_files_role: OrganizationRole::Admin.as_str(),
         events_member_admin: organization.policy.admin_events,
         alerts_member_write: organization.policy.write_alerts,
         scrub_ip_addresses: required.addresses,
-        scrape_java_script: true,
-        allow_join_requests: true,
         relay_pii_config: None,
         relay_dsn_endpoint: None,
         trusted_relays: [],
-        pending_access_requests: 0,
-        hide_ai_features: true,
-        aggregated_data_consent: false,
+        pending_access_requests: team_members::count_requests(&call.connection, organization.id)?,
+        aggregated_data_consent: options.get(AGGREGATED_DATA_CONSENT) == Some(&json!(true)),
         is_dynamically_sampled: false,
-        issue_alerts_thread_flag: true,
-        metric_alerts_thread_flag: true,
         requires_sso: false,
+        kept,
         default_rate_limit: option::default_rate_limit(&options).map(RateLimitBody::of),
         teams,
         projects,
-    };
-    Ok(Response::json(200, &body))
+    })
 }
 
 fn list_projects(

@@ -8,7 +8,7 @@ use crate::domain::dsn::UrlPrefix;
 use crate::domain::time::Timestamp;
 use crate::http::page::{Cursor, Link, Page, PageError, link_value};
 use crate::http::{Request, Response};
-use crate::store::Place;
+use crate::store::{DatePlace, Place};
 
 use super::error::Result;
 
@@ -101,39 +101,84 @@ pub(super) fn by_id<T>(
     id: impl Fn(&T) -> i64,
     fetch: impl FnOnce(Place, u32) -> Result<Vec<T>>,
 ) -> Result<Paged<T>> {
-    let per_page = page.per_page as usize;
     let place = match page.cursor {
         None => Place::First,
         Some(cursor) if cursor.is_prev => Place::Above(cursor.value),
         Some(cursor) => Place::Below(cursor.value),
     };
     // One more than shown, to know whether there is another page.
-    let mut rows = fetch(place, page.per_page + 1)?;
+    let rows = fetch(place, page.per_page + 1)?;
+    let beside_nothing = |cursor: Cursor| {
+        let (below, above) = (
+            cursor.value.saturating_sub(1),
+            cursor.value.saturating_add(1),
+        );
+        ((below, 0), (above, 0))
+    };
+    Ok(beside_rows(page, rows, |row| (id(row), 0), beside_nothing))
+}
+
+/// A page of a list by date, newest first. A cursor names a row that is not on the page, as for [`by_id`]; its first
+/// number is the row's date in milliseconds and its second the row's id, which tells rows of one date apart.
+///
+/// `row` gives a row's date and id; `fetch` reads at most so many rows from a place on, always newest first.
+pub(super) fn by_date<T>(
+    page: Page,
+    row: impl Fn(&T) -> (Timestamp, i64),
+    fetch: impl FnOnce(DatePlace, u32) -> Result<Vec<T>>,
+) -> Result<Paged<T>> {
+    let place = match page.cursor {
+        None => DatePlace::First,
+        Some(Cursor {
+            value: millis,
+            offset: id,
+            is_prev,
+        }) => match is_prev {
+            true => DatePlace::Above { millis, id },
+            false => DatePlace::Below { millis, id },
+        },
+    };
+    let rows = fetch(place, page.per_page + 1)?;
+    let name = |of: &T| {
+        let (date, id) = row(of);
+        (date.us().div_euclid(1000), id)
+    };
+    // No row has the id 0, so that the whole date is meant.
+    let beside_nothing = |cursor: Cursor| ((cursor.value, 0), (cursor.value, 0));
+    Ok(beside_rows(page, rows, name, beside_nothing))
+}
+
+/// A page of rows that lie next to a cursor's, of which there is one more than shown if there is another page. `name`
+/// gives the two numbers of a row's cursor, and `beside_nothing` those for the ways back and on from an empty page, by
+/// which the row that its own cursor named is found again.
+fn beside_rows<T>(
+    page: Page,
+    mut rows: Vec<T>,
+    name: impl Fn(&T) -> (i64, i64),
+    beside_nothing: impl Fn(Cursor) -> ((i64, i64), (i64, i64)),
+) -> Paged<T> {
+    let per_page = page.per_page as usize;
     let has_more = rows.len() > per_page;
-    if has_more && matches!(place, Place::Above(_)) {
+    let (newer, older) = match page.cursor {
+        None => (false, has_more),
+        Some(cursor) if cursor.is_prev => (has_more, true),
+        Some(_) => (true, has_more),
+    };
+    if has_more && page.cursor.is_some_and(|cursor| cursor.is_prev) {
         rows.remove(0);
     } else {
         rows.truncate(per_page);
     }
-    let (newer, older) = match place {
-        Place::First => (false, has_more),
-        Place::Below(_) => (true, has_more),
-        Place::Above(_) => (has_more, true),
-    };
-    // Beside an empty page is the row that its own cursor named.
     let (first, last) = match (rows.first(), rows.last(), page.cursor) {
-        (Some(first), Some(last), _) => (id(first), id(last)),
-        (_, _, Some(cursor)) => (
-            cursor.value.saturating_sub(1),
-            cursor.value.saturating_add(1),
-        ),
-        (_, _, None) => (0, 0),
+        (Some(first), Some(last), _) => (name(first), name(last)),
+        (_, _, Some(cursor)) => beside_nothing(cursor),
+        (_, _, None) => ((0, 0), (0, 0)),
     };
-    Ok(Paged {
+    Paged {
         rows,
-        previous: link(first, 0, true, newer),
-        next: link(last, 0, false, older),
-    })
+        previous: link(first.0, first.1, true, newer),
+        next: link(last.0, last.1, false, older),
+    }
 }
 
 /// A page of a list that is counted in pages. A cursor's first number is the length of a page and its second
@@ -159,44 +204,6 @@ pub(super) fn by_offset<T>(
         rows,
         previous: link(per_page, number.saturating_sub(1), true, number > 0),
         next: link(per_page, number.saturating_add(1), false, has_more),
-    })
-}
-
-/// A page of a list by date, newest first; `all` is the whole list. A cursor's first number is a date in
-/// milliseconds and its second how many rows of that very date are left out.
-pub(super) fn by_date<T>(
-    page: Page,
-    all: Vec<T>,
-    date: impl Fn(&T) -> Timestamp,
-) -> Result<Paged<T>> {
-    let per_page = page.per_page as usize;
-    let millis = |row: &T| date(row).us().div_euclid(1000);
-    let boundary = page.cursor.map_or(0, |cursor| {
-        let first = all.partition_point(|row| millis(row) > cursor.value);
-        let offset = usize::try_from(cursor.offset).unwrap_or(0);
-        first.saturating_add(offset).min(all.len())
-    });
-    let (start, end) = if page.cursor.is_some_and(|cursor| cursor.is_prev) {
-        (boundary.saturating_sub(per_page), boundary)
-    } else {
-        (boundary, boundary.saturating_add(per_page).min(all.len()))
-    };
-    // Names a row; past the end, the place after the last one.
-    let place = |at: usize| -> (i64, i64) {
-        let Some(row) = all.get(at).or(all.last()) else {
-            return (0, 0);
-        };
-        let value = millis(row);
-        let first = all.partition_point(|row| millis(row) > value);
-        (value, i64::try_from(at - first).unwrap_or(0))
-    };
-    let (previous, next) = (place(start), place(end));
-    let has_more = end < all.len();
-    let rows = all.into_iter().skip(start).take(end - start).collect();
-    Ok(Paged {
-        rows,
-        previous: link(previous.0, previous.1, true, start > 0),
-        next: link(next.0, next.1, false, has_more),
     })
 }
 
@@ -325,29 +332,55 @@ mod tests {
         assert!(by_offset(page(Some("9223372036854775807:9:0"), 2), fetch).is_err());
     }
 
+    /// Rows of a date in milliseconds and an id, newest first.
+    fn dates(cursor: Option<&str>) -> Paged<(i64, i64)> {
+        let fetch = |place, limit: u32| {
+            let all = [(30, 7), (20, 6), (20, 5), (20, 2), (10, 9)];
+            let mut rows: Vec<(i64, i64)> = match place {
+                DatePlace::First => all.into(),
+                DatePlace::Below { millis, id } => {
+                    all.into_iter().filter(|row| *row < (millis, id)).collect()
+                }
+                DatePlace::Above { millis, id } => {
+                    all.into_iter().filter(|row| *row > (millis, id)).collect()
+                }
+            };
+            let excess = rows.len().saturating_sub(limit as usize);
+            match place {
+                DatePlace::Above { .. } => drop(rows.drain(..excess)),
+                _ => rows.truncate(limit as usize),
+            }
+            Ok(rows)
+        };
+        let row = |row: &(i64, i64)| (Timestamp::from_us(row.0 * 1000 + 999), row.1);
+        by_date(page(cursor, 2), row, fetch).unwrap()
+    }
+
     #[test]
     fn a_list_by_date_tells_rows_of_one_date_apart() {
-        // Milliseconds; the row's date is its value.
-        let dates = |cursor: Option<&str>| {
-            let all = vec![30, 20, 20, 20, 10];
-            by_date(page(cursor, 2), all, |ms| Timestamp::from_us(ms * 1000)).unwrap()
-        };
-        let first = dates(None);
+        let shown = |paged: Paged<(i64, i64)>| shown(&paged.map(|(_, id)| id));
         assert_eq!(
-            shown(&first),
-            (vec![30, 20], "30:0:1".into(), false, "20:1:0".into(), true)
+            shown(dates(None)),
+            (vec![7, 6], "30:7:1".into(), false, "20:6:0".into(), true)
         );
-        let second = dates(Some("20:1:0"));
         assert_eq!(
-            shown(&second),
-            (vec![20, 20], "20:1:1".into(), true, "10:0:0".into(), true)
+            shown(dates(Some("20:6:0"))),
+            (vec![5, 2], "20:5:1".into(), true, "20:2:0".into(), true)
         );
-        let last = dates(Some("10:0:0"));
         assert_eq!(
-            shown(&last),
-            (vec![10], "10:0:1".into(), true, "10:1:0".into(), false)
+            shown(dates(Some("20:2:0"))),
+            (vec![9], "10:9:1".into(), true, "10:9:0".into(), false)
         );
-        assert_eq!(dates(Some("10:0:1")).rows, [20, 20]);
-        assert_eq!(dates(Some("10:1:0")).rows, Vec::<i64>::new());
+        assert_eq!(dates(Some("10:9:1")).rows, [(20, 5), (20, 2)]);
+        assert_eq!(
+            shown(dates(Some("20:5:1"))),
+            (vec![7, 6], "30:7:1".into(), false, "20:6:0".into(), true)
+        );
+        // Past the end, and back.
+        assert_eq!(
+            shown(dates(Some("10:9:0"))),
+            (vec![], "10:0:1".into(), true, "10:0:0".into(), false)
+        );
+        assert_eq!(dates(Some("10:0:1")).rows, [(20, 2), (10, 9)]);
     }
 }

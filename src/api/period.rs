@@ -67,11 +67,7 @@ pub(super) fn parse_duration_secs(text: &str) -> Option<i64> {
 }
 
 fn read_date(text: &str) -> Result<Timestamp> {
-    let date = parse_moment(text)
-        .or_else(|| Timestamp::parse_rfc3339(text))
-        // Without a zone it is UTC.
-        .or_else(|| Timestamp::parse_rfc3339(&format!("{}Z", text.trim())))
-        .or_else(|| Timestamp::parse_rfc3339(&format!("{}T00:00:00Z", text.trim())));
+    let date = parse_moment(text).or_else(|| Timestamp::parse_iso(text));
     Ok(date
         .ok_or_else(|| error::detail(400, &format!("{text} is not a valid ISO8601 date query")))?)
 }

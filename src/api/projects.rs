@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::error::{self, Result};
-use super::index::AvatarBody;
 use super::organizations::OrganizationBody;
 use super::paging;
 use super::search::SearchQuery;
 use super::teams::TeamReference;
+use super::users::AvatarBody;
 use super::{Api, Call, InOrganization};
 use crate::domain::Error;
 use crate::domain::access::{Access, Caller};
@@ -20,15 +20,17 @@ use crate::domain::id::{ProjectId, TeamId};
 use crate::domain::outcome::Outcome;
 use crate::domain::scope::ScopeSet;
 use crate::domain::slug::{IdOrSlug, Slug};
+use crate::domain::stored::StoredKind;
 use crate::domain::time::Timestamp;
-use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
+use crate::http::{Request, Response};
+use crate::store::environments;
 use crate::store::ledger::{self, LedgerColumns, LedgerFilter, LedgerRange};
 use crate::store::projects::{self, Project, ProjectFilter};
 use crate::store::teams::{self, Team};
 
 /// What Picket really does of the things that Sentry lists as a project's features.
-const FEATURES: [&str; 1] = ["rate-limits"];
+const FEATURES: [&str; 3] = ["custom-inbound-filters", "minidump", "rate-limits"];
 
 /// What all answers about a project have (facts/management-api.md 4.1, the common block).
 #[derive(Serialize)]
@@ -42,15 +44,14 @@ struct ProjectBody {
     is_bookmarked: bool,
     is_member: bool,
     has_access: bool,
-    features: [&'static str; 1],
+    features: [&'static str; 3],
     first_event: Option<Timestamp>,
     access: ScopeSet,
     #[serde(flatten)]
     seen: SeenBody,
 }
 
-/// What has been seen of a project's data beside its events: nothing, because events are all that Picket
-/// looks into.
+/// Which kinds of data a project has had. The insights are Sentry's own readings of spans, which Picket does not make.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SeenBody {
@@ -79,21 +80,61 @@ struct SeenBody {
 }
 
 impl ProjectBody {
-    fn of(project: &Project, team_ids: &[TeamId], access: &Access) -> ProjectBody {
-        ProjectBody {
+    fn of(
+        call: &Call<'_>,
+        project: &Project,
+        team_ids: &[TeamId],
+        access: &Access,
+    ) -> Result<ProjectBody> {
+        let is_bookmarked = match call.caller.user() {
+            Some(user) => projects::is_bookmarked(&call.connection, user, project.id)?,
+            None => false,
+        };
+        Ok(ProjectBody {
             id: project.id.to_string(),
             slug: project.slug.to_string(),
             name: project.name.clone(),
             platform: project.platform.clone(),
             date_created: project.created,
-            is_bookmarked: false,
+            is_bookmarked,
             is_member: access.is_in_any(team_ids),
             has_access: access.sees_project(team_ids),
             features: FEATURES,
             first_event: project.first_event,
             access: access.project_scopes(team_ids),
-            seen: SeenBody::default(),
+            seen: SeenBody::of(project),
+        })
+    }
+}
+
+impl SeenBody {
+    fn of(project: &Project) -> SeenBody {
+        let has = |kinds: &[StoredKind]| kinds.iter().any(|kind| project.has_seen(*kind));
+        let feedback = has(&[StoredKind::Feedback]);
+        SeenBody {
+            first_transaction_event: has(&[StoredKind::Transaction]),
+            has_monitors: has(&[StoredKind::CheckIn]),
+            has_profiles: has(&[StoredKind::Profile, StoredKind::ProfileChunk]),
+            has_replays: has(&[
+                StoredKind::ReplayEvent,
+                StoredKind::ReplayRecording,
+                StoredKind::ReplayVideo,
+            ]),
+            has_feedbacks: feedback,
+            has_new_feedbacks: feedback,
+            has_sessions: has(&[StoredKind::Session, StoredKind::Sessions]),
+            has_logs: has(&[StoredKind::Log]),
+            has_trace_metrics: has(&[StoredKind::TraceMetric]),
+            ..SeenBody::default()
         }
+    }
+}
+
+/// What a project's events are of: the platform that it was given, once it has any.
+pub(super) fn platforms(project: &Project) -> Vec<String> {
+    match (&project.platform, project.first_event) {
+        (Some(platform), Some(_)) => vec![platform.clone()],
+        _ => Vec::new(),
     }
 }
 
@@ -120,9 +161,14 @@ pub(super) struct ProjectBaseBody {
 
 impl ProjectBaseBody {
     /// Without its teams and its organization.
-    pub(super) fn of(project: &Project, team_ids: &[TeamId], access: &Access) -> ProjectBaseBody {
-        ProjectBaseBody {
-            project: ProjectBody::of(project, team_ids, access),
+    pub(super) fn of(
+        call: &Call<'_>,
+        project: &Project,
+        team_ids: &[TeamId],
+        access: &Access,
+    ) -> Result<ProjectBaseBody> {
+        Ok(ProjectBaseBody {
+            project: ProjectBody::of(call, project, team_ids, access)?,
             is_internal: false,
             is_public: false,
             avatar: AvatarBody::LETTER,
@@ -131,7 +177,31 @@ impl ProjectBaseBody {
             team: None,
             teams: None,
             organization: None,
-        }
+        })
+    }
+
+    /// Of many, without their teams.
+    pub(super) fn of_all(
+        call: &Call<'_>,
+        projects: &[Project],
+        access: &Access,
+    ) -> Result<Vec<ProjectBaseBody>> {
+        let ids: Vec<ProjectId> = projects.iter().map(|project| project.id).collect();
+        let teams = teams::list_of_projects(&call.connection, &ids)?;
+        let bodies = projects.iter().map(|project| {
+            let teams = teams
+                .get(&project.id)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            let team_ids: Vec<TeamId> = teams.iter().map(|team| team.id).collect();
+            ProjectBaseBody::of(call, project, &team_ids, access)
+        });
+        bodies.collect()
+    }
+
+    pub(super) fn with_organization(mut self, organization: OrganizationBody) -> ProjectBaseBody {
+        self.organization = Some(organization);
+        self
     }
 
     pub(super) fn with_teams(mut self, teams: &[Team]) -> ProjectBaseBody {
@@ -150,9 +220,9 @@ pub(super) struct ProjectSummaryBody {
     /// The first of `teams`; null without any.
     team: Option<TeamReference>,
     teams: Vec<TeamReference>,
-    platforms: [String; 0],
+    platforms: Vec<String>,
     has_user_reports: bool,
-    environments: [String; 0],
+    environments: Vec<String>,
     latest_release: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     latest_deploys: Option<Value>,
@@ -175,6 +245,27 @@ pub(super) struct Series {
     transactions: bool,
     options: Vec<String>,
     without_latest_deploys: bool,
+}
+
+impl Series {
+    /// The `statsPeriod` of a request, one of these.
+    ///
+    /// # Errors
+    /// 400, in the old envelope: another one.
+    pub(super) fn of_period(request: &Request, choices: &[&str]) -> Result<Series> {
+        let text = request.query_value("statsPeriod").unwrap_or_default();
+        let period = Period::parse(&text).filter(|_| choices.contains(&text.as_str()));
+        if period.is_none() && !text.is_empty() {
+            let (last, others) = choices.split_last().unwrap_or((&"", &[]));
+            let others: String = others.iter().map(|c| format!("'{c}', ")).collect();
+            let text = format!("Invalid stats_period. Valid choices are '', {others}and '{last}'");
+            return Err(error::legacy_parameter(&text).into());
+        }
+        Ok(Series {
+            period,
+            ..Series::default()
+        })
+    }
 }
 
 impl ProjectSummaryBody {
@@ -222,12 +313,15 @@ impl ProjectSummaryBody {
             Some(stored).filter(|stored| !stored.is_empty())
         };
         Ok(ProjectSummaryBody {
-            project: ProjectBody::of(project, &team_ids, access),
+            project: ProjectBody::of(call, project, &team_ids, access)?,
             team: teams.first().map(TeamReference::of),
             teams: teams.iter().map(TeamReference::of).collect(),
-            platforms: [],
-            has_user_reports: false,
-            environments: [],
+            platforms: platforms(project),
+            has_user_reports: project.has_seen(StoredKind::UserReport),
+            environments: environments::list(&call.connection, project.id, Some(false))?
+                .into_iter()
+                .map(|environment| environment.name)
+                .collect(),
             latest_release: None,
             latest_deploys: (!series.without_latest_deploys).then_some(Value::Null),
             options,
@@ -293,42 +387,39 @@ fn count_accepted(
     Ok(counts.into_iter().collect())
 }
 
-/// `GET O/projects/`: every project, by slug, also those of teams that the caller is not in. To an
-/// organization's token: those that have a team at all.
+/// `GET O/projects/`: every project, also those of teams that the caller is not in; the bookmarked ones first, then by
+/// slug, and with `all_projects=1` by slug alone. To an organization's token: those that have a team at all.
 ///
-/// Sentry's `sessionStats` are not here: Picket keeps no sessions.
+/// Sentry's `sessionStats` are absent: they are rates of sessions without a crash (getsentry/sentry, pull request
+/// 26586), and Picket keeps sessions without looking into them. `collapse=unusedFeatures` has nothing to leave out.
 pub(super) fn list(api: &Api, call: Call<'_>, context: InOrganization) -> Result<Response> {
     let request = &call.request;
-    let period = match request.query_value("statsPeriod").as_deref() {
-        None | Some("") => None,
-        Some(text) => match Period::parse(text) {
-            Some(period) => Some(period),
-            None => {
-                let text = "Invalid stats_period. Valid choices are '', '1h', '24h', '7d', '14d', '30d', and '90d'";
-                return Err(error::legacy_parameter(text).into());
-            }
-        },
-    };
+    let series = Series::of_period(request, &["1h", "24h", "7d", "14d", "30d", "90d"])?;
     let dataset = request.query_value("dataset").unwrap_or_default();
     if !["", "discover", "metricsEnhanced", "metrics"].contains(&dataset.as_str()) {
         let text = "dataset must be one of: , discover, metricsEnhanced, metrics";
         return Err(error::detail(400, text).into());
     }
     let series = Series {
-        period,
         transactions: call.is_set("transactionStats"),
         options: request.query_values("options"),
         without_latest_deploys: request
             .query_values("collapse")
             .iter()
             .any(|what| what == "latestDeploys"),
+        ..series
     };
     let query = request.query_value("query").unwrap_or_default();
-    let filter = filter(SearchQuery::parse(&query), &call.caller, &context.access)?;
+    let mut filter = filter(SearchQuery::parse(&query), &call.caller, &context.access)?;
+    let is_whole = call.is_set("all_projects");
+    if let (Some(filter), Some(user), false) = (&mut filter, call.caller.user(), is_whole) {
+        filter.first = projects::list_bookmarked(&call.connection, user)?;
+    }
     let organization = context.organization.id;
     let fetch = |offset, limit| match &filter {
-        Some(filter) => Ok(projects::list(
+        Some(filter) => Ok(projects::page(
             &call.connection,
+            api.store.orders(),
             organization,
             filter,
             offset,
@@ -336,7 +427,7 @@ pub(super) fn list(api: &Api, call: Call<'_>, context: InOrganization) -> Result
         )?),
         None => Ok(Vec::new()),
     };
-    if call.is_set("all_projects") {
+    if is_whole {
         let all = fetch(0, i64::MAX)?;
         let bodies = ProjectSummaryBody::of_all(&call, &context.access, all, &series)?;
         return Ok(Response::json(200, &bodies));

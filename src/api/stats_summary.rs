@@ -46,7 +46,7 @@ struct CategorySummary {
 /// `GET O/stats-summary/`: projects by id, each with its categories by number; as a table in CSV with `download`.
 pub(super) fn get(_: &Api, call: Call<'_>, context: InOrganization) -> Result<Response> {
     let selection = Selection::read(&call, &context)?;
-    let mut projects = projects_of(&call, &context, false)?;
+    let mut projects = projects_of(&call, &context, false, selection.intervals)?;
     projects.sort_by_key(|project| project.id);
     let outcomes = match selection.filter.outcomes.as_slice() {
         [] => Outcome::ALL,

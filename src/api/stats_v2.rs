@@ -295,6 +295,11 @@ impl Intervals {
         }
     }
 
+    /// Whether only the ledger's days are read.
+    fn are_of_days(self) -> bool {
+        self.in_steps().resolution_secs == DAY_SECS
+    }
+
     fn in_steps(self) -> LedgerRange {
         LedgerRange::in_steps(self.start, self.end, self.step_secs)
     }
@@ -317,7 +322,8 @@ fn read_interval(request: &Request) -> Result<i64> {
 }
 
 /// The projects that are counted: those that were asked for, else all that the caller has access to; for a total of
-/// the whole organization simply all.
+/// the whole organization simply all, and in days those that were deleted too: of these the ledger keeps the days, so
+/// that totals do not shrink.
 ///
 /// # Errors
 /// 400: there are none, or a project that is no number. `Forbidden`: one that is not the caller's.
@@ -325,11 +331,14 @@ pub(super) fn projects_of(
     call: &Call<'_>,
     context: &InOrganization,
     in_whole_organization: bool,
+    intervals: Intervals,
 ) -> Result<Vec<Project>> {
     let mut filter = ProjectFilter::default();
-    match projects::asked_for(call, context)? {
+    let asked = projects::asked_for(call, context)?;
+    let of_all = in_whole_organization && matches!(asked, AskedProjects::Mine);
+    match asked {
         AskedProjects::These(ids) => filter.ids = Some(ids.iter().map(|id| id.0).collect()),
-        AskedProjects::Mine if in_whole_organization => {}
+        AskedProjects::Mine if of_all => {}
         AskedProjects::Mine | AskedProjects::AllAccessible => {
             if !context.access.sees_all() {
                 filter.teams = Some(context.access.teams().map(|(id, _)| id).collect());
@@ -337,9 +346,15 @@ pub(super) fn projects_of(
         }
     }
     let organization = context.organization.id;
-    let found = stored_projects::list(&call.connection, organization, &filter, 0, i64::MAX)?;
+    let mut found = stored_projects::list(&call.connection, organization, &filter, 0, i64::MAX)?;
     if found.is_empty() {
         return Err(error::detail(400, "No projects available").into());
+    }
+    if of_all && intervals.are_of_days() {
+        found.extend(stored_projects::list_deleted(
+            &call.connection,
+            organization,
+        )?);
     }
     Ok(found)
 }
@@ -404,7 +419,12 @@ pub(super) fn get(_: &Api, call: Call<'_>, context: InOrganization) -> Result<Re
     let by_project = dimensions.contains(&Dimension::Project);
     // A key tells its project.
     let of_all = !by_project && !dimensions.contains(&Dimension::Key);
-    let projects = projects_of(&call, &context, of_all && selection.filter.keys.is_empty())?;
+    let projects = projects_of(
+        &call,
+        &context,
+        of_all && selection.filter.keys.is_empty(),
+        selection.intervals,
+    )?;
     let groups = group(&call.connection, &projects, &selection, &dimensions)?;
     let intervals = selection.intervals;
     let body = StatsBody {

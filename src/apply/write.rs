@@ -162,6 +162,7 @@ impl Run<'_, '_> {
                     name: wanted.name.clone().unwrap_or_else(|| slug.to_string()),
                     // Blank means none, as for the API.
                     platform: wanted.platform.clone().filter(|text| !text.is_empty()),
+                    origin: None,
                 };
                 projects::create(self.unit, &self.actor, &new)?;
                 (self.get_project(organization, slug)?, Some(Verb::Created))

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{Argument, Command, Failure, Flag, Invocation, JSON, print, print_json};
 use crate::domain::key::ClientKey;
 use crate::domain::slug::IdOrSlug;
+use crate::domain::time::Timestamp;
 use crate::store::projects::Project;
 use crate::store::{Connection, client_keys, organizations, projects};
 
@@ -43,7 +44,13 @@ fn run(invocation: &Invocation) -> Result<(), Failure> {
     let (project, key) = {
         let connection = store.read()?;
         let project = find_project(&connection, organization, project)?;
-        let key = find_key(&connection, &project, path, invocation.option("key"))?;
+        let key = find_key(
+            &connection,
+            &project,
+            path,
+            invocation.option("key"),
+            invocation.clock().now(),
+        )?;
         (project, key)
     };
     store.close();
@@ -82,6 +89,7 @@ fn find_key(
     project: &Project,
     shown: &str,
     name: Option<&str>,
+    now: Timestamp,
 ) -> Result<ClientKey, Failure> {
     let keys =
         client_keys::list_of_project(connection, project.id).map_err(crate::domain::Error::from)?;
@@ -92,7 +100,7 @@ fn find_key(
         ),
         None => (keys, format!("{shown} has no active key")),
     };
-    match fits.iter().position(|key| key.active) {
+    match fits.iter().position(|key| key.is_valid(now)) {
         Some(at) => Ok(fits[at].clone()),
         None if fits.is_empty() => Err(Failure::Failed(nothing)),
         None => Err(Failure::Failed(match name {

@@ -87,6 +87,7 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
         loader_bundle_url: config.loader_bundle_url.clone(),
         ingest_workers: config.ingest_workers,
         api_workers: config.api_workers,
+        api_rate_limits: config.api_rate_limits,
         connections_max: config.connections_max,
         connections_per_address_max: config.connections_per_address_max,
     })

@@ -78,6 +78,8 @@ pub(crate) struct Membership {
     pub(crate) role: OrganizationRole,
     /// The teams that the member is in; a role where one was given.
     pub(crate) teams: Vec<(TeamId, Option<TeamRole>)>,
+    /// The teams that the member has asked to join.
+    pub(crate) asked: Vec<TeamId>,
 }
 
 /// What an organization lets its plain members do beside what their role says.
@@ -241,6 +243,33 @@ impl Access {
         self.project_scopes(project_teams).intersects(wanted)
     }
 
+    /// Whether the caller has asked to join a team and nobody has let it in yet.
+    pub(crate) fn asks_to_join(&self, team: TeamId) -> bool {
+        self.membership
+            .as_ref()
+            .is_some_and(|m| m.asked.contains(&team))
+    }
+
+    /// Whether the caller may give a member this role, or take it from one: it manages members, and its own role is no
+    /// lower. A token of the organization has no role; it must hold every scope that the role has beyond those of a
+    /// plain member, so that it never makes somebody mightier than itself.
+    pub(crate) fn assigns(&self, role: OrganizationRole) -> bool {
+        let is_within = match self.role() {
+            Some(own) => own >= role,
+            None => role
+                .scopes()
+                .iter()
+                .filter(|scope| !OrganizationRole::Member.scopes().contains(*scope))
+                .all(|scope| self.scopes.contains(scope)),
+        };
+        self.scopes.contains(Scope::MemberAdmin) && is_within
+    }
+
+    /// Whether the caller may invite somebody as this: everybody who invites may invite plain members.
+    pub(crate) fn invites_as(&self, role: OrganizationRole) -> bool {
+        role == OrganizationRole::Member || self.assigns(role)
+    }
+
     /// Whether the caller has access to teams that it is not in.
     pub(crate) fn sees_all(&self) -> bool {
         self.sees_all
@@ -260,6 +289,7 @@ mod tests {
         let membership = Membership {
             role,
             teams: vec![(MINE, team_role)],
+            asked: Vec::new(),
         };
         let policy = MemberPolicy {
             open_membership: open,
@@ -290,6 +320,7 @@ mod tests {
         let membership = Membership {
             role: OrganizationRole::Owner,
             teams: vec![(MINE, Some(TeamRole::Admin))],
+            asked: Vec::new(),
         };
         let access = Access::of_user(READ, Some(membership), MemberPolicy::DEFAULT);
         assert!(access.allows_project(READ, &[MINE]));
@@ -308,6 +339,7 @@ mod tests {
             let membership = Membership {
                 role,
                 teams: Vec::new(),
+                asked: Vec::new(),
             };
             Access::of_user(ScopeSet::ALL, Some(membership), strict).scopes()
         };
@@ -318,6 +350,29 @@ mod tests {
             scopes(OrganizationRole::Manager),
             OrganizationRole::Manager.scopes()
         );
+    }
+
+    #[test]
+    fn nobody_gives_a_role_above_their_own() {
+        use OrganizationRole::{Admin, Manager, Member, Owner};
+        let given = |access: &Access| -> Vec<OrganizationRole> {
+            let all = OrganizationRole::ALL.into_iter();
+            all.filter(|role| access.assigns(*role)).collect()
+        };
+        for (own, expected) in [
+            (Member, vec![]),
+            (Admin, vec![]),
+            (Manager, vec![Member, Admin, Manager]),
+            (Owner, vec![Member, Admin, Manager, Owner]),
+        ] {
+            assert_eq!(given(&member(own, None, true)), expected);
+        }
+        let token = |role: OrganizationRole| Access::of_organization(role.scopes());
+        assert_eq!(given(&token(Manager)), [Member, Admin, Manager]);
+        let members_only = ScopeSet::of(&[Scope::MemberAdmin]);
+        assert_eq!(given(&Access::of_organization(members_only)), [Member]);
+        assert!(member(Member, None, true).invites_as(Member));
+        assert!(!member(Member, None, true).invites_as(Manager));
     }
 
     #[test]

@@ -125,9 +125,16 @@ pub(crate) struct ClientKey {
     pub(crate) browser_sdk_version: String,
     pub(crate) loader_options: LoaderOptions,
     pub(crate) created: Timestamp,
+    /// From then on it is good for nothing: it was replaced.
+    pub(crate) expires: Option<Timestamp>,
 }
 
 impl ClientKey {
+    /// Whether events may come with it now.
+    pub(crate) fn is_valid(&self, now: Timestamp) -> bool {
+        self.active && self.expires.is_none_or(|expires| now < expires)
+    }
+
     /// The length of its limit's window, if it has a limit.
     pub(crate) fn window_secs(&self) -> Option<u32> {
         self.rate_limit.map(|limit| limit.window_secs)

@@ -17,6 +17,7 @@ pub(crate) mod origin;
 pub(crate) mod outcome;
 pub(crate) mod password;
 pub(crate) mod platform;
+pub(crate) mod project_setting;
 pub(crate) mod scope;
 pub(crate) mod secret;
 pub(crate) mod session;

@@ -19,6 +19,8 @@ pub(crate) const FILTER_TRANSACTIONS: &str = "filters:filtered-transaction";
 pub(crate) const FILTER_REACT_HYDRATION: &str = "filters:react-hydration-errors";
 pub(crate) const FILTER_CHUNK_LOAD: &str = "filters:chunk-load-error";
 pub(crate) const FILTER_CUSTOM_ERRORS: &str = "filters:custom-error";
+pub(crate) const CSP_DEFAULT_SOURCES: &str = "sentry:csp_ignored_sources_defaults";
+pub(crate) const CSP_SOURCES: &str = "sentry:csp_ignored_sources";
 pub(crate) const BLOCKED_ADDRESSES: &str = "sentry:blacklisted_ips";
 pub(crate) const BLOCKED_RELEASES: &str = "sentry:releases";
 pub(crate) const BLOCKED_ERROR_MESSAGES: &str = "sentry:error_messages";
@@ -34,6 +36,100 @@ pub(crate) const REQUIRE_SCRUB_DEFAULTS: &str = "sentry:require_scrub_defaults";
 pub(crate) const REQUIRE_SCRUB_ADDRESSES: &str = "sentry:require_scrub_ip_address";
 /// Ours: the rate limit of an organization's keys that have none of their own; `{"count": 100, "window": 60}`.
 pub(crate) const DEFAULT_RATE_LIMIT: &str = "picket:default_rate_limit";
+
+/// The consoles for which an organization may make projects (facts/management-api.md 4.3).
+pub(crate) const CONSOLE_PLATFORMS: &str = "sentry:enabled_console_platforms";
+
+/// Settings of an organization that only the API knows: shown as they were set, because whoever describes an
+/// organization as code reads them back. Those without an effect yet concern what Picket does not have (issues, alerts,
+/// debug files); [`ATTACHMENTS_ROLE`] has one.
+pub(crate) const KEPT_ORGANIZATION_SETTINGS: [Kept; 11] = [
+    Kept::switch("hideAiFeatures", "sentry:hide_ai_features", true),
+    Kept::switch("allowSharedIssues", "picket:shared_issues", true),
+    Kept::switch("enhancedPrivacy", "picket:enhanced_privacy", false),
+    Kept::switch("scrapeJavaScript", "sentry:scrape_javascript", true),
+    Kept::switch("allowJoinRequests", "sentry:join_requests", true),
+    Kept::switch(
+        "issueAlertsThreadFlag",
+        "sentry:issue_alerts_thread_flag",
+        true,
+    ),
+    Kept::switch(
+        "metricAlertsThreadFlag",
+        "sentry:metric_alerts_thread_flag",
+        true,
+    ),
+    Kept::number("storeCrashReports", "sentry:store_crash_reports", 0),
+    Kept::role("attachmentsRole", ATTACHMENTS_ROLE, "member"),
+    Kept::role("debugFilesRole", "sentry:debug_files_role", "admin"),
+    Kept::role("defaultRole", "picket:default_role", "member"),
+];
+
+/// Whether whoever made an organization agreed to have its data used together with others'. Picket uses none.
+pub(crate) const AGGREGATED_DATA_CONSENT: &str = "sentry:aggregated_data_consent";
+
+/// The least role that may download attachments.
+pub(crate) const ATTACHMENTS_ROLE: &str = "sentry:attachments_role";
+
+/// A setting that is shown as it was set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    /// The API's name.
+    pub(crate) field: &'static str,
+    /// The option's.
+    pub(crate) option: &'static str,
+    pub(crate) default: KeptValue,
+}
+
+/// A setting's default, which says what its values are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeptValue {
+    Switch(bool),
+    Number(i64),
+    /// A role in an organization.
+    Role(&'static str),
+}
+
+impl Kept {
+    const fn switch(field: &'static str, option: &'static str, default: bool) -> Kept {
+        let default = KeptValue::Switch(default);
+        Kept {
+            field,
+            option,
+            default,
+        }
+    }
+
+    const fn number(field: &'static str, option: &'static str, default: i64) -> Kept {
+        let default = KeptValue::Number(default);
+        Kept {
+            field,
+            option,
+            default,
+        }
+    }
+
+    const fn role(field: &'static str, option: &'static str, default: &'static str) -> Kept {
+        let default = KeptValue::Role(default);
+        Kept {
+            field,
+            option,
+            default,
+        }
+    }
+
+    /// The value that was set, else the default.
+    pub(crate) fn value(self, options: &Options) -> Value {
+        match options.get(self.option) {
+            Some(set) => set.clone(),
+            None => match self.default {
+                KeptValue::Switch(on) => json!(on),
+                KeptValue::Number(number) => json!(number),
+                KeptValue::Role(role) => json!(role),
+            },
+        }
+    }
+}
 
 /// What an option's value looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +156,8 @@ pub(crate) const PROJECT_OPTIONS: &[(&str, Kind)] = &[
     (FILTER_REACT_HYDRATION, Kind::Switch),
     (FILTER_CHUNK_LOAD, Kind::Switch),
     (FILTER_CUSTOM_ERRORS, Kind::Lines),
+    (CSP_DEFAULT_SOURCES, Kind::Switch),
+    (CSP_SOURCES, Kind::Lines),
     (BLOCKED_ADDRESSES, Kind::Addresses),
     (BLOCKED_RELEASES, Kind::Lines),
     (BLOCKED_ERROR_MESSAGES, Kind::Lines),
@@ -79,6 +177,19 @@ pub(crate) const ORGANIZATION_OPTIONS: &[(&str, Kind)] = &[
     (SENSITIVE_FIELDS, Kind::Lines),
     (SAFE_FIELDS, Kind::Lines),
     (DEFAULT_RATE_LIMIT, Kind::RateLimit),
+    (CONSOLE_PLATFORMS, Kind::Lines),
+];
+
+/// The sub filters of the legacy browser filter under the names of today.
+pub(crate) const LEGACY_BROWSERS_TODAY: [&str; 8] = [
+    "ie",
+    "edge",
+    "safari",
+    "firefox",
+    "chrome",
+    "opera",
+    "android",
+    "opera_mini",
 ];
 
 /// The sub filters of the legacy browser filter: today's names, then those of older servers.
@@ -179,6 +290,10 @@ pub(crate) struct InboundFilters {
     pub(crate) chunk_load: bool,
     /// Globs of exceptions, `type: value`.
     pub(crate) custom_errors: Vec<String>,
+    /// Reports about what is known to come into every page are dropped.
+    pub(crate) csp_defaults: bool,
+    /// More of such sources, as patterns of origins.
+    pub(crate) csp_sources: Vec<String>,
     /// Addresses and CIDR ranges of clients.
     pub(crate) addresses: Vec<String>,
     /// Globs.
@@ -275,6 +390,8 @@ impl IngestSettings {
                 react_hydration: on(FILTER_REACT_HYDRATION, true),
                 chunk_load: on(FILTER_CHUNK_LOAD, true),
                 custom_errors: list(FILTER_CUSTOM_ERRORS),
+                csp_defaults: on(CSP_DEFAULT_SOURCES, true),
+                csp_sources: list(CSP_SOURCES),
                 addresses: list(BLOCKED_ADDRESSES),
                 releases: list(BLOCKED_RELEASES),
                 error_messages: list(BLOCKED_ERROR_MESSAGES),
@@ -295,6 +412,13 @@ impl IngestSettings {
 /// The limit of an organization's keys that have none of their own.
 pub(crate) fn default_rate_limit(organization: &Options) -> Option<RateLimit> {
     organization.get(DEFAULT_RATE_LIMIT).and_then(rate_limit)
+}
+
+/// Whether an organization may make projects of a console's platform.
+pub(crate) fn allows_console(organization: &Options, platform: &str) -> bool {
+    list(organization, CONSOLE_PLATFORMS)
+        .iter()
+        .any(|enabled| enabled == platform)
 }
 
 fn rate_limit(value: &Value) -> Option<RateLimit> {

@@ -22,6 +22,11 @@ pub(crate) fn is_allowed(text: &str) -> bool {
     text.is_empty() || KNOWN.split_ascii_whitespace().any(|known| known == text)
 }
 
+/// Whether it is a console's, which an organization must have switched on.
+pub(crate) fn is_console(text: &str) -> bool {
+    ["playstation", "xbox", "nintendo-switch"].contains(&text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,9 @@ pub(crate) enum SlugKind {
     Organization,
     Team,
     Project,
+    /// Of a project that is about to be made: there it is the name that must not be a reserved word
+    /// (facts/management-api.md 1.10).
+    NewProject,
 }
 
 const RESERVED_ORGANIZATIONS: &str = "404 500 _admin _experiment _static about accept access account \
@@ -42,7 +45,7 @@ impl Slug {
         }
         let longest = match kind {
             SlugKind::Organization | SlugKind::Team => 50,
-            SlugKind::Project => 100,
+            SlugKind::Project | SlugKind::NewProject => 100,
         };
         if text.chars().count() > longest {
             wrong.push(format!(
@@ -65,7 +68,7 @@ impl Slug {
                     wrong.push(format!("This slug \"{text}\" is reserved and not allowed."));
                 }
             }
-            SlugKind::Team | SlugKind::Project => {
+            SlugKind::Team | SlugKind::Project | SlugKind::NewProject => {
                 let shaped = text.bytes().all(|b| {
                     b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-'
                 });
@@ -95,9 +98,9 @@ impl Slug {
     ) -> Result<Slug, E> {
         let longest = match kind {
             SlugKind::Organization | SlugKind::Team => 30,
-            SlugKind::Project => 50,
+            SlugKind::Project | SlugKind::NewProject => 50,
         };
-        let mut base = slugified(kind, name);
+        let mut base = slugify(kind, name);
         base.truncate(longest);
         // A cut may leave a hyphen, which an organization's slug must not end in.
         base.truncate(base.trim_end_matches(['-', '_']).len());
@@ -132,7 +135,7 @@ impl Slug {
 pub(crate) fn is_reserved(kind: SlugKind, word: &str) -> bool {
     let words = match kind {
         SlugKind::Organization => RESERVED_ORGANIZATIONS,
-        SlugKind::Team => return false,
+        SlugKind::Team | SlugKind::NewProject => return false,
         SlugKind::Project => RESERVED_PROJECTS,
     };
     words
@@ -140,17 +143,16 @@ pub(crate) fn is_reserved(kind: SlugKind, word: &str) -> bool {
         .any(|reserved| reserved == word)
 }
 
-/// The ASCII of a name in lower case: letters and digits, with one hyphen for each run of white space and hyphens.
-fn slugified(kind: SlugKind, name: &str) -> String {
+/// The ASCII of a name in lower case: letters and digits, with one hyphen for each run of white space and hyphens. Not
+/// yet a slug: it may be empty, a number or too long.
+pub(crate) fn slugify(kind: SlugKind, name: &str) -> String {
     let mut slug = String::new();
     for c in name.nfkd().filter(char::is_ascii) {
         match c.to_ascii_lowercase() {
             '_' if kind != SlugKind::Organization => slug.push('_'),
             c if c.is_ascii_alphanumeric() => slug.push(c),
-            c if c == '-' || c == '_' || c.is_ascii_whitespace() => {
-                if !slug.ends_with('-') {
-                    slug.push('-');
-                }
+            c if (c == '-' || c == '_' || c.is_ascii_whitespace()) && !slug.ends_with('-') => {
+                slug.push('-');
             }
             _ => {}
         }

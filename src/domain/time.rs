@@ -53,6 +53,14 @@ impl Timestamp {
         let parsed: jiff::Timestamp = text.trim().parse().ok()?;
         Some(Timestamp(parsed.as_microsecond()))
     }
+
+    /// Reads RFC 3339, also without a zone, which then is UTC, and a day alone, which then is its start.
+    pub(crate) fn parse_iso(text: &str) -> Option<Timestamp> {
+        let text = text.trim();
+        Timestamp::parse_rfc3339(text)
+            .or_else(|| Timestamp::parse_rfc3339(&format!("{text}Z")))
+            .or_else(|| Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")))
+    }
 }
 
 /// ISO 8601 in UTC with `Z`: six fractional digits, or none when they are all zero
@@ -154,6 +162,19 @@ mod tests {
         assert_eq!(utc, Some(Timestamp::from_secs(1_772_357_400)));
         assert_eq!(Timestamp::parse_rfc3339("2026-03-01T10:30:00+01:00"), utc);
         assert_eq!(Timestamp::parse_rfc3339("2026-03-01T09:30:00"), None);
+    }
+
+    #[test]
+    fn a_date_without_a_zone_is_of_utc() {
+        let day = Some(Timestamp::from_secs(1_772_323_200));
+        for text in [
+            "2026-03-01",
+            "2026-03-01T00:00:00",
+            " 2026-03-01T01:00:00+01:00 ",
+        ] {
+            assert_eq!(Timestamp::parse_iso(text), day, "{text}");
+        }
+        assert_eq!(Timestamp::parse_iso("2026-03"), None);
     }
 
     #[test]

@@ -24,9 +24,12 @@ pub(crate) struct TokenText(String);
 impl TokenText {
     /// `sntryu_` and 64 hex digits.
     pub(crate) fn random_user() -> TokenText {
-        let bytes: [u8; 32] = rand::rng().random();
-        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-        TokenText(format!("{USER_PREFIX}{hex}"))
+        TokenText(format!("{USER_PREFIX}{}", random_hex()))
+    }
+
+    /// The last part of an invitation's link: 64 hex digits.
+    pub(crate) fn random_invitation() -> TokenText {
+        TokenText(random_hex())
     }
 
     /// `sntrys_`, base64 of where the token belongs, `_`, base64 of the secret. Clients read the first part
@@ -83,6 +86,12 @@ impl TokenText {
     pub(crate) fn last_characters(&self) -> &str {
         &self.0[self.0.len() - 4..]
     }
+}
+
+/// 256 random bits.
+fn random_hex() -> String {
+    let bytes: [u8; 32] = rand::rng().random();
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// SHA-256 of a whole token, prefix included.

@@ -247,8 +247,9 @@ impl Shared {
                 }
                 entry
             }
-            Err(refused) => {
+            Err((refused, stream)) => {
                 self.counters.connections_refused.add();
+                drop(stream);
                 log::debug!("a connection was not let in: {refused:?}");
                 return;
             }

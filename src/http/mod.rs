@@ -6,8 +6,8 @@
 //! - `lanes` carries it over private sockets to stock `tiny_http`, and the answer back; `turns` bounds the long ones;
 //! - [`server`] runs the workers behind the lanes and stops them in order;
 //! - [`request`] and [`response`] are what a handler sees and gives; `wire` writes an answer as bytes;
-//! - [`router`] finds a line of a route table; [`credentials`] and [`cookies`] read who says to be asking; [`page`] reads and
-//!   writes the values of pagination; `spool` makes files for what is too large for memory.
+//! - [`router`] finds a line of a route table; [`credentials`] and [`cookies`] read who says to be asking; [`multipart`]
+//!   reads forms; [`page`] reads and writes the values of pagination; `spool` makes files for what is too large for memory.
 //!
 //! Only this module names `tiny_http`.
 
@@ -16,6 +16,7 @@ pub mod credentials;
 mod gate;
 mod lanes;
 mod metrics;
+pub mod multipart;
 pub mod page;
 pub mod request;
 pub mod response;

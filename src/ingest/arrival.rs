@@ -142,6 +142,7 @@ impl Arrival {
         if let Some(too_large) = sorted.too_large {
             return Err(Fault::TooLarge(too_large));
         }
+        intake.sent_by(header.sdk);
         let sent_us = header.sent.map(Timestamp::us);
         intake.take(sorted.finish(), header.event_id, sent_us)?;
         Ok(())

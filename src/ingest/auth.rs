@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::envelope::{self, EnvelopeError, EnvelopeHeader};
+use super::news::Sdk;
 use super::{Authenticated, Refusal, is_project};
 use crate::http::Request;
 
@@ -21,6 +22,8 @@ const VERSION_MAX: u16 = 7;
 pub(super) struct Credentials {
     /// The key's public half, unchecked.
     pub(super) public: String,
+    /// `sentry_client`.
+    pub(super) sdk: Sdk,
 }
 
 impl Credentials {
@@ -38,6 +41,8 @@ impl Credentials {
         let dsn = Dsn::parse(&dsn).ok_or_else(|| bad("invalid dsn".to_owned()))?;
         Ok(Credentials {
             public: dsn.public.to_owned(),
+            // What the line says of it counts for every envelope.
+            sdk: Sdk::NONE,
         })
     }
 }
@@ -66,9 +71,10 @@ pub(super) fn credentials(
         .flatten()
     {
         let source = source?;
-        match &found {
-            Some(first) if *first != source => return Err(Refusal::MultipleAuth),
-            _ => found = Some(source),
+        match &mut found {
+            Some(first) if first.public != source.public => return Err(Refusal::MultipleAuth),
+            Some(first) => first.sdk = first.sdk.or(source.sdk),
+            None => found = Some(source),
         }
     }
     Ok(found)
@@ -147,6 +153,7 @@ fn of_key(public: String) -> Result<Credentials, Refusal> {
 struct Fields<'a> {
     key: Option<Cow<'a, str>>,
     version: Option<Cow<'a, str>>,
+    sdk: Sdk,
 }
 
 impl<'a> Fields<'a> {
@@ -154,6 +161,7 @@ impl<'a> Fields<'a> {
         match name {
             "sentry_key" => self.key = Some(value),
             "sentry_version" => self.version = Some(value),
+            "sentry_client" => self.sdk = Sdk::of_client(&value),
             _ => {}
         }
     }
@@ -174,6 +182,7 @@ impl<'a> Fields<'a> {
         }
         Ok(Credentials {
             public: public.to_owned(),
+            sdk: self.sdk,
         })
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::arrival::{self, Arrival, Fault, take_parcel};
 use super::auth::{self, Credentials};
 use super::intake::Intake;
+use super::news::Sdk;
 use super::pack::Packer;
 use super::pages::dialog::{self, Refused};
 use super::plan::Plan;
@@ -144,7 +145,7 @@ impl Desk {
             }
             Err(Fault::TooLarge(too_large)) => {
                 plan.give_up(&self.store, who);
-                let refusal = Refusal::TooLarge(too_large.group);
+                let refusal = Refusal::TooLarge(too_large.name);
                 Plan::dropped(refusal, &too_large.dropped, who)
             }
         }
@@ -165,7 +166,11 @@ impl Desk {
         };
         let public = PublicKey::parse(&credentials.public).ok_or(Refusal::BadKey)?;
         let named = params.find("project").map(project_id).transpose()?;
-        self.find(&public, named, request.received)
+        let found = self.find(&public, named, request.received)?;
+        Ok(Authenticated {
+            sdk: credentials.sdk,
+            ..found
+        })
     }
 
     /// The active key of this public half. `named` is the project that must have it.
@@ -178,13 +183,16 @@ impl Desk {
         let snapshot = self.store.snapshot();
         let key = snapshot
             .key(public)
-            .filter(|key| key.active && named.is_none_or(|id| is_project(key.project, id)))
+            .filter(|key| {
+                key.is_valid(received) && named.is_none_or(|id| is_project(key.project, id))
+            })
             .ok_or(Refusal::UnknownKey)?;
         let project = snapshot.project(key.project).ok_or(Refusal::UnknownKey)?;
         Ok(Authenticated {
             key,
             project,
             received,
+            sdk: Sdk::NONE,
         })
     }
 }

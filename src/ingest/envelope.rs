@@ -8,10 +8,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::Refusal;
 use super::fields::{self, fields};
 use super::items::Kind;
+use super::news::Sdk;
 use super::parcel::{Item, ItemHeader};
 use super::source::Payload;
 use crate::domain::event_id::EventId;
@@ -26,6 +28,8 @@ pub(super) struct EnvelopeHeader {
     pub(super) origin: Option<String>,
     /// When it was sent, by the SDK's own clock.
     pub(super) sent: Option<Timestamp>,
+    /// Who made it.
+    pub(super) sdk: Sdk,
 }
 
 /// A fault that makes the whole envelope a 400. The text is Relay's, the parser's words follow as a cause.
@@ -136,6 +140,7 @@ fn header_of(text: &[u8]) -> serde_json::Result<(EnvelopeHeader, usize)> {
             dsn: "dsn",
             origin: "origin",
             sent_at: "sent_at",
+            sdk: "sdk",
         }
     }
     let (wire, end) = first_json::<Wire<'_>>(text)?;
@@ -150,8 +155,22 @@ fn header_of(text: &[u8]) -> serde_json::Result<(EnvelopeHeader, usize)> {
             .sent_at
             .and_then(fields::text)
             .and_then(|text| Timestamp::parse_rfc3339(&text)),
+        sdk: wire.sdk.map_or(Sdk::NONE, sdk_of),
     };
     Ok((header, end))
+}
+
+fn sdk_of(raw: &RawValue) -> Sdk {
+    fields! {
+        struct Wire {
+            name: "name",
+            version: "version",
+        }
+    }
+    let wire = serde_json::from_str::<Wire<'_>>(raw.get()).unwrap_or_default();
+    let name = wire.name.and_then(fields::text).unwrap_or_default();
+    let version = wire.version.and_then(fields::text).unwrap_or_default();
+    Sdk::of(&name, &version)
 }
 
 /// The inner error is for a header that is JSON and says something impossible.
@@ -169,7 +188,7 @@ fn head_of(text: &[u8]) -> serde_json::Result<(Result<Head, String>, usize)> {
         }
     }
     let (wire, end) = first_json::<Wire<'_>>(text)?;
-    let owned = |raw: Option<&serde_json::value::RawValue>| {
+    let owned = |raw: Option<&RawValue>| {
         raw.and_then(fields::text)
             .map(|text| Cow::Owned(text.into_owned()))
     };

@@ -301,6 +301,7 @@ fn filters(data: &[u8]) {
         filters.log_messages.clone_from(&patterns);
         if setup.part(5) == "all" {
             filters.custom_errors.clone_from(&patterns);
+            filters.csp_sources.clone_from(&patterns);
             filters.error_messages.clone_from(&patterns);
             filters.metric_names.clone_from(&patterns);
             filters.releases = patterns;

@@ -13,6 +13,7 @@ use super::endpoints::cron;
 use super::items::{self, Kind, Quantities};
 use super::json::Map;
 use super::meta::Meta;
+use super::news::{News, Sdk};
 use super::normalise::{self, Surroundings};
 use super::pack::{self, Packer};
 use super::parcel::{Item, ItemHeader};
@@ -39,6 +40,8 @@ pub(super) struct Intake<'r, 's> {
     rules: &'r Rules,
     packer: &'r mut Packer<'s>,
     plan: &'r mut Plan,
+    /// Who sent it, for items that do not say themselves.
+    sdk: Sdk,
 }
 
 /// What became of an event.
@@ -46,6 +49,7 @@ enum Fate {
     Accepted {
         payload: Vec<u8>,
         slot: Option<Slot>,
+        news: News,
     },
     Filtered(&'static str),
     Limited(UsedUp),
@@ -65,6 +69,8 @@ struct Processed {
     stored: Option<Stored>,
     accepted: Quantities,
     refused: Vec<(Quantities, Outcome, &'static str)>,
+    /// None for an item that says nothing of where it is from.
+    news: Option<News>,
 }
 
 impl<'r, 's> Intake<'r, 's> {
@@ -81,7 +87,13 @@ impl<'r, 's> Intake<'r, 's> {
             rules,
             packer,
             plan,
+            sdk: who.sdk,
         }
+    }
+
+    /// Says what an envelope's first line says of who sent it.
+    pub(super) fn sent_by(&mut self, sdk: Sdk) {
+        self.sdk = sdk.or(self.sdk);
     }
 
     /// Takes the items that belong together. `id` is the one that the request named, `sent_us` when it was sent
@@ -212,7 +224,11 @@ impl<'r, 's> Intake<'r, 's> {
         self.rules.scrub_event(event, &mut meta);
         meta.write_to(event);
         match pack::compress(&event.to_vec()) {
-            Ok(payload) => Ok(Fate::Accepted { payload, slot }),
+            Ok(payload) => Ok(Fate::Accepted {
+                payload,
+                slot,
+                news: News::of_event(event, self.sdk, self.who),
+            }),
             Err(refusal) => {
                 if let Some(slot) = slot {
                     self.who.key.window.give_back(slot);
@@ -255,11 +271,15 @@ impl<'r, 's> Intake<'r, 's> {
         bound: &[Item<'_>],
     ) -> Result<(), Refusal> {
         let (outcome, reason) = match decided.fate {
-            Fate::Accepted { payload, slot } => {
+            Fate::Accepted {
+                payload,
+                slot,
+                news,
+            } => {
                 let Some(kind) = item.kind.stored() else {
                     return Err(Refusal::Internal);
                 };
-                let mut part = EventPart::new(decided.id, kind, payload, slot);
+                let mut part = EventPart::new(decided.id, kind, payload, slot, news);
                 part.accept(&decided.quantities, self.who);
                 // From here on the plan gives the slot back, whatever goes wrong.
                 self.plan.events.push(part);
@@ -324,7 +344,15 @@ impl<'r, 's> Intake<'r, 's> {
         };
         self.plan.refuse_all(processed.refused, self.who);
         self.plan.accept(&processed.accepted, self.who);
-        self.plan.items.extend(processed.stored);
+        if let Some(stored) = processed.stored {
+            self.plan.items.push(stored);
+            match processed.news {
+                Some(news) => self.plan.add_news(news),
+                // An event of the same request says it better.
+                None if !self.plan.events.is_empty() => {}
+                None => self.plan.add_news(News::of(self.sdk, "", "", self.who)),
+            }
+        }
         Ok(())
     }
 
@@ -378,7 +406,7 @@ impl<'r, 's> Intake<'r, 's> {
                 sha1,
                 payload: self.packer.pack(&item.payload)?,
             })),
-            refused: Vec::new(),
+            ..Processed::default()
         })
     }
 
@@ -428,7 +456,9 @@ impl<'r, 's> Intake<'r, 's> {
         };
         let id = check_in.str("check_in_id").and_then(EventId::parse);
         let payload = self.scrubbed(item.kind, &mut check_in);
-        self.keep(item, id, 1, quantities, &payload)
+        let news = self.news_of(&check_in);
+        let processed = self.keep(item, id, 1, quantities, &payload)?;
+        Ok(processed.with(news))
     }
 
     /// An entry without what must not be stored.
@@ -452,7 +482,21 @@ impl<'r, 's> Intake<'r, 's> {
             _ => None,
         };
         let payload = self.scrubbed(item.kind, &mut map);
-        self.keep(item, id, 1, quantities, &payload)
+        let processed = self.keep(item, id, 1, quantities, &payload)?;
+        Ok(match map.map("attrs") {
+            Some(attributes) if matches!(item.kind, Kind::Session | Kind::Sessions) => {
+                processed.with(self.news_of(attributes))
+            }
+            _ => processed,
+        })
+    }
+
+    /// What release and environment of an object that is no event tell; those that no event could have are none.
+    fn news_of(&self, named: &Map<'_>) -> News {
+        let text = |name| named.str(name).unwrap_or_default();
+        let release = normalise::release_name(text("release")).unwrap_or_default();
+        let environment = normalise::environment_name(text("environment")).unwrap_or_default();
+        News::of(self.sdk, release, environment, self.who)
     }
 
     fn replay_event(
@@ -482,7 +526,9 @@ impl<'r, 's> Intake<'r, 's> {
         self.rules.scrub_event(&mut event, &mut meta);
         meta.write_to(&mut event);
         let payload = Payload::owned(event.to_vec());
-        self.keep(item, Some(id), 1, quantities, &payload)
+        let news = News::of_event(&event, self.sdk, self.who);
+        let processed = self.keep(item, Some(id), 1, quantities, &payload)?;
+        Ok(processed.with(news))
     }
 
     /// An item that is stored, with this payload.
@@ -513,12 +559,19 @@ impl<'r, 's> Intake<'r, 's> {
                 bytes: payload.len(),
                 payload: self.packer.pack(payload)?,
             })),
-            refused: Vec::new(),
+            ..Processed::default()
         })
     }
 }
 
 impl Processed {
+    fn with(self, news: News) -> Processed {
+        Processed {
+            news: Some(news),
+            ..self
+        }
+    }
+
     fn invalid(quantities: Quantities, reason: &'static str) -> Processed {
         Processed::refused(quantities, Outcome::Invalid, reason)
     }

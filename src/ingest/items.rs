@@ -37,35 +37,44 @@ pub(super) enum Kind {
     FormData,
 }
 
+/// The types by their names, the common ones first. Of two names the first one is the one to write.
+const NAMES: [(&str, Kind); 24] = [
+    ("event", Kind::Event),
+    ("transaction", Kind::Transaction),
+    ("session", Kind::Session),
+    ("client_report", Kind::ClientReport),
+    ("attachment", Kind::Attachment),
+    ("log", Kind::Log),
+    ("span", Kind::Span),
+    ("sessions", Kind::Sessions),
+    ("check_in", Kind::CheckIn),
+    ("profile", Kind::Profile),
+    ("profile_chunk", Kind::ProfileChunk),
+    // Android 8.10 and 8.11 sent this.
+    ("profile_chunk_ui", Kind::ProfileChunk),
+    ("replay_event", Kind::ReplayEvent),
+    ("replay_recording", Kind::ReplayRecording),
+    ("replay_video", Kind::ReplayVideo),
+    ("feedback", Kind::Feedback),
+    ("user_report", Kind::UserReport),
+    ("trace_metric", Kind::TraceMetric),
+    ("security", Kind::Security),
+    ("raw_security", Kind::RawSecurity),
+    ("statsd", Kind::Statsd),
+    ("metric_buckets", Kind::MetricBuckets),
+    ("unreal_report", Kind::UnrealReport),
+    ("form_data", Kind::FormData),
+];
+
 impl Kind {
     pub(super) fn parse(text: &str) -> Option<Kind> {
-        Some(match text {
-            "event" => Kind::Event,
-            "transaction" => Kind::Transaction,
-            "security" => Kind::Security,
-            "raw_security" => Kind::RawSecurity,
-            "attachment" => Kind::Attachment,
-            "session" => Kind::Session,
-            "sessions" => Kind::Sessions,
-            "user_report" => Kind::UserReport,
-            "feedback" => Kind::Feedback,
-            "replay_event" => Kind::ReplayEvent,
-            "replay_recording" => Kind::ReplayRecording,
-            "replay_video" => Kind::ReplayVideo,
-            "profile" => Kind::Profile,
-            // Android 8.10 and 8.11 sent the second name.
-            "profile_chunk" | "profile_chunk_ui" => Kind::ProfileChunk,
-            "check_in" => Kind::CheckIn,
-            "log" => Kind::Log,
-            "trace_metric" => Kind::TraceMetric,
-            "span" => Kind::Span,
-            "client_report" => Kind::ClientReport,
-            "statsd" => Kind::Statsd,
-            "metric_buckets" => Kind::MetricBuckets,
-            "unreal_report" => Kind::UnrealReport,
-            "form_data" => Kind::FormData,
-            _ => return None,
-        })
+        let (_, kind) = NAMES.iter().find(|(name, _)| *name == text)?;
+        Some(*kind)
+    }
+
+    fn name(self) -> &'static str {
+        let known = NAMES.iter().find(|(_, kind)| *kind == self);
+        known.map_or("unknown", |(name, _)| name)
     }
 
     /// Whether a key's rate limit counts it.
@@ -149,74 +158,87 @@ impl Kind {
             Kind::Attachment | Kind::ClientReport | Kind::FormData => return None,
         })
     }
-
-    fn limit(self) -> Limit {
-        const fn limit(group: &'static str, count: usize, bytes: u64) -> Limit {
-            Limit {
-                group,
-                count,
-                bytes,
-            }
-        }
-        const MIB: u64 = 1 << 20;
-        match self {
-            // One of them all together: an envelope has one event id.
-            Kind::Event
-            | Kind::Transaction
-            | Kind::Security
-            | Kind::RawSecurity
-            | Kind::UnrealReport => limit("event", 1, EVENT_BYTES_MAX),
-            Kind::Feedback => limit("feedback", 1, EVENT_BYTES_MAX),
-            Kind::FormData => limit("form_data", 1, EVENT_BYTES_MAX),
-            Kind::ReplayEvent => limit("replay_event", 1, EVENT_BYTES_MAX),
-            Kind::Attachment | Kind::UserReport => limit("attachment", 30, 200 * MIB),
-            Kind::Session | Kind::Sessions => limit("session", 100, 10 * MIB),
-            Kind::ClientReport => limit("client_report", 100, 100 << 10),
-            Kind::CheckIn => limit("check_in", 1, 100 << 10),
-            Kind::Profile => limit("profile", 1, 50 * MIB),
-            Kind::ProfileChunk => limit("profile_chunk", 1, 50 * MIB),
-            Kind::ReplayRecording => limit("replay_recording", 1, 10 * MIB),
-            Kind::ReplayVideo => limit("replay_video", 1, 10 * MIB),
-            Kind::Log => limit("log", 1, 12 * MIB),
-            Kind::TraceMetric => limit("trace_metric", 1, 12 * MIB),
-            Kind::Span => limit("span", 25, 12 * MIB),
-            Kind::Statsd | Kind::MetricBuckets => limit("statsd", 1, MIB),
-        }
-    }
 }
 
 /// How many items of a group an envelope may have, and how many bytes they may have together.
 struct Limit {
-    group: &'static str,
+    group: Group,
     count: usize,
     bytes: u64,
+}
+
+/// Items that share a limit: a row of the table of facts/ingestion.md 4.4, or a part of one where it says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Group {
+    Event,
+    Feedback,
+    FormData,
+    ReplayEvent,
+    Attachment,
+    Session,
+    ClientReport,
+    CheckIn,
+    Profile,
+    ReplayRecording,
+    ReplayVideo,
+    Logs,
+    TraceMetrics,
+    Spans,
+    SingleSpan,
+    Statsd,
+}
+
+fn limit(item: &Item<'_>) -> Limit {
+    const fn limit(group: Group, count: usize, bytes: u64) -> Limit {
+        Limit {
+            group,
+            count,
+            bytes,
+        }
+    }
+    const MIB: u64 = 1 << 20;
+    match item.kind {
+        // One of them all together: an envelope has one event id.
+        Kind::Event
+        | Kind::Transaction
+        | Kind::Security
+        | Kind::RawSecurity
+        | Kind::UnrealReport => limit(Group::Event, 1, EVENT_BYTES_MAX),
+        Kind::Feedback => limit(Group::Feedback, 1, EVENT_BYTES_MAX),
+        Kind::FormData => limit(Group::FormData, 1, EVENT_BYTES_MAX),
+        Kind::ReplayEvent => limit(Group::ReplayEvent, 1, EVENT_BYTES_MAX),
+        Kind::Attachment | Kind::UserReport => limit(Group::Attachment, 30, 200 * MIB),
+        Kind::Session | Kind::Sessions => limit(Group::Session, 100, 10 * MIB),
+        Kind::ClientReport => limit(Group::ClientReport, 100, 100 << 10),
+        Kind::CheckIn => limit(Group::CheckIn, 1, 100 << 10),
+        Kind::Profile | Kind::ProfileChunk => limit(Group::Profile, 1, 50 * MIB),
+        Kind::ReplayRecording => limit(Group::ReplayRecording, 1, 10 * MIB),
+        Kind::ReplayVideo => limit(Group::ReplayVideo, 1, 10 * MIB),
+        Kind::Log => limit(Group::Logs, 1, 12 * MIB),
+        Kind::TraceMetric => limit(Group::TraceMetrics, 1, 12 * MIB),
+        Kind::Span if is_container(item) => limit(Group::Spans, 1, 12 * MIB),
+        Kind::Span => limit(Group::SingleSpan, 25, 12 * MIB),
+        Kind::Statsd | Kind::MetricBuckets => limit(Group::Statsd, 1, MIB),
+    }
 }
 
 /// What an envelope's items have used of their groups' limits.
 #[derive(Default)]
 pub(super) struct Sizes {
     /// A dozen groups at most: a list is the fastest map for them.
-    seen: Vec<(&'static str, usize, u64)>,
+    seen: Vec<(Group, usize, u64)>,
 }
 
 impl Sizes {
-    /// Adds an item. Over its group's limit, the group's name: the whole envelope is dropped then.
+    /// Adds an item. Over its group's limit, what the refusal calls it: the whole envelope is dropped then.
     pub(super) fn add(&mut self, item: &Item<'_>) -> Result<(), &'static str> {
-        let limit = item.kind.limit();
+        let limit = limit(item);
         let bytes = item.payload.len();
-        if item.kind == Kind::UserReport && bytes > EVENT_BYTES_MAX {
-            return Err("user_report");
-        }
-        if let Some(average_max) = item.kind.average_entry_bytes_max()
-            && bytes
-                > item
-                    .header
-                    .item_count
-                    .unwrap_or(1)
-                    .saturating_mul(average_max)
-        {
-            return Err(limit.group);
-        }
+        let entries = item.header.item_count.unwrap_or(1);
+        let is_too_large = match item.kind.average_entry_bytes_max() {
+            Some(average_max) => bytes > entries.saturating_mul(average_max),
+            None => item.kind == Kind::UserReport && bytes > EVENT_BYTES_MAX,
+        };
         let at = match self
             .seen
             .iter()
@@ -231,10 +253,28 @@ impl Sizes {
         let (_, count, sum) = &mut self.seen[at];
         *count = count.saturating_add(1);
         *sum = sum.saturating_add(bytes);
-        if *count > limit.count || *sum > limit.bytes {
-            return Err(limit.group);
+        if is_too_large || *count > limit.count || *sum > limit.bytes {
+            return Err(name_of(item));
         }
         Ok(())
+    }
+}
+
+/// What Sentry calls an item that is too large: its type, and of an attachment what it is (facts/ingestion.md 4.4).
+fn name_of(item: &Item<'_>) -> &'static str {
+    if item.kind != Kind::Attachment {
+        return item.kind.name();
+    }
+    match item.header.attachment_type.as_deref().unwrap_or_default() {
+        "event.minidump" => "attachment:minidump",
+        "event.applecrashreport" => "attachment:apple_crash_report",
+        "event.payload" => "attachment:event_payload",
+        "event.breadcrumbs" => "attachment:breadcrumbs",
+        "event.view_hierarchy" => "attachment:view_hierarchy",
+        "playstation.prosperodump" => "attachment:prosperodump",
+        "unreal.context" => "attachment:unreal_context",
+        "unreal.logs" => "attachment:unreal_logs",
+        _ => "attachment:attachment",
     }
 }
 

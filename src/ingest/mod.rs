@@ -29,6 +29,7 @@ mod items;
 mod json;
 mod large;
 mod meta;
+mod news;
 mod normalise;
 mod pack;
 mod pages;
@@ -62,6 +63,7 @@ use crate::store::snapshot::{KeyState, ProjectState};
 use arrival::Arrival;
 use desk::Desk;
 use large::LargeRequests;
+use news::Sdk;
 use pages::{dialog, health, loader};
 pub(crate) use refusal::Refusal;
 pub(crate) use routes::owns;
@@ -76,6 +78,8 @@ struct Authenticated {
     key: Arc<KeyState>,
     project: Arc<ProjectState>,
     received: Timestamp,
+    /// What the request says to be sent by, beside its items.
+    sdk: Sdk,
 }
 
 /// What the front was told at its start.
@@ -146,7 +150,8 @@ impl Ingest {
             Page::Loader => {
                 let key = loader::public_key(params.get("script"))
                     .and_then(PublicKey::parse)
-                    .and_then(|public| desk.store.snapshot().key(&public));
+                    .and_then(|public| desk.store.snapshot().key(&public))
+                    .filter(|key| key.is_valid(request.received));
                 let bundle_url = desk.loader_bundle_url.as_ref();
                 responder.respond(loader::script(key.as_deref(), &desk.url_prefix, bundle_url));
             }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::items::Quantities;
+use super::news::News;
 use super::reply::Reply;
 use super::{Authenticated, Refusal};
 use crate::domain::Error;
@@ -22,6 +23,7 @@ use crate::store::events::{self, NewEvent};
 use crate::store::items::{self, NewItem};
 use crate::store::payloads::{self, LargePayloadId, NewPayload};
 use crate::store::projects;
+use crate::store::sightings;
 use crate::store::writer::Unit;
 
 /// Everything that one request leaves behind, and its answer.
@@ -30,6 +32,8 @@ pub(super) struct Plan {
     pub(super) events: Vec<EventPart>,
     /// Stored whatever becomes of the events.
     pub(super) items: Vec<Stored>,
+    /// What the items tell.
+    news: Vec<News>,
     rows: Rows,
     /// The id that the client is told.
     id: Option<EventId>,
@@ -52,6 +56,7 @@ pub(super) struct EventPart {
     /// zstd.
     payload: Vec<u8>,
     slot: Option<Slot>,
+    news: News,
     pub(super) with: Vec<Stored>,
     /// Accepted, unless the event is a duplicate.
     rows: Rows,
@@ -89,12 +94,14 @@ impl EventPart {
         kind: StoredKind,
         payload: Vec<u8>,
         slot: Option<Slot>,
+        news: News,
     ) -> EventPart {
         EventPart {
             id,
             kind,
             payload,
             slot,
+            news,
             with: Vec::new(),
             rows: Rows::default(),
         }
@@ -120,6 +127,9 @@ impl EventPart {
         )?;
         if is_new && self.is_first_of(who) {
             projects::set_first_event(unit, who.project.id, who.received)?;
+        }
+        if is_new {
+            self.news.write(who, unit)?;
         }
         for stored in &self.with {
             if is_new {
@@ -211,6 +221,13 @@ impl Plan {
 
     pub(super) fn add_row(&mut self, entry: LedgerEntry) {
         self.rows.add(entry);
+    }
+
+    /// The same from several items is news once.
+    pub(super) fn add_news(&mut self, news: News) {
+        if !news.is_empty() && !self.news.contains(&news) {
+            self.news.push(news);
+        }
     }
 
     pub(super) fn accept(&mut self, quantities: &Quantities, who: &Authenticated) {
@@ -343,7 +360,27 @@ impl Plan {
         for row in &self.rows.0 {
             unit.count(row.clone());
         }
+        for news in &self.news {
+            news.write(who, unit)?;
+        }
+        let unseen = who.project.unseen(self.kinds());
+        if unseen != 0 {
+            sightings::add_kinds(unit, who.project.id, unseen)?;
+        }
         Ok(new)
+    }
+
+    /// The kinds of all that is stored: bits, numbered by [`StoredKind`].
+    fn kinds(&self) -> u64 {
+        let of_item = |stored: &Stored| match stored {
+            Stored::Item(item) => Some(item.kind),
+            Stored::Attachment(_) => None,
+        };
+        let of_events = self.events.iter().map(|part| part.kind);
+        let beside = self.events.iter().flat_map(|part| &part.with);
+        of_events
+            .chain(beside.chain(&self.items).filter_map(of_item))
+            .fold(0, |kinds, kind| kinds | 1 << kind.number())
     }
 
     /// The answer, after the transaction; gives the slots back that were not used. None if nobody can say what is
@@ -355,10 +392,19 @@ impl Plan {
         reply: Reply,
     ) -> Option<Response> {
         let uncertain = matches!(kept, Err(Error::Uncertain));
+        if kept.is_ok() {
+            who.project.set_seen(self.kinds());
+            for news in &self.news {
+                news.remember(who);
+            }
+        }
         for (at, part) in self.events.iter().enumerate() {
             let is_kept = kept.as_ref().is_ok_and(|new| new.get(at) == Some(&true));
             if is_kept && part.is_first_of(who) {
                 who.project.set_has_events();
+            }
+            if is_kept {
+                part.news.remember(who);
             }
             if let (Some(slot), false, false) = (part.slot, is_kept, uncertain) {
                 who.key.window.give_back(slot);

@@ -19,7 +19,8 @@ pub(super) struct Sorted<'a> {
 
 /// The items of a request that is over a limit: all of them are dropped.
 pub(super) struct TooLarge {
-    pub(super) group: &'static str,
+    /// What the refusal calls the one that was too much.
+    pub(super) name: &'static str,
     pub(super) dropped: Quantities,
 }
 
@@ -32,13 +33,13 @@ impl<'a> Sorted<'a> {
         // What our own endpoints know to be invalid is no part of an envelope's measure.
         if item.invalid.is_some() {
             self.others.push(item);
-        } else if let Err(group) = self.sizes.add(&item) {
+        } else if let Err(name) = self.sizes.add(&item) {
             let mut dropped = items::count(&item);
             for item in self.iter() {
                 dropped.add(&items::count(item));
             }
             *self = Sorted {
-                too_large: Some(TooLarge { group, dropped }),
+                too_large: Some(TooLarge { name, dropped }),
                 ..Sorted::default()
             };
         } else if item.kind.is_primary() {

@@ -7,7 +7,7 @@ use super::Place;
 use super::audit::{self, Entry};
 use super::snapshot::Touched;
 use super::writer::Unit;
-use super::{conflict, key_windows};
+use super::{conflict, key_windows, sightings};
 use crate::domain::actor::Actor;
 use crate::domain::id::{KeyId, OrganizationId, ProjectId, TeamId};
 use crate::domain::key::{
@@ -31,7 +31,7 @@ pub(super) const COLUMNS: &str = "client_key.id, client_key.project_id, client_k
      client_key.label, client_key.active, client_key.rate_limit_count, client_key.rate_limit_window_secs, \
      client_key.browser_sdk_version, client_key.loader_has_replay, client_key.loader_has_performance, \
      client_key.loader_has_debug, client_key.loader_has_feedback, client_key.loader_has_logs_and_metrics, \
-     client_key.created_us";
+     client_key.created_us, client_key.expires_us";
 
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<ClientKey> {
     let public: String = row.get("public")?;
@@ -59,6 +59,9 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<ClientKey> {
             has_logs_and_metrics: row.get("loader_has_logs_and_metrics")?,
         },
         created: Timestamp::from_us(row.get("created_us")?),
+        expires: row
+            .get::<_, Option<i64>>("expires_us")?
+            .map(Timestamp::from_us),
     })
 }
 
@@ -71,13 +74,18 @@ pub(crate) fn find(
     Ok(find_by_public(connection, public)?.filter(|key| key.project == project))
 }
 
+/// Whether a key's project and organization are there. While they are being removed nobody finds the key.
+const THERE: &str = "EXISTS (SELECT 1 FROM project JOIN organization ON organization.id = project.organization_id
+                              WHERE project.id = client_key.project_id AND project.deleted_us IS NULL
+                                AND organization.deleted_us IS NULL)";
+
 pub(crate) fn find_by_public(
     connection: &Connection,
     public: PublicKey,
 ) -> rusqlite::Result<Option<ClientKey>> {
     connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM client_key WHERE public = :public"
+            "SELECT {COLUMNS} FROM client_key WHERE public = :public AND {THERE}"
         ))?
         .query_row([public.as_str()], from_row)
         .optional()
@@ -106,14 +114,14 @@ pub(crate) fn list_of_project(
         .collect()
 }
 
-/// Every key of an organization.
+/// Every key of an organization's projects that are there.
 pub(super) fn list_of_organization(
     connection: &Connection,
     organization: OrganizationId,
 ) -> rusqlite::Result<Vec<ClientKey>> {
     connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM client_key WHERE organization_id = :organization"
+            "SELECT {COLUMNS} FROM client_key WHERE organization_id = :organization AND {THERE}"
         ))?
         .query_map([organization.0], from_row)?
         .collect()
@@ -129,7 +137,8 @@ pub(crate) enum KeysOf {
 /// Which of them. Empty options mean all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeyFilter {
-    pub(crate) active: Option<bool>,
+    /// Whether they are good for anything at a moment.
+    pub(crate) valid: Option<(bool, Timestamp)>,
     /// Keys of these projects only.
     pub(crate) projects: Option<Vec<ProjectId>>,
     /// Keys of projects that have one of these teams only.
@@ -171,9 +180,19 @@ pub(crate) fn list(
     if let Some(boundary) = &boundary {
         params.push((":boundary", boundary));
     }
-    if let Some(active) = &filter.active {
-        conditions.push_str(" AND client_key.active = :active");
-        params.push((":active", active));
+    if matches!(of, KeysOf::Organization(_)) {
+        conditions.push_str(&format!(" AND {THERE}"));
+    }
+    let (wanted, now_us) = match filter.valid {
+        Some((wanted, now)) => (wanted, now.us()),
+        None => (true, 0),
+    };
+    if filter.valid.is_some() {
+        conditions.push_str(
+            " AND (client_key.active AND (client_key.expires_us IS NULL OR client_key.expires_us > :now)) = :valid",
+        );
+        params.push((":valid", &wanted));
+        params.push((":now", &now_us));
     }
     if let Some(projects) = &projects {
         conditions
@@ -223,20 +242,111 @@ fn page_sql(of: KeysOf, place: Place, conditions: &str) -> String {
     )
 }
 
-/// Every key there is, for the snapshot.
+/// Every key of a project that is there, for the snapshot.
 pub(super) fn list_all(connection: &Connection) -> rusqlite::Result<Vec<ClientKey>> {
     connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM client_key"))?
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM client_key WHERE {THERE}"))?
         .query_map([], from_row)?
         .collect()
+}
+
+/// Whether a key that was there before still is, and its project.
+pub(super) fn is_there(connection: &Connection, id: KeyId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT 1 FROM client_key WHERE id = :id AND {THERE}"
+        ))?
+        .exists([id.0])
+}
+
+/// Some keys of a project, which may be a deleted one.
+pub(super) fn list_ids(
+    connection: &Connection,
+    project: ProjectId,
+    limit: u32,
+) -> rusqlite::Result<Vec<(KeyId, String)>> {
+    connection
+        .prepare_cached(
+            "SELECT id, public FROM client_key WHERE project_id = :project ORDER BY id LIMIT :limit",
+        )?
+        .query_map(
+            named_params! { ":project": project.0, ":limit": limit },
+            |row| Ok((KeyId(row.get("id")?), row.get("public")?)),
+        )?
+        .collect()
+}
+
+/// Removes a key of a deleted project; how many rows of its use went with it. It is the deed of nobody, so there is
+/// no entry in the audit log.
+pub(super) fn remove(unit: &mut Unit<'_>, id: KeyId, public: &str) -> rusqlite::Result<usize> {
+    let rows = sightings::forget_uses(unit, id)?;
+    key_windows::forget(unit, id)?;
+    unit.prepare_cached("DELETE FROM client_key WHERE id = :id")?
+        .execute([id.0])?;
+    if let Some(public) = PublicKey::parse(public) {
+        unit.touch(Touched::Key(public));
+    }
+    Ok(rows)
+}
+
+/// Makes a public half free that a key of a deleted project still has.
+fn free(unit: &mut Unit<'_>, public: PublicKey) -> rusqlite::Result<()> {
+    let id = unit
+        .prepare_cached(&format!(
+            "SELECT id FROM client_key WHERE public = :public AND NOT {THERE}"
+        ))?
+        .query_row([public.as_str()], |row| row.get(0).map(KeyId))
+        .optional()?;
+    if let Some(id) = id {
+        remove(unit, id, public.as_str())?;
+    }
+    Ok(())
 }
 
 /// # Errors
 /// `Conflict`: some project of this server has a key of that public half.
 pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewClientKey) -> Result<KeyId> {
+    insert(
+        unit,
+        actor,
+        new,
+        BROWSER_SDK_VERSION,
+        LoaderOptions::default(),
+    )
+}
+
+/// Makes a key with halves of its own that is like another one in all else but perhaps its label.
+pub(crate) fn create_like(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    organization: OrganizationId,
+    old: &ClientKey,
+    label: &str,
+) -> Result<KeyId> {
+    let new = NewClientKey {
+        organization,
+        project: old.project,
+        public: None,
+        secret: None,
+        label: label.to_owned(),
+        rate_limit: old.rate_limit,
+    };
+    let version = &old.browser_sdk_version;
+    insert(unit, actor, &new, version, old.loader_options)
+}
+
+fn insert(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    new: &NewClientKey,
+    browser_sdk_version: &str,
+    loader: LoaderOptions,
+) -> Result<KeyId> {
+    if let Some(chosen) = new.public {
+        free(unit, chosen)?;
+    }
     let public = new.public.unwrap_or_else(PublicKey::random);
     let secret = new.secret.clone().unwrap_or_else(random_hex_32);
-    let loader = LoaderOptions::default();
     unit.prepare_cached(
         "INSERT INTO client_key (project_id, organization_id, public, secret, label, rate_limit_count,
                                  rate_limit_window_secs, browser_sdk_version, loader_has_replay,
@@ -253,7 +363,7 @@ pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewClientKey) -> 
         ":label": new.label,
         ":count": new.rate_limit.map(RateLimit::stored_count),
         ":window": new.rate_limit.map(|limit| limit.window_secs),
-        ":version": BROWSER_SDK_VERSION,
+        ":version": browser_sdk_version,
         ":replay": loader.has_replay,
         ":performance": loader.has_performance,
         ":debug": loader.has_debug,
@@ -295,7 +405,8 @@ pub(crate) fn update(
              SET secret = :secret, label = :label, active = :active, rate_limit_count = :count,
                  rate_limit_window_secs = :window, browser_sdk_version = :version, loader_has_replay = :replay,
                  loader_has_performance = :performance, loader_has_debug = :debug,
-                 loader_has_feedback = :feedback, loader_has_logs_and_metrics = :logs_and_metrics
+                 loader_has_feedback = :feedback, loader_has_logs_and_metrics = :logs_and_metrics,
+                 expires_us = :expires
              WHERE id = :id",
         )?
         .execute(named_params! {
@@ -310,6 +421,7 @@ pub(crate) fn update(
             ":debug": new.loader_options.has_debug,
             ":feedback": new.loader_options.has_feedback,
             ":logs_and_metrics": new.loader_options.has_logs_and_metrics,
+            ":expires": new.expires.map(Timestamp::us),
             ":id": old.id.0,
         })?;
     if changed == 0 {
@@ -325,6 +437,9 @@ pub(crate) fn update(
         data["rate_limit_count"] = json!(new.rate_limit.map(|l| l.count));
         data["prev_rate_limit_window"] = json!(old.window_secs());
         data["rate_limit_window"] = json!(new.window_secs());
+    }
+    if old.expires != new.expires {
+        data["expires"] = json!(new.expires);
     }
     audit::record(
         unit,
@@ -353,6 +468,7 @@ pub(crate) fn delete(
     if deleted == 0 {
         return Err(Error::NotFound);
     }
+    sightings::forget_uses(unit, key.id)?;
     key_windows::forget(unit, key.id)?;
     unit.touch(Touched::Key(key.public));
     audit::record(

@@ -319,6 +319,14 @@ mod tests {
             )
             .unwrap();
         assert_eq!(seat, (2, 7, "admin".to_owned()));
+        let counted: (i64, i64, i64) = connection
+            .query_row(
+                "SELECT organization_id, block, members FROM member_block",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
+            .unwrap();
+        assert_eq!(counted, (1, 0, 1));
         // The reference still holds, and the next number is a new one.
         assert!(connection.execute("DELETE FROM member", []).is_err());
         connection

@@ -1,7 +1,8 @@
 //! The one SQLite file. Only here is `rusqlite` named.
 //!
 //! - [`connection`] opens files and sets pragmas; [`writer`] alone writes, in group commits;
-//! - [`snapshot`] keeps in memory what ingestion asks for; [`readers`] lends connections for reading;
+//! - [`snapshot`] keeps in memory what ingestion asks for; [`readers`] lends connections for reading; [`orders`]
+//!   knows the way to deep pages; [`deletion`] removes what was deleted;
 //! - one file per resource holds its queries: functions that take a `&Connection`, so that they serve in a
 //!   transaction as well.
 //!
@@ -12,18 +13,24 @@ pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod client_keys;
 pub(crate) mod connection;
+pub(crate) mod deletion;
+pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod items;
 mod key_windows;
 pub(crate) mod ledger;
 pub(crate) mod members;
+pub(crate) mod orders;
 pub(crate) mod organizations;
+pub(crate) mod ownership;
 pub(crate) mod payloads;
 pub(crate) mod projects;
 pub(crate) mod readers;
 pub(crate) mod second_factors;
 pub(crate) mod sessions;
+pub(crate) mod sightings;
 pub(crate) mod snapshot;
+pub(crate) mod team_members;
 pub(crate) mod teams;
 pub(crate) mod tokens;
 pub(crate) mod user_links;
@@ -34,10 +41,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use rusqlite::Connection;
+use rusqlite::OptionalExtension;
 
 use crate::domain::durability::Durability;
 use crate::domain::{Error, Result};
 use connection::{OpenError, ServerLock};
+use deletion::Bell;
+use orders::Orders;
 use readers::{Reader, Readers};
 use snapshot::Snapshot;
 use writer::{Unit, Writer};
@@ -81,10 +91,74 @@ impl Place {
     }
 }
 
+/// Where a page of a list by date, newest first, starts: beside a row that is told by its date in milliseconds, which is
+/// as much as a cursor says of it, and its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DatePlace {
+    First,
+    /// At the newest row that is older.
+    Below {
+        millis: i64,
+        id: i64,
+    },
+    /// At the oldest row that is newer, going up.
+    Above {
+        millis: i64,
+        id: i64,
+    },
+}
+
+impl DatePlace {
+    /// The condition on a table's `created_us` and `id`, which names the parameters `:place_us` and `:place_id` if there
+    /// is one, and the order that finds the rows next to the place first.
+    fn sql(self, table: &str) -> (String, String) {
+        let beyond =
+            |sign| format!(" AND ({table}.created_us, {table}.id) {sign} (:place_us, :place_id)");
+        let order = |way| format!("{table}.created_us {way}, {table}.id {way}");
+        match self {
+            DatePlace::First => (String::new(), order("DESC")),
+            DatePlace::Below { .. } => (beyond("<"), order("DESC")),
+            DatePlace::Above { .. } => (beyond(">"), order("ASC")),
+        }
+    }
+
+    /// Date and id that the rows lie beyond. A row that is gone, or that a client made up, stands for the whole of its
+    /// millisecond.
+    fn boundary(
+        self,
+        connection: &Connection,
+        table: &str,
+    ) -> rusqlite::Result<Option<(i64, i64)>> {
+        let (millis, id, otherwise) = match self {
+            DatePlace::First => return Ok(None),
+            DatePlace::Below { millis, id } => (millis, id, millis.saturating_add(1)),
+            DatePlace::Above { millis, id } => (millis, id, millis),
+        };
+        let row = connection
+            .prepare_cached(&format!(
+                "SELECT created_us FROM {table} WHERE id = :id AND created_us / 1000 = :millis"
+            ))?
+            .query_row([id, millis], |row| row.get(0))
+            .optional()?;
+        Ok(Some(match row {
+            Some(us) => (us, id),
+            None => (otherwise.saturating_mul(1000), 0),
+        }))
+    }
+
+    /// Puts rows that were found in the order of [`DatePlace::sql`] into that of the list.
+    fn newest_first<T>(self, rows: &mut [T]) {
+        if matches!(self, DatePlace::Above { .. }) {
+            rows.reverse();
+        }
+    }
+}
+
 /// The open file: one writing thread, connections for reading, and what ingestion needs in memory.
 pub(crate) struct Store {
     writer: Writer,
     readers: Readers,
+    orders: Orders,
     snapshot: Arc<Snapshot>,
     _lock: Option<ServerLock>,
 }
@@ -127,6 +201,7 @@ impl Store {
         Ok(Store {
             writer,
             readers: Readers::new(path),
+            orders: Orders::default(),
             snapshot,
             _lock: lock,
         })
@@ -134,6 +209,16 @@ impl Store {
 
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// The order of long lists.
+    pub(crate) fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// Rings when something may have been deleted.
+    pub(crate) fn deletions(&self) -> &Bell {
+        &self.snapshot.deletions
     }
 
     pub(crate) fn writer(&self) -> &Writer {

@@ -1,8 +1,9 @@
 //! Organizations.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::DatePlace;
 use super::audit::{self, Entry};
 use super::conflict;
 use super::snapshot::Touched;
@@ -10,7 +11,7 @@ use super::writer::Unit;
 use crate::domain::access::MemberPolicy;
 use crate::domain::actor::Actor;
 use crate::domain::id::{OrganizationId, UserId};
-use crate::domain::option::Options;
+use crate::domain::option::{ORGANIZATION_OPTIONS, Options};
 use crate::domain::scope::OrganizationRole;
 use crate::domain::slug::{IdOrSlug, Slug};
 use crate::domain::time::Timestamp;
@@ -24,12 +25,16 @@ pub(crate) struct Organization {
     pub(crate) name: String,
     /// What its plain members may do.
     pub(crate) policy: MemberPolicy,
+    /// This and the next are shown as they were set.
+    pub(crate) early_adopter: bool,
+    pub(crate) superuser_access: bool,
     pub(crate) created: Timestamp,
 }
 
 pub(super) const COLUMNS: &str = "organization.id, organization.slug, organization.name, organization.created_us, \
      organization.open_membership, organization.members_invite, organization.members_create_projects, \
-     organization.members_admin_events, organization.members_write_alerts";
+     organization.members_admin_events, organization.members_write_alerts, organization.early_adopter, \
+     organization.superuser_access";
 
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Organization> {
     Ok(Organization {
@@ -43,6 +48,8 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Organization> {
             admin_events: row.get("members_admin_events")?,
             write_alerts: row.get("members_write_alerts")?,
         },
+        early_adopter: row.get("early_adopter")?,
+        superuser_access: row.get("superuser_access")?,
         created: Timestamp::from_us(row.get("created_us")?),
     })
 }
@@ -61,7 +68,8 @@ pub(crate) fn find(
         // Unique without case, looked up exactly (facts/management-api.md 1.1).
         IdOrSlug::Slug(slug) => connection
             .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM organization WHERE slug = :slug AND slug = :slug COLLATE BINARY"
+                "SELECT {COLUMNS} FROM organization WHERE slug = :slug AND slug = :slug COLLATE BINARY
+                   AND deleted_us IS NULL"
             ))?
             .query_row([slug], from_row)
             .optional(),
@@ -73,6 +81,13 @@ pub(crate) fn exist(connection: &Connection) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT 1 FROM organization WHERE deleted_us IS NULL")?
         .exists([])
+}
+
+/// Whether it is there, and not deleted.
+pub(crate) fn is_there(connection: &Connection, id: OrganizationId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM organization WHERE id = :id AND deleted_us IS NULL")?
+        .exists([id.0])
 }
 
 /// Whether some organization has this slug, compared as the file's uniqueness does: without case.
@@ -104,19 +119,26 @@ pub(crate) struct OrganizationFilter {
     pub(crate) members: Option<Vec<i64>>,
 }
 
-/// In which order.
+/// A part of a list, and in which order that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OrganizationOrder {
-    NewestFirst,
-    MostMembersFirst,
-    Name,
+pub(crate) enum OrganizationSlice {
+    NewestFirst {
+        place: DatePlace,
+        limit: u32,
+    },
+    MostMembersFirst {
+        offset: i64,
+        limit: i64,
+    },
+    /// All, by name.
+    ByName,
 }
 
 pub(crate) fn list(
     connection: &Connection,
     of: OrganizationsOf,
     filter: &OrganizationFilter,
-    order: OrganizationOrder,
+    slice: OrganizationSlice,
 ) -> Result<Vec<Organization>> {
     let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = Vec::new();
     let mut conditions = String::from("organization.deleted_us IS NULL AND ");
@@ -170,23 +192,46 @@ pub(crate) fn list(
         );
         params.push((":members", members));
     }
-    let order = match order {
-        OrganizationOrder::NewestFirst => "organization.created_us DESC, organization.id DESC",
-        OrganizationOrder::MostMembersFirst => {
-            "(SELECT count(*) FROM member WHERE member.organization_id = organization.id) DESC,
-             organization.id DESC"
-        }
-        OrganizationOrder::Name => "organization.name COLLATE NOCASE, organization.id",
+    let place = match slice {
+        OrganizationSlice::NewestFirst { place, .. } => place,
+        OrganizationSlice::MostMembersFirst { .. } | OrganizationSlice::ByName => DatePlace::First,
     };
-    Ok(connection
+    let (beyond, newest_first) = place.sql("organization");
+    let boundary = place.boundary(connection, "organization")?;
+    if let Some((us, id)) = &boundary {
+        conditions.push_str(&beyond);
+        params.push((":place_us", us));
+        params.push((":place_id", id));
+    }
+    let (order, offset, limit) = match slice {
+        OrganizationSlice::NewestFirst { limit, .. } => {
+            (newest_first.as_str(), 0, i64::from(limit))
+        }
+        OrganizationSlice::MostMembersFirst { offset, limit } => (
+            "(SELECT count(*) FROM member WHERE member.organization_id = organization.id) DESC,
+             organization.id DESC",
+            offset,
+            limit,
+        ),
+        OrganizationSlice::ByName => (
+            "organization.name COLLATE NOCASE, organization.id",
+            0,
+            i64::MAX,
+        ),
+    };
+    params.push((":limit", &limit));
+    params.push((":offset", &offset));
+    let mut organizations = connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM organization WHERE {conditions} ORDER BY {order}"
+            "SELECT {COLUMNS} FROM organization WHERE {conditions} ORDER BY {order} LIMIT :limit OFFSET :offset"
         ))?
         .query_map(params.as_slice(), from_row)?
-        .collect::<rusqlite::Result<_>>()?)
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    place.newest_first(&mut organizations);
+    Ok(organizations)
 }
 
-/// How many members have this role.
+/// How many users who can sign in have this role; invitations do not count.
 pub(crate) fn count_members(
     connection: &Connection,
     organization: OrganizationId,
@@ -194,7 +239,8 @@ pub(crate) fn count_members(
 ) -> rusqlite::Result<u32> {
     connection
         .prepare_cached(
-            "SELECT count(*) FROM member WHERE organization_id = :organization AND role = :role",
+            "SELECT count(*) FROM member JOIN user ON user.id = member.user_id
+             WHERE member.organization_id = :organization AND member.role = :role AND user.active",
         )?
         .query_row(
             named_params! { ":organization": organization.0, ":role": role.as_str() },
@@ -281,17 +327,7 @@ pub(crate) fn set_option(
     name: &str,
     value: &Value,
 ) -> Result<bool> {
-    let changed = unit
-        .prepare_cached(
-            "INSERT INTO organization_option (organization_id, name, value)
-             VALUES (:organization, :name, :value)
-             ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
-        )?
-        .execute(named_params! {
-            ":organization": organization.0,
-            ":name": name,
-            ":value": value.to_string(),
-        })?;
+    let changed = put_option(unit, organization, name, value)?;
     if changed > 0 {
         unit.touch(Touched::Organization(organization));
         audit::record(
@@ -306,4 +342,214 @@ pub(crate) fn set_option(
         )?;
     }
     Ok(changed > 0)
+}
+
+/// How many rows that changed: one or none.
+fn put_option(
+    connection: &Connection,
+    organization: OrganizationId,
+    name: &str,
+    value: &Value,
+) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "INSERT INTO organization_option (organization_id, name, value)
+             VALUES (:organization, :name, :value)
+             ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
+        )?
+        .execute(named_params! {
+            ":organization": organization.0,
+            ":name": name,
+            ":value": value.to_string(),
+        })
+}
+
+/// What a change of an organization leaves, column by column, and the options that it sets.
+#[derive(Clone, Debug)]
+pub(crate) struct OrganizationChange {
+    pub(crate) slug: Slug,
+    pub(crate) name: String,
+    pub(crate) policy: MemberPolicy,
+    pub(crate) early_adopter: bool,
+    pub(crate) superuser_access: bool,
+    pub(crate) options: Vec<OptionChange>,
+}
+
+/// An option's new value.
+#[derive(Clone, Debug)]
+pub(crate) struct OptionChange {
+    /// What the API calls it, for the audit log.
+    pub(crate) field: &'static str,
+    pub(crate) option: &'static str,
+    /// None takes the option away.
+    pub(crate) value: Option<Value>,
+}
+
+/// Changes an organization, and writes down in one entry what is other than before.
+///
+/// # Errors
+/// `Conflict`: another organization has the slug.
+pub(crate) fn update(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    old: &Organization,
+    new: &OrganizationChange,
+) -> Result<()> {
+    let mut data = update_columns(unit, old, new)?;
+    update_options(unit, old.id, &new.options, &mut data)?;
+    if data.is_empty() {
+        return Ok(());
+    }
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(old.id),
+            event: "org.edit",
+            target: old.id.0,
+            data: Value::Object(data),
+        },
+    )?;
+    Ok(())
+}
+
+/// What changed.
+fn update_columns(
+    unit: &Unit<'_>,
+    old: &Organization,
+    new: &OrganizationChange,
+) -> Result<Map<String, Value>> {
+    let mut data = Map::new();
+    let (was, is) = (&old.policy, &new.policy);
+    for (field, old, new) in [
+        ("slug", old.slug.as_str(), new.slug.as_str()),
+        ("name", &old.name, &new.name),
+    ] {
+        if old != new {
+            data.insert(field.to_owned(), json!(format!("from {old} to {new}")));
+        }
+    }
+    for (field, old, new) in [
+        ("openMembership", was.open_membership, is.open_membership),
+        ("allowMemberInvite", was.invite, is.invite),
+        (
+            "allowMemberProjectCreation",
+            was.create_projects,
+            is.create_projects,
+        ),
+        ("eventsMemberAdmin", was.admin_events, is.admin_events),
+        ("alertsMemberWrite", was.write_alerts, is.write_alerts),
+        ("isEarlyAdopter", old.early_adopter, new.early_adopter),
+        (
+            "allowSuperuserAccess",
+            old.superuser_access,
+            new.superuser_access,
+        ),
+    ] {
+        if old != new {
+            data.insert(field.to_owned(), json!(format!("from {old} to {new}")));
+        }
+    }
+    if data.is_empty() {
+        return Ok(data);
+    }
+    unit.prepare_cached(
+        "UPDATE organization
+         SET slug = :slug, name = :name, open_membership = :open_membership, members_invite = :invite,
+             members_create_projects = :create_projects, members_admin_events = :admin_events,
+             members_write_alerts = :write_alerts, early_adopter = :early_adopter,
+             superuser_access = :superuser_access
+         WHERE id = :id",
+    )?
+    .execute(named_params! {
+        ":slug": new.slug.as_str(),
+        ":name": new.name,
+        ":open_membership": is.open_membership,
+        ":invite": is.invite,
+        ":create_projects": is.create_projects,
+        ":admin_events": is.admin_events,
+        ":write_alerts": is.write_alerts,
+        ":early_adopter": new.early_adopter,
+        ":superuser_access": new.superuser_access,
+        ":id": old.id.0,
+    })
+    .map_err(|error| {
+        conflict(error, || {
+            format!("The slug \"{}\" is in use by another organization.", new.slug)
+        })
+    })?;
+    Ok(data)
+}
+
+/// Adds what changed to `data`.
+fn update_options(
+    unit: &mut Unit<'_>,
+    organization: OrganizationId,
+    changes: &[OptionChange],
+    data: &mut Map<String, Value>,
+) -> Result<()> {
+    // A text without quotes, and a list of lines in one.
+    let shown = |value: &Value| match value {
+        Value::String(text) => text.replace('\n', ", "),
+        other => other.to_string(),
+    };
+    let stored = list_options(unit, organization)?;
+    let mut governs_ingestion = false;
+    for OptionChange {
+        field,
+        option,
+        value,
+    } in changes
+    {
+        let text = match (stored.get(*option), value) {
+            (old, new) if old == new.as_ref() => continue,
+            (None, new) => format!("to {}", new.as_ref().map(shown).unwrap_or_default()),
+            (Some(old), Some(new)) => format!("from {} to {}", shown(old), shown(new)),
+            (Some(old), None) => format!("from {} to none", shown(old)),
+        };
+        data.insert((*field).to_owned(), json!(text));
+        match value {
+            Some(value) => put_option(unit, organization, option, value)?,
+            None => unit
+                .prepare_cached(
+                    "DELETE FROM organization_option WHERE organization_id = :organization AND name = :name",
+                )?
+                .execute(named_params! { ":organization": organization.0, ":name": option })?,
+        };
+        governs_ingestion |= ORGANIZATION_OPTIONS.iter().any(|(name, _)| name == option);
+    }
+    // Every project and key of the organization is read anew, so only once, and only when it matters.
+    if governs_ingestion {
+        unit.touch(Touched::Organization(organization));
+    }
+    Ok(())
+}
+
+/// Hides an organization with all that it has. Its slug is free at once, its keys and tokens are good for nothing; what
+/// belongs to it is removed in the background.
+///
+/// # Errors
+/// `NotFound`: it is gone already.
+pub(crate) fn delete(unit: &mut Unit<'_>, actor: &Actor, old: &Organization) -> Result<()> {
+    let hidden = unit
+        .prepare_cached(
+            "UPDATE organization SET deleted_us = :now, slug = slug || '~' || id
+             WHERE id = :id AND deleted_us IS NULL",
+        )?
+        .execute(named_params! { ":now": actor.at.us(), ":id": old.id.0 })?;
+    if hidden == 0 {
+        return Err(Error::NotFound);
+    }
+    unit.touch(Touched::Organization(old.id));
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(old.id),
+            event: "org.remove",
+            target: old.id.0,
+            data: json!({ "slug": old.slug.as_str(), "name": old.name }),
+        },
+    )?;
+    Ok(())
 }

@@ -79,6 +79,17 @@ pub(crate) fn add_part(
         .map(drop)
 }
 
+/// Removes one part of a large payload, so that each can be a change of its own; whether there was one.
+pub(super) fn delete_a_part(connection: &Connection, id: LargePayloadId) -> rusqlite::Result<bool> {
+    let deleted = connection
+        .prepare_cached(
+            "DELETE FROM payload_part
+             WHERE id = (SELECT max(id) FROM payload_part WHERE id >= :first AND id < :end)",
+        )?
+        .execute(named_params! { ":first": id.0 * PARTS_MAX, ":end": (id.0 + 1) * PARTS_MAX })?;
+    Ok(deleted > 0)
+}
+
 /// Removes a large payload with its parts.
 pub(crate) fn delete(connection: &Connection, id: LargePayloadId) -> rusqlite::Result<()> {
     connection

@@ -13,12 +13,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use rusqlite::Connection;
 
+use super::deletion::Bell;
 use super::key_windows::StoredWindow;
 use super::projects::StatesOf;
-use super::{client_keys, key_windows, projects};
+use super::sightings::{ENVIRONMENTS_MAX, USES_MAX};
+use super::{client_keys, key_windows, organizations, projects};
 use crate::domain::id::{KeyId, OrganizationId, ProjectId};
 use crate::domain::key::{ClientKey, LoaderOptions, PublicKey, RateLimit};
 use crate::domain::option::IngestSettings;
+use crate::domain::time::Timestamp;
 use crate::domain::window::KeyWindow;
 
 /// What governs the items of a project.
@@ -31,6 +34,10 @@ pub(crate) struct ProjectState {
     /// The rate limit of keys that have none of their own.
     default_limit: Option<RateLimit>,
     has_events: AtomicBool,
+    /// Kinds of data that the file knows the project has had: bits, numbered by `StoredKind`.
+    seen_kinds: AtomicU64,
+    /// Environments that the file knows, as far as events named them since this state was made.
+    environments: Mutex<HashSet<Box<str>>>,
     /// Reasons of client reports that were let into the ledger since this state was made.
     client_reasons: Mutex<HashSet<Box<str>>>,
 }
@@ -59,6 +66,34 @@ impl ProjectState {
         self.has_events.store(true, Ordering::Relaxed);
     }
 
+    /// Those of these kinds that the file does not know of.
+    pub(crate) fn unseen(&self, kinds: u64) -> u64 {
+        kinds & !self.seen_kinds.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_seen(&self, kinds: u64) {
+        self.seen_kinds.fetch_or(kinds, Ordering::Relaxed);
+    }
+
+    /// Whether the file knows an environment, or may know of no more.
+    pub(crate) fn knows_environment(&self, name: &str) -> bool {
+        let known = self
+            .environments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.len() >= ENVIRONMENTS_MAX || known.contains(name)
+    }
+
+    pub(crate) fn set_environment(&self, name: &str) {
+        let mut known = self
+            .environments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.len() < ENVIRONMENTS_MAX {
+            known.insert(name.into());
+        }
+    }
+
     /// Whether a client report's reason may stand in the ledger under its own name. Bounded, because anybody who
     /// knows a DSN can invent reasons, and each makes rows.
     pub(crate) fn admits_client_reason(&self, reason: &str) -> bool {
@@ -84,22 +119,75 @@ pub(crate) struct KeyState {
     pub(crate) limit: Option<RateLimit>,
     /// Shared with the state before it, as long as the window's length stays.
     pub(crate) window: Arc<KeyWindow>,
+    /// From then on it is good for nothing.
+    pub(crate) expires: Option<Timestamp>,
+    /// When its uses were last written down. Shared with the state before it.
+    pub(crate) uses: Arc<KeyUses>,
     /// What the JavaScript loader of the key loads and switches on.
     pub(crate) browser_sdk_version: String,
     pub(crate) loader_options: LoaderOptions,
 }
 
+impl KeyState {
+    /// Whether it lets in what arrives at a moment.
+    pub(crate) fn is_valid(&self, at: Timestamp) -> bool {
+        self.active && self.expires.is_none_or(|expires| at < expires)
+    }
+}
+
+/// When the uses of a key were last written down, at most [`USES_MAX`] of them, each by a hash of what it is: two of
+/// one hash look like one for a minute, which nobody is harmed by.
+#[derive(Debug, Default)]
+pub(crate) struct KeyUses {
+    hasher: RandomState,
+    written: Mutex<HashMap<u64, Timestamp>>,
+}
+
+/// A use is written down this often.
+const USE_SECS: i64 = 60;
+
+impl KeyUses {
+    pub(crate) fn hash(&self, texts: [&str; 3]) -> u64 {
+        self.hasher.hash_one(texts)
+    }
+
+    /// Whether a use is to be written down now. One that nobody knows must wait while as many as are kept are fresh,
+    /// or a key with more of them, or with invented ones, would write with every event.
+    pub(crate) fn is_due(&self, hash: u64, at: Timestamp) -> bool {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_fresh = |last: &Timestamp| *last <= at && at < last.plus_secs(USE_SECS);
+        match written.get(&hash) {
+            Some(last) => !is_fresh(last),
+            None => written.len() < USES_MAX || !written.values().all(is_fresh),
+        }
+    }
+
+    /// Remembers that the file knows of a use. Only after the commit: what failed is news again.
+    pub(crate) fn set_written(&self, hash: u64, at: Timestamp) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.len() >= USES_MAX && !written.contains_key(&hash) {
+            let oldest = written.iter().min_by_key(|(_, last)| **last);
+            if let Some(oldest) = oldest.map(|(hash, _)| *hash) {
+                written.remove(&oldest);
+            }
+        }
+        written.insert(hash, at);
+    }
+}
+
 /// What a job changed that the snapshot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Touched {
-    /// An organization's options, which govern its projects and keys.
+    /// An organization's options, which govern its projects and keys, or that it is gone.
     Organization(OrganizationId),
-    /// A project's options, or that it is new.
+    /// A project's options, or that it is new or gone.
     Project(ProjectId),
     /// A key, new, changed or gone.
     Key(PublicKey),
     /// Tokens, sessions or users: what is remembered of who may come in is to be asked anew.
     Credentials,
+    /// Something was deleted that the snapshot does not hold, so that its removal begins at once.
+    Deleted,
 }
 
 /// `PRAGMA data_version` of one connection: another number when another connection has committed.
@@ -121,6 +209,8 @@ pub(crate) struct Snapshot {
     keys: Shards<PublicKey, KeyState>,
     /// How often credentials changed.
     credentials_version: AtomicU64,
+    /// For whoever removes what was deleted.
+    pub(super) deletions: Bell,
 }
 
 impl Snapshot {
@@ -133,6 +223,7 @@ impl Snapshot {
             projects: Shards::new(),
             keys: Shards::new(),
             credentials_version: AtomicU64::new(0),
+            deletions: Bell::default(),
         };
         let version = snapshot.reload(connection)?;
         Ok((snapshot, version))
@@ -144,8 +235,11 @@ impl Snapshot {
         self.credentials_version.load(Ordering::Acquire)
     }
 
+    /// A key whose project is there. That of a deleted one is gone with it, if only its row is removed later.
     pub(crate) fn key(&self, public: &PublicKey) -> Option<Arc<KeyState>> {
-        self.keys.get(public)
+        self.keys
+            .get(public)
+            .filter(|key| self.projects.has(&key.project))
     }
 
     pub(crate) fn project(&self, id: ProjectId) -> Option<Arc<ProjectState>> {
@@ -177,6 +271,7 @@ impl Snapshot {
             .collect();
         self.keys.replace_all(states);
         self.credentials_version.fetch_add(1, Ordering::Release);
+        self.deletions.ring();
         Ok(version)
     }
 
@@ -191,6 +286,11 @@ impl Snapshot {
                 self.credentials_version.fetch_add(1, Ordering::Release);
             }
             Touched::Organization(id) => {
+                if !organizations::is_there(connection, *id)? {
+                    for project in projects::list_ids(connection, *id)? {
+                        self.projects.remove(&project);
+                    }
+                }
                 for state in projects::list_states(connection, StatesOf::Organization(*id))? {
                     self.projects.insert(state.id, state);
                 }
@@ -208,6 +308,10 @@ impl Snapshot {
                 Some(key) => self.refresh_key(connection, &key)?,
                 None => self.keys.remove(public),
             },
+            Touched::Deleted => {}
+        }
+        if !matches!(touched, Touched::Key(_)) {
+            self.deletions.ring();
         }
         Ok(())
     }
@@ -235,6 +339,10 @@ impl Snapshot {
             .key(&key.public)
             .filter(|old| old.id == key.id && length(old.limit) == length(limit))
             .map(|old| Arc::clone(&old.window));
+        let uses = self
+            .key(&key.public)
+            .filter(|old| old.id == key.id)
+            .map(|old| Arc::clone(&old.uses));
         KeyState {
             id: key.id,
             project: key.project,
@@ -244,6 +352,8 @@ impl Snapshot {
             window: going_on.unwrap_or_else(|| {
                 Arc::new(stored.map_or_else(KeyWindow::default, StoredWindow::resume))
             }),
+            expires: key.expires,
+            uses: uses.unwrap_or_default(),
             browser_sdk_version: key.browser_sdk_version.clone(),
             loader_options: key.loader_options,
         }
@@ -256,6 +366,7 @@ impl ProjectState {
         settings: IngestSettings,
         default_limit: Option<RateLimit>,
         has_events: bool,
+        seen_kinds: u64,
     ) -> ProjectState {
         ProjectState {
             id,
@@ -263,6 +374,8 @@ impl ProjectState {
             compiled: OnceLock::new(),
             default_limit,
             has_events: AtomicBool::new(has_events),
+            seen_kinds: AtomicU64::new(seen_kinds),
+            environments: Mutex::default(),
             client_reasons: Mutex::default(),
         }
     }
@@ -311,6 +424,13 @@ impl<K: Hash + Eq, V> Shards<K, V> {
             .cloned()
     }
 
+    fn has(&self, key: &K) -> bool {
+        self.shards[self.shard_of(key)]
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(key)
+    }
+
     fn insert(&self, key: K, value: V) {
         self.shards[self.shard_of(&key)]
             .write()
@@ -333,5 +453,44 @@ impl<K: Hash + Eq, V> Shards<K, V> {
         for (shard, map) in self.shards.iter().zip(fresh) {
             *shard.write().unwrap_or_else(PoisonError::into_inner) = map;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_767_312_000);
+
+    #[test]
+    fn a_use_is_due_once_a_minute() {
+        let uses = KeyUses::default();
+        let hash = uses.hash(["sentry.python/2", "shop@1", ""]);
+        assert_ne!(hash, uses.hash(["sentry.python/2", "", "shop@1"]));
+        assert!(uses.is_due(hash, NOW));
+        // Nothing was committed yet.
+        assert!(uses.is_due(hash, NOW));
+        uses.set_written(hash, NOW);
+        assert!(!uses.is_due(hash, NOW.plus_secs(59)));
+        assert!(uses.is_due(hash, NOW.plus_secs(60)));
+        // A clock that was ahead does not silence it.
+        assert!(uses.is_due(hash, NOW.plus_secs(-1)));
+    }
+
+    #[test]
+    fn of_too_many_uses_only_so_many_are_written_in_a_minute() {
+        let uses = KeyUses::default();
+        for hash in 0..USES_MAX as u64 {
+            assert!(uses.is_due(hash, NOW));
+            uses.set_written(hash, NOW.plus_secs(i64::from(hash == 7)));
+        }
+        let other = USES_MAX as u64;
+        assert!(!uses.is_due(other, NOW.plus_secs(59)));
+        let later = NOW.plus_secs(60);
+        assert!(uses.is_due(other, later) && !uses.is_due(7, later));
+        uses.set_written(other, later);
+        assert!(!uses.is_due(other, later) && !uses.is_due(7, later));
+        let kept = uses.written.lock().unwrap().len();
+        assert_eq!(kept, USES_MAX);
     }
 }

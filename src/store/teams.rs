@@ -7,13 +7,14 @@ use serde_json::json;
 
 use super::audit::{self, Entry};
 use super::conflict;
+use super::snapshot::Touched;
 use super::writer::Unit;
-use crate::domain::Result;
 use crate::domain::actor::Actor;
 use crate::domain::id::{MemberId, OrganizationId, ProjectId, TeamId};
 use crate::domain::scope::TeamRole;
 use crate::domain::slug::{IdOrSlug, Slug};
 use crate::domain::time::Timestamp;
+use crate::domain::{Error, Result};
 
 /// A team as it is stored.
 #[derive(Clone, Debug)]
@@ -27,6 +28,10 @@ pub(crate) struct Team {
 
 pub(super) const COLUMNS: &str =
     "team.id, team.organization_id, team.slug, team.name, team.created_us";
+
+/// Invitations to a team count.
+const MEMBERS: &str =
+    "(SELECT count(*) FROM team_member WHERE team_member.team_id = team.id) AS members";
 
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Team> {
     Ok(Team {
@@ -65,10 +70,82 @@ pub(crate) fn list(
 ) -> rusqlite::Result<Vec<(Team, u32)>> {
     connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS}, (SELECT count(*) FROM team_member WHERE team_member.team_id = team.id) AS members
+            "SELECT {COLUMNS}, {MEMBERS}
              FROM team WHERE organization_id = :organization AND deleted_us IS NULL ORDER BY slug"
         ))?
-        .query_map([organization.0], |row| Ok((from_row(row)?, row.get("members")?)))?
+        .query_map([organization.0], |row| {
+            Ok((from_row(row)?, row.get("members")?))
+        })?
+        .collect()
+}
+
+/// Which teams of an organization. Lists are alternatives, and `None` means all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TeamFilter {
+    /// Part of the name or slug, without case.
+    pub(crate) text: Option<String>,
+    pub(crate) slugs: Option<Vec<String>>,
+    pub(crate) ids: Option<Vec<i64>>,
+}
+
+/// The teams of an organization by slug, from the `offset`th on, at most `limit`, each with the number of its
+/// members.
+pub(crate) fn list_matching(
+    connection: &Connection,
+    organization: OrganizationId,
+    filter: &TeamFilter,
+    offset: i64,
+    limit: i64,
+) -> rusqlite::Result<Vec<(Team, u32)>> {
+    let slugs = filter.slugs.as_ref().map(|slugs| json!(slugs).to_string());
+    let ids = filter.ids.as_ref().map(|ids| json!(ids).to_string());
+    let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = vec![
+        (":organization", &organization.0),
+        (":offset", &offset),
+        (":limit", &limit),
+    ];
+    let mut conditions = String::new();
+    if let Some(text) = &filter.text {
+        conditions.push_str(" AND (instr(lower(name), lower(:text)) OR instr(slug, lower(:text)))");
+        params.push((":text", text));
+    }
+    if let Some(slugs) = &slugs {
+        conditions.push_str(" AND slug IN (SELECT value FROM json_each(:slugs))");
+        params.push((":slugs", slugs));
+    }
+    if let Some(ids) = &ids {
+        conditions.push_str(" AND id IN (SELECT value FROM json_each(:ids))");
+        params.push((":ids", ids));
+    }
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS}, {MEMBERS} FROM team
+             WHERE organization_id = :organization AND deleted_us IS NULL{conditions}
+             ORDER BY slug LIMIT :limit OFFSET :offset"
+        ))?
+        .query_map(params.as_slice(), |row| {
+            Ok((from_row(row)?, row.get("members")?))
+        })?
+        .collect()
+}
+
+/// The teams that have a project, by name, from the `offset`th on, at most `limit`.
+pub(crate) fn list_of_project(
+    connection: &Connection,
+    project: ProjectId,
+    offset: i64,
+    limit: i64,
+) -> rusqlite::Result<Vec<(Team, u32)>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS}, {MEMBERS} FROM project_team JOIN team ON team.id = project_team.team_id
+             WHERE project_team.project_id = :project AND team.deleted_us IS NULL
+             ORDER BY team.name, team.id LIMIT :limit OFFSET :offset"
+        ))?
+        .query_map(
+            named_params! { ":project": project.0, ":limit": limit, ":offset": offset },
+            |row| Ok((from_row(row)?, row.get("members")?)),
+        )?
         .collect()
 }
 
@@ -146,8 +223,78 @@ pub(crate) fn rename(unit: &mut Unit<'_>, actor: &Actor, team: &Team, name: &str
     Ok(())
 }
 
+/// Changes slug and name; `None` leaves one as it is.
+///
+/// # Errors
+/// `Conflict`: another team of the organization has the slug.
+pub(crate) fn update(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    team: &Team,
+    slug: Option<&Slug>,
+    name: Option<&str>,
+) -> Result<()> {
+    unit.prepare_cached(
+        "UPDATE team SET slug = coalesce(:slug, slug), name = coalesce(:name, name) WHERE id = :id",
+    )?
+    .execute(named_params! {
+        ":slug": slug.map(Slug::as_str),
+        ":name": name,
+        ":id": team.id.0,
+    })
+    .map_err(|error| {
+        conflict(error, || {
+            let slug = slug.unwrap_or(&team.slug);
+            format!("The slug \"{slug}\" is already in use.")
+        })
+    })?;
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(team.organization),
+            event: "team.edit",
+            target: team.id.0,
+            data: json!({
+                "slug": slug.unwrap_or(&team.slug).as_str(),
+                "name": name.unwrap_or(&team.name),
+                "old_slug": team.slug.as_str(),
+                "old_name": team.name,
+            }),
+        },
+    )?;
+    Ok(())
+}
+
+/// Hides a team, whose slug is free at once. What belongs to it is removed in the background; its projects stay.
+///
+/// # Errors
+/// `NotFound`: it is gone already.
+pub(crate) fn delete(unit: &mut Unit<'_>, actor: &Actor, team: &Team) -> Result<()> {
+    let hidden = unit
+        .prepare_cached(
+            "UPDATE team SET deleted_us = :now, slug = slug || '~' || id WHERE id = :id AND deleted_us IS NULL",
+        )?
+        .execute(named_params! { ":now": actor.at.us(), ":id": team.id.0 })?;
+    if hidden == 0 {
+        return Err(Error::NotFound);
+    }
+    unit.touch(Touched::Deleted);
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(team.organization),
+            event: "team.remove",
+            target: team.id.0,
+            data: json!({ "slug": team.slug.as_str(), "name": team.name }),
+        },
+    )?;
+    Ok(())
+}
+
 /// Puts a member into a team, or changes the role there; whether anything changed. `None` is the default
-/// role.
+/// role. Whoever asked to be let in is.
 pub(crate) fn set_member(
     unit: &mut Unit<'_>,
     actor: &Actor,
@@ -165,6 +312,8 @@ pub(crate) fn set_member(
             ":member": member.0,
             ":role": role.map(TeamRole::as_str),
         })?;
+    unit.prepare_cached("DELETE FROM team_request WHERE team_id = :team AND member_id = :member")?
+        .execute(named_params! { ":team": team.id.0, ":member": member.0 })?;
     if changed > 0 {
         audit::record(
             unit,

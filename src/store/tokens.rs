@@ -68,14 +68,17 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
     })
 }
 
-/// The token of this hash, also when it is revoked or expired.
+/// The token of this hash, also when it is revoked or expired. Those of a deleted organization are gone with it.
 pub(crate) fn find_by_hash(
     connection: &Connection,
     hash: TokenHash,
 ) -> rusqlite::Result<Option<Token>> {
     connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM auth_token WHERE hash = :hash"
+            "SELECT {COLUMNS} FROM auth_token
+             WHERE hash = :hash
+               AND (organization_id IS NULL
+                    OR EXISTS (SELECT 1 FROM organization WHERE organization.id = organization_id AND deleted_us IS NULL))"
         ))?
         .query_row([hash.0.as_slice()], from_row)
         .optional()

@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
+use super::client_keys;
 use super::connection;
 use super::key_windows;
 use super::ledger::LedgerSums;
@@ -92,10 +93,7 @@ impl Unit<'_> {
     /// behind the transaction.
     pub(crate) fn key_is_there(&self, id: KeyId, public: PublicKey) -> Result<bool> {
         if self.snapshot_is_stale {
-            Ok(self
-                .connection
-                .prepare_cached("SELECT 1 FROM client_key WHERE id = :id")?
-                .exists([id.0])?)
+            Ok(client_keys::is_there(self.connection, id)?)
         } else {
             Ok(self.snapshot.key(&public).is_some_and(|key| key.id == id))
         }
@@ -224,6 +222,11 @@ impl Writer {
     pub(crate) fn is_healthy(&self) -> bool {
         let state = self.queue.lock();
         !state.closed && !state.is_stalled()
+    }
+
+    /// How many changes wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.lock().jobs.len()
     }
 
     /// Takes no more jobs, finishes those that wait, checkpoints, and ends both threads.

@@ -7,7 +7,7 @@ use super::layout::{self, Head};
 use super::{Visit, Web};
 use crate::http::Response;
 use crate::store::organizations::{
-    self, Organization, OrganizationFilter, OrganizationOrder, OrganizationsOf,
+    self, Organization, OrganizationFilter, OrganizationSlice, OrganizationsOf,
 };
 
 #[derive(Template)]
@@ -23,7 +23,7 @@ pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
         &visit.connection,
         OrganizationsOf::User(user),
         &OrganizationFilter::default(),
-        OrganizationOrder::Name,
+        OrganizationSlice::ByName,
     )?;
     let page = Page {
         head: Head::of(visit),

@@ -46,7 +46,10 @@ fn a_method_without_a_handler_is_refused_after_the_scopes() {
     let server = world();
     let answer = ann(&server).post(PROJECT, b"");
     assert_answer(&answer, 405, r#"{"detail":"Method \"POST\" not allowed."}"#);
-    assert_eq!(answer.header("Allow"), Some("GET, HEAD, OPTIONS"));
+    assert_eq!(
+        answer.header("Allow"),
+        Some("GET, PUT, DELETE, HEAD, OPTIONS")
+    );
     // Nothing is looked up for it.
     let nowhere = ann(&server).post("/api/0/projects/no/where/", b"");
     assert_eq!(nowhere.status, 405);

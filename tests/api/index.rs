@@ -79,3 +79,28 @@ fn the_one_region_is_the_server_itself() {
         assert_eq!(ok(&client.get("/api/0/users/me/regions/")), expected);
     }
 }
+
+/// What nobody has to be known for is refused all the same to whoever claims to be somebody and is not.
+#[test]
+fn a_wrong_token_is_refused_where_none_is_needed() {
+    let server = world();
+    for target in [
+        "/api/0/",
+        "/api/0/auth/",
+        "/api/0/users/me/regions/",
+        "/api/0/users/me/",
+        "/api/0/internal/health/",
+    ] {
+        for (token, text) in [
+            ("wrong", "Invalid token"),
+            ("sntrys_wrong", "Invalid org token"),
+        ] {
+            let answer = server.with_token(token).get(target);
+            assert_answer(&answer, 401, &format!("{{\"detail\":\"{text}\"}}"));
+        }
+    }
+    let brief = server.with_token(BRIEF);
+    assert_eq!(brief.get("/api/0/").status, 200);
+    server.advance(10);
+    assert_answer(&brief.get("/api/0/"), 401, r#"{"detail":"Token expired"}"#);
+}

@@ -1,11 +1,16 @@
 //! The management API, through the front door. The files stand in the tree of the URLs.
 
+mod access;
 mod authentication;
 mod dispatch;
 mod index;
+mod lifecycle;
 mod organizations;
+mod project_index;
 mod projects;
+mod rate_limits;
 mod schema;
+mod teams;
 
 use serde_json::Value;
 
@@ -181,6 +186,64 @@ fn ok(answer: &Answer) -> Value {
 fn each<'a>(list: &'a Value, field: &str) -> Vec<&'a Value> {
     let list = list.as_array().expect("a list");
     list.iter().map(|item| &item[field]).collect()
+}
+
+/// What the audit log says that callers of the API did: events with their data, oldest first.
+fn audited(server: &Server) -> Vec<(String, Value)> {
+    let database = server.database();
+    let mut statement = database
+        .prepare("SELECT event, data FROM audit_entry WHERE actor_token_id IS NOT NULL ORDER BY id")
+        .expect("a log");
+    let rows = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
+        .expect("entries");
+    rows.map(|row| {
+        let (event, data) = row.expect("an entry");
+        (event, serde_json::from_str(&data).expect("JSON"))
+    })
+    .collect()
+}
+
+/// Posts the same to one path twice at the same time, a thousand times over: one is made, and the other reads this
+/// refusal. The server syncs nothing, because it is not durability that is looked at.
+fn race(path: &str, body: impl Fn(usize) -> Value + Sync, refusal: &str) -> Server {
+    const ROUNDS: usize = 1000;
+    let server = Server::start_with(WORLD, |settings| {
+        settings.durability = picket::Durability::Normal;
+    });
+    let client = ann(&server);
+    let start = std::sync::Barrier::new(2);
+    let run = || -> Vec<Answer> {
+        (0..ROUNDS)
+            .map(|round| {
+                start.wait();
+                client.post_json(path, &body(round))
+            })
+            .collect()
+    };
+    let (first, second) = std::thread::scope(|scope| {
+        let other = scope.spawn(run);
+        (run(), other.join().expect("answers"))
+    });
+    for (round, answers) in first.iter().zip(&second).enumerate() {
+        let (made, refused) = match answers {
+            (one, other) if one.status == 201 => (one, other),
+            (one, other) => (other, one),
+        };
+        assert_eq!(made.status, 201, "round {round}: {}", made.text());
+        assert_answer(refused, 409, refusal);
+    }
+    server
+}
+
+/// How many rows there are: of a table, with a condition or without.
+fn count_rows(server: &Server, rows: &str) -> i64 {
+    server
+        .database()
+        .query_row(&format!("SELECT count(*) FROM {rows}"), [], |row| {
+            row.get(0)
+        })
+        .expect("a count")
 }
 
 /// A count that the ledger is given by hand: so many seconds before the start of the test, of a project's category,

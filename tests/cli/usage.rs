@@ -66,6 +66,10 @@ fn help_for_a_server_shows_every_setting_with_its_default() {
         ),
         ("--loader-bundle-url URL", "PICKET_LOADER_BUNDLE_URL"),
         (
+            "--api-rate-limits on|off",
+            "(default: on); PICKET_API_RATE_LIMITS",
+        ),
+        (
             "--max-connections COUNT",
             "(default: 1024); PICKET_MAX_CONNECTIONS",
         ),

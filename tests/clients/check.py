@@ -14,13 +14,14 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import management
 import matrix
 import stored
 import table
 import wire
 from recorder import Recorder
 from report import Report
-from server import Server, environment_without
+from server import Server, environment_without, world
 
 CLIENT_SECS_MAX = 60
 # In seconds: the ledger counts everything once at each.
@@ -200,11 +201,13 @@ def main():
     all_clients = matrix.clients(work, rust_client)
     found = {client.sdk: set() for client in all_clients}
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(binary, Path(folder), all_clients)
+        server = Server(binary, Path(folder), world(all_clients))
         recorder = Recorder(server.address)
         try:
             for client in all_clients:
                 run_client(client, recorder.port, report)
+            cli = work / "node" / "node_modules" / ".bin" / "sentry-cli"
+            management.check(cli, binary, server, {c.name for c in all_clients}, report)
             code, secs = server.stop()
             report.check(f"the server stops in order (took {secs:.1f} s)", 0, code)
         finally:

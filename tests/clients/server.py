@@ -1,4 +1,4 @@
-"""The binary, on a new file with a project and a key for each client."""
+"""The binary, on a new file with what a TOML file describes."""
 
 import json
 import os
@@ -8,6 +8,8 @@ import subprocess
 import threading
 import time
 
+# Of the owner of the organization.
+OWNER_TOKEN = f"sntryu_{1:064}"
 START_SECS_MAX = 30
 STOP_SECS_MAX = 10
 
@@ -20,13 +22,13 @@ def environment_without(*prefixes):
 
 
 class Server:
-    def __init__(self, binary, folder, clients):
+    def __init__(self, binary, folder, world, *options):
         self.file = folder / "picket.db"
         self.log = folder / "picket.log"
-        world = folder / "world.toml"
-        world.write_text(_world(clients))
+        apply = folder / "world.toml"
+        apply.write_text(world)
         command = [str(binary), "serve", "--json", "--listen", "127.0.0.1:0"]
-        command += ["--data", str(self.file), "--apply", str(world)]
+        command += ["--data", str(self.file), "--apply", str(apply), *options]
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
                 command,
@@ -71,9 +73,13 @@ class Server:
             self._process.wait()
 
 
-def _world(clients):
-    lines = ["[[organization]]", 'slug = "acme"']
+def world(clients):
+    """An organization with a team and an owner, and a project with a key for each client."""
+    lines = ["[[organization]]", 'slug = "acme"', "[[organization.team]]", 'slug = "core"']
     for client in clients:
         lines += ["[[organization.project]]", f'slug = "{client.name}"', f"id = {client.project}"]
+        lines += ['teams = ["core"]']
         lines += ["[[organization.project.key]]", f'public = "{client.key}"']
+    lines += ["[[user]]", 'email = "ann@example.test"', 'roles = { acme = "owner" }']
+    lines += ["[[user.token]]", f'token = "{OWNER_TOKEN}"', 'scopes = ["org:admin", "project:admin"]']
     return "\n".join(lines)

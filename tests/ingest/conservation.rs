@@ -10,11 +10,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rusqlite::Connection;
 
 use super::crash::ServerProcess;
+use super::encodings::brotli;
+use super::hostile::unreal;
 use crate::support::{Client, Server};
 
 const WORKERS: u64 = 8;
@@ -160,7 +164,15 @@ impl Generator {
             1 => Project::Choosy,
             _ => Project::Plain,
         };
-        let mut sent = match self.below(20) {
+        let mut sent = match self.below(28) {
+            20 => self.legacy_store(project),
+            21 => self.picture(project),
+            22 => self.check_in(project),
+            23 => self.dump_in_a_form(project),
+            24 => self.logs_of_open_telemetry(project),
+            25 => self.heroku(project),
+            26 => self.playstation(project),
+            27 => self.unreal(project),
             0 => self.store(project),
             1 => self.cron(project),
             2 => self.csp(project),
@@ -177,10 +189,9 @@ impl Generator {
             // A page that may not send: the request counts as one item.
             sent.headers
                 .push(("Origin", "https://evil.example.test".to_owned()));
-            let endpoint = sent.target.split('/').nth(3);
-            let category = match endpoint {
-                Some("store") => 1,
-                Some("security") => 3,
+            let category = match &sent.target {
+                target if target.contains("/store/") => 1,
+                target if target.contains("/security/") => 3,
                 _ => 0,
             };
             sent.rows = Rows::new();
@@ -243,6 +254,139 @@ impl Generator {
         let mut rows = Rows::new();
         add(&mut rows, outcome, reason, &[(1, 1)]);
         self.post(project, "store", event.into_bytes(), rows)
+    }
+
+    /// The path of old SDKs, which names no project.
+    fn legacy_store(&mut self, project: Project) -> Sent {
+        let mut sent = self.store(project);
+        sent.target = format!("/api/store/?sentry_key={}", project.key());
+        if self.one_in(2) {
+            // And their way to pack.
+            let mut encoder =
+                flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(&sent.body).expect("in memory");
+            sent.body = STANDARD
+                .encode(encoder.finish().expect("in memory"))
+                .into_bytes();
+        }
+        sent
+    }
+
+    /// An event in the query of a picture.
+    fn picture(&mut self, project: Project) -> Sent {
+        let mut sent = self.store(project);
+        let data: String = form_urlencoded::byte_serialize(&sent.body).collect();
+        sent.target = format!("{}&sentry_data={data}", sent.target);
+        sent.method = "GET";
+        sent.body = Vec::new();
+        sent
+    }
+
+    fn check_in(&mut self, project: Project) -> Sent {
+        let body = br#"{"status":"ok","duration":12.5}"#;
+        let mut sent = self.cron(project);
+        sent.target = format!("/api/{}/cron/nightly/{}/", project.id(), project.key());
+        sent.method = "POST";
+        sent.headers
+            .push(("Content-Type", "application/json".to_owned()));
+        sent.body = body.to_vec();
+        sent
+    }
+
+    /// A form of files with what they count as, beside the event that they make.
+    fn form(&mut self, project: Project, endpoint: &str, files: &[(&str, &str, &[u8])]) -> Sent {
+        let mut body = Vec::new();
+        let mut rows = Rows::new();
+        add(&mut rows, ACCEPTED, "", &[(1, 1)]);
+        for (part, name, content) in files {
+            let head = format!(
+                "--edge\r\nContent-Disposition: form-data; name=\"{part}\"; filename=\"{name}\"\r\n\r\n"
+            );
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(content);
+            body.extend_from_slice(b"\r\n");
+            add(
+                &mut rows,
+                ACCEPTED,
+                "",
+                &[(4, content.len() as i64), (22, 1)],
+            );
+        }
+        body.extend_from_slice(b"--edge--\r\n");
+        let mut sent = self.post(project, endpoint, body, rows);
+        let form = "multipart/form-data; boundary=edge";
+        sent.headers.push(("Content-Type", form.to_owned()));
+        sent
+    }
+
+    fn dump_in_a_form(&mut self, project: Project) -> Sent {
+        let mut dump = b"MDMP".to_vec();
+        dump.resize(100 + self.below(3000) as usize, 0);
+        let log = vec![7; self.below(3000) as usize];
+        let files: [(&str, &str, &[u8]); 2] = [
+            ("upload_file_minidump", "crash.dmp", &dump),
+            ("log", "game.log", &log),
+        ];
+        self.form(project, "minidump", &files)
+    }
+
+    fn playstation(&mut self, project: Project) -> Sent {
+        let mut dump = b"\x7fELF".to_vec();
+        dump.resize(100 + self.below(3000) as usize, 0);
+        let files: [(&str, &str, &[u8]); 1] = [("corefile", "a.prosperodmp", &dump)];
+        self.form(project, "playstation", &files)
+    }
+
+    fn unreal(&mut self, project: Project) -> Sent {
+        let log = vec![7; self.below(3000) as usize];
+        let context: &[u8] =
+            b"<a><RuntimeProperties><CrashType>Assert</CrashType></RuntimeProperties></a>";
+        let files = [
+            ("CrashContext.runtime-xml", context),
+            ("Game.log", log.as_slice()),
+        ];
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&unreal(&files)).expect("in memory");
+        let mut rows = Rows::new();
+        add(&mut rows, ACCEPTED, "", &[(1, 1)]);
+        for (_, content) in files {
+            add(
+                &mut rows,
+                ACCEPTED,
+                "",
+                &[(4, content.len() as i64), (22, 1)],
+            );
+        }
+        let body = encoder.finish().expect("in memory");
+        let mut sent = self.post(project, "unreal", body, rows);
+        sent.target = format!("/api/{}/unreal/{}/", project.id(), project.key());
+        let kind = "application/octet-stream";
+        sent.headers.push(("Content-Type", kind.to_owned()));
+        sent
+    }
+
+    fn logs_of_open_telemetry(&mut self, project: Project) -> Sent {
+        let count = self.below(4) as i64 + 1;
+        let record = "{\"timeUnixNano\":\"1767312000000000000\",\"severityNumber\":9,\"body\":{\"stringValue\":\"hello\"}}";
+        let records = vec![record; count as usize].join(",");
+        let body =
+            format!("{{\"resourceLogs\":[{{\"scopeLogs\":[{{\"logRecords\":[{records}]}}]}}]}}");
+        let mut rows = Rows::new();
+        add(&mut rows, ACCEPTED, "", &[(23, count)]);
+        self.json(project, "integration/otlp/v1/logs", body, rows)
+    }
+
+    fn heroku(&mut self, project: Project) -> Sent {
+        let frame =
+            "<40>1 2026-01-02T00:00:00+00:00 host app web.3 - State changed from starting to up\n";
+        let count = self.below(4) as i64 + 1;
+        let body = format!("{} {frame}", frame.len()).repeat(count as usize);
+        let mut rows = Rows::new();
+        add(&mut rows, ACCEPTED, "", &[(23, count)]);
+        let mut sent = self.post(project, "integration/heroku/logs", body.into_bytes(), rows);
+        sent.headers
+            .push(("Content-Type", "application/logplex-1".to_owned()));
+        sent
     }
 
     fn cron(&mut self, project: Project) -> Sent {
@@ -480,12 +624,13 @@ impl Generator {
         }
     }
 
-    /// An item of a kind that an envelope may have once: at most one of them all.
+    /// An item of a kind that an envelope may have once: at most one of them all. A profile and a chunk of one share
+    /// their place.
     fn single_item(&mut self, project: Project, envelope: &mut Envelope) {
         let is_alone = !envelope
             .rows
             .keys()
-            .any(|(_, _, category)| matches!(category, 7 | 10 | 14 | 15 | 18 | 23 | 33));
+            .any(|(_, _, category)| matches!(category, 6 | 7 | 10 | 14 | 15 | 18 | 23 | 33));
         if !is_alone {
             return;
         }
@@ -546,7 +691,15 @@ impl Generator {
     }
 
     fn encode(&mut self, sent: &mut Sent) {
-        let (name, body) = match self.below(5) {
+        let (name, body) = match self.below(8) {
+            3 => {
+                let mut encoder =
+                    flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+                encoder.write_all(&sent.body).expect("in memory");
+                ("deflate", encoder.finish().expect("in memory"))
+            }
+            // As long as one block of it may be.
+            4 if (1..1 << 16).contains(&sent.body.len()) => ("br", brotli(&sent.body)),
             2 => {
                 let mut encoder =
                     flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -1,7 +1,10 @@
 //! Every URL that a client key hands out does its job, taken from the API's answer as it stands there.
 
+use std::io::Write;
+
 use serde_json::{Value, json};
 
+use super::hostile::unreal;
 use crate::support::{Answer, Server, WORLD};
 
 /// The keys of the `dsn` object that are covered below; a new one must join them.
@@ -150,8 +153,28 @@ fn minidump_takes_a_dump() {
 }
 
 #[test]
+fn unreal_takes_a_crash_with_its_files() {
+    let world = World::new();
+    let context: &[u8] =
+        b"<a><RuntimeProperties><CrashType>Assert</CrashType></RuntimeProperties></a>";
+    let files = [
+        ("CrashContext.runtime-xml", context),
+        ("Game.log", b"log".as_slice()),
+    ];
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&unreal(&files)).expect("in memory");
+    let crash = encoder.finish().expect("in memory");
+    let answer = world.post(&world.target("unreal"), "application/octet-stream", &crash);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let bytes = (context.len() + 3) as i64;
+    assert_eq!(world.accepted(), [(1, 1), (4, bytes), (22, 2)]);
+    let id = answer.text().replace('-', "");
+    let event = world.server.event(&id);
+    assert_eq!(event["exception"]["values"][0]["type"], "Assert");
+}
+
+#[test]
 fn unreal_refuses_what_is_no_crash_report() {
-    // A whole report is taken in the endpoint's own tests; here only the URL matters.
     let world = World::new();
     let answer = world.post(
         &world.target("unreal"),
@@ -220,6 +243,45 @@ fn playstation_names_the_parts_that_it_wants() {
         answer.json(),
         json!({ "parts": { "upload": ["corefile", "screenshot"] } })
     );
+}
+
+#[test]
+fn playstation_takes_a_dump() {
+    let world = World::new();
+    let mut body =
+        b"--edge\r\nContent-Disposition: form-data; name=\"corefile\"; filename=\"a.prosperodmp\"\r\n\r\n".to_vec();
+    body.extend_from_slice(b"\x7fELF\x02\r\n--edge--\r\n");
+    let form = "multipart/form-data; boundary=edge";
+    let answer = world.post(&world.target("playstation"), form, &body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(world.accepted(), [(1, 1), (4, 5), (22, 1)]);
+    let event = world.server.event(&answer.text().replace('-', ""));
+    assert_eq!(event["exception"]["values"][0]["type"], "Prosperodump");
+}
+
+#[test]
+fn integration_takes_the_drain_of_heroku() {
+    let world = World::new();
+    let public = world.url("public");
+    let key = public.split(['/', '@']).nth(2).expect("a key");
+    let frame =
+        "<40>1 2026-01-02T00:00:00+00:00 host app web.3 - State changed from starting to up\n";
+    let answer = world
+        .server
+        .client()
+        .with_header("x-sentry-auth", &format!("sentry sentry_key={key}"))
+        .with_header("Content-Type", "application/logplex-1")
+        .post(
+            &format!("{}heroku/logs", world.target("integration")),
+            format!("{} {frame}", frame.len()).as_bytes(),
+        );
+    assert_eq!((answer.status, answer.body.len()), (202, 0));
+    assert_eq!(world.accepted().len(), 2, "a log entry and its bytes");
+    let items = world
+        .server
+        .owner()
+        .get("/api/0/projects/acme/web/items/?type=log");
+    assert!(items.text().contains("State changed"), "{}", items.text());
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn raw_deflate(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A stream of one uncompressed meta-block (RFC 7932 9.2), so that no encoder is needed.
-fn brotli(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn brotli(bytes: &[u8]) -> Vec<u8> {
     // WBITS 16 (one bit 0), ISLAST 0, MNIBBLES 4 (two bits 0), MLEN - 1 in 16 bits, ISUNCOMPRESSED 1.
     let length = u32::try_from(bytes.len() - 1).unwrap();
     let head: u32 = length << 4 | 1 << 20;

@@ -254,6 +254,25 @@ fn a_repeated_event_is_answered_and_counted_as_a_duplicate() {
     assert_eq!(server.event_count(), 1);
 }
 
+/// The Rust SDK writes starts as floats of seconds and ends as dates to the nanosecond.
+#[test]
+fn a_span_may_take_less_than_a_microsecond() {
+    let server = Server::start(WORLD);
+    let span = SPAN
+        .replace("1767312000.1,", "1767312000.1234567,")
+        .replace("1767312000.2", "\"2026-01-02T00:00:00.123456700Z\"");
+    let transaction = transaction(&format!("\"spans\":[{span}]"));
+    let body = format!("{{\"event_id\":\"{ID}\"}}\n{{\"type\":\"transaction\"}}\n{transaction}");
+    assert_eq!(send(&server, &body).status, 200);
+    assert_eq!(
+        server.ledger(),
+        accepted(&[(2, 1), (9, 1), (12, 2), (16, 2)])
+    );
+    let span = &server.event(ID)["spans"][0];
+    assert_eq!(span["start_timestamp"], json!(1_767_312_000.123_457));
+    assert_eq!(span["timestamp"], span["start_timestamp"]);
+}
+
 #[test]
 fn what_nobody_knows_of_an_event_is_kept() {
     let server = Server::start(WORLD);

@@ -139,6 +139,38 @@ fn two_events_in_one_envelope_are_too_many() {
     let body = b"{}\n{\"type\":\"event\"}\n{}\n{\"type\":\"transaction\"}\n{}\n";
     assert_eq!(server.client().post(&target(), body).status, 413);
     assert_eq!(server.event_count(), 0);
+    let rows = server.ledger();
+    assert!(
+        rows.iter()
+            .all(|(_, _, reason, _)| reason == "too_large:transaction")
+    );
+}
+
+#[test]
+fn a_refusal_names_what_an_attachment_is_that_was_too_much() {
+    for (kind, name) in [
+        ("event.attachment", "attachment"),
+        ("event.minidump", "minidump"),
+        ("event.view_hierarchy", "view_hierarchy"),
+    ] {
+        let server = Server::start(WORLD);
+        let plain = "{\"type\":\"attachment\"}\nabc\n".repeat(30);
+        let body = format!(
+            "{{}}\n{plain}{{\"type\":\"attachment\",\"attachment_type\":\"{kind}\"}}\nabc\n"
+        );
+        let answer = server.client().post(&target(), body.as_bytes());
+        assert_eq!(answer.status, 413);
+        let detail = format!(
+            "envelope exceeded size limits for type 'attachment:{name}' \
+             (https://develop.sentry.dev/sdk/envelopes/#size-limits)"
+        );
+        assert_eq!(answer.json(), json!({ "detail": detail }));
+        let reason = format!("too_large:attachment:{name}");
+        assert_eq!(
+            server.ledger(),
+            [(4, 3, reason.clone(), 93), (22, 3, reason, 31)]
+        );
+    }
 }
 
 #[test]

@@ -121,6 +121,45 @@ fn filters_that_are_on_by_default_can_be_switched_off() {
     }
 }
 
+#[test]
+fn reports_about_ignored_sources_are_filtered() {
+    let report = |blocked: &str| {
+        json!({ "csp-report": {
+            "document-uri": "https://shop.example.test/",
+            "effective-directive": "script-src",
+            "blocked-uri": blocked,
+        } })
+        .to_string()
+    };
+    let extension = "chrome-extension://abc/x.js";
+    let ads = "https://x.ads.test/a.js";
+    let own = r#""sentry:csp_ignored_sources" = ["*.ads.test"]"#;
+    let off = r#""sentry:csp_ignored_sources_defaults" = false"#;
+    for (options, blocked, is_filtered) in [
+        (String::new(), extension, true),
+        (String::new(), ads, false),
+        (own.to_owned(), ads, true),
+        (own.to_owned(), extension, true),
+        (off.to_owned(), extension, false),
+        (format!("{own}, {off}"), ads, true),
+    ] {
+        let server = Server::start(&world(&options, ""));
+        let answer = server
+            .client()
+            .with_header("Content-Type", "application/csp-report")
+            .post(
+                &format!("/api/31/csp-report/?sentry_key={KEY}"),
+                report(blocked).as_bytes(),
+            );
+        assert_eq!(answer.status, 200);
+        let row = match is_filtered {
+            true => (3, 1, "invalid-csp".to_owned(), 1),
+            false => (3, 0, String::new(), 1),
+        };
+        assert_eq!(server.ledger(), [row], "{options} {blocked}");
+    }
+}
+
 /// Sends an event and gives it back as it is stored.
 fn stored(server: &Server, event: &Value) -> Value {
     let mut event = event.clone();

@@ -1,5 +1,5 @@
 //! How fast Picket takes events, against an empty handler over the same HTTP layers and against a naive way
-//! of storing them. Run it with `cargo bench --bench load`; it takes about three minutes and prints tables in
+//! of storing them; and how fast deep pages of its API come. Run it with `cargo bench --bench load`; it takes about three minutes and prints tables in
 //! Markdown.
 //!
 //! Every server runs in a process of its own, so that its CPU time and memory can be told from the client's.
@@ -13,7 +13,7 @@
 
 mod client;
 mod disk;
-mod keys;
+mod pages;
 mod process;
 mod servers;
 mod table;
@@ -29,15 +29,16 @@ const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(1500);
 
 fn main() {
-    let mut args = std::env::args().skip(1);
+    // Cargo adds a flag of its own.
+    let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     match args.next().as_deref() {
         // A child process: serves until its standard input ends.
         Some("serve") => servers::serve(&args.next().expect("a variant's name")),
-        _ => measure(),
+        only => measure(only),
     }
 }
 
-fn measure() {
+fn measure(only: Option<&str>) {
     let quick = std::env::var_os("LOAD_QUICK").is_some();
     let (rounds, round) = if quick {
         (2, Duration::from_millis(300))
@@ -48,8 +49,11 @@ fn measure() {
         "A sync of this disk takes {:.0} µs.\n",
         disk::sync_time().as_secs_f64() * 1e6
     );
-    ingestion(rounds, round);
-    keys::measure(if quick { 20_000 } else { 100_000 });
+    // `cargo bench --bench load pages` is for when only they are of interest.
+    if only != Some("pages") {
+        ingestion(rounds, round);
+    }
+    pages::measure(if quick { 20_000 } else { 100_000 });
 }
 
 /// One row of the table: a variant at a number of connections, its rounds in order.

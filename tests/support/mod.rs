@@ -2,7 +2,9 @@
 //! temporary directory and a clock that the test turns; and a small HTTP client.
 
 pub(crate) mod client;
+mod contract;
 pub(crate) mod process;
+pub(crate) mod schema;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -214,6 +216,8 @@ impl Drop for Server {
 
 fn settings(file: &Path, apply: &str) -> Settings {
     let mut settings = Settings::new(([127, 0, 0, 1], 0).into(), file);
+    // A test's clock stands still, so all its requests are of one second. Tests of the limits switch them on.
+    settings.api_rate_limits = false;
     settings.apply = (!apply.is_empty()).then(|| ApplyFile {
         name: "test.toml".to_owned(),
         text: apply.to_owned(),

@@ -168,26 +168,27 @@ impl Table {
     }
 
     /// Lets a connection in, if need be in another's place; true if there was another. `counted` says whether its
-    /// address has a limit.
+    /// address has a limit. A refused one comes back open, so that who counts it does so before its client can see it
+    /// close.
     pub(super) fn admit(
         self: &Arc<Table>,
         stream: TcpStream,
         peer: IpAddr,
         counted: bool,
-    ) -> Result<(Entry, bool), Refused> {
+    ) -> Result<(Entry, bool), (Refused, TcpStream)> {
         let mut state = lock(&self.state);
         if self.is_stopped() {
-            return Err(Refused::Stopped);
+            return Err((Refused::Stopped, stream));
         }
         let address = counted.then(|| AddressKey::of(peer));
         let held = address.map_or(0, |a| state.addresses.get(&a).copied().unwrap_or(0));
         if counted && held >= self.per_address_max {
-            return Err(Refused::AddressFull);
+            return Err((Refused::AddressFull, stream));
         }
         // Threads of evicted connections are on their way out, but a flood of new ones must not outrun them.
         let full = state.connections.len() >= self.connections_max;
         if state.threads >= self.connections_max + 64 || full && !state.evict() {
-            return Err(Refused::Full);
+            return Err((Refused::Full, stream));
         }
         let number = state.next_number;
         state.next_number += 1;
@@ -314,7 +315,9 @@ mod tests {
     }
 
     fn admit(table: &Arc<Table>, peer: &str) -> Result<(Entry, bool), Refused> {
-        table.admit(stream(), peer.parse().expect("an address"), true)
+        table
+            .admit(stream(), peer.parse().expect("an address"), true)
+            .map_err(|(refused, _)| refused)
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use super::addresses::Addresses;
+use super::csp::IgnoredSources;
 use super::globs::Globs;
 use super::legacy_browsers::LegacyBrowsers;
 use super::subject::Subject;
-use super::{browser_extensions, crawlers, csp, errors, health_checks, localhost};
+use super::{browser_extensions, crawlers, errors, health_checks, localhost};
 use crate::domain::option::InboundFilters;
 use crate::ingest::items::Kind;
 use crate::ingest::json::Map;
@@ -21,6 +22,7 @@ pub(in crate::ingest) struct Filters {
     react_hydration: bool,
     chunk_load: bool,
     custom_errors: Globs,
+    ignored_sources: IgnoredSources,
     addresses: Addresses,
     releases: Globs,
     error_messages: Globs,
@@ -41,6 +43,7 @@ impl Filters {
             react_hydration: settings.react_hydration,
             chunk_load: settings.chunk_load,
             custom_errors: globs(&settings.custom_errors),
+            ignored_sources: IgnoredSources::compile(settings.csp_defaults, &settings.csp_sources),
             addresses: Addresses::compile(settings.addresses.iter().map(String::as_str)),
             releases: globs(&settings.releases),
             error_messages: globs(&settings.error_messages),
@@ -72,7 +75,7 @@ impl Filters {
                 "chunk-load-error"
             } else if is_error && errors::has_exception(event, &self.custom_errors) {
                 "custom-error"
-            } else if is_error && csp::is_noise(event) {
+            } else if is_error && self.ignored_sources.contain(event) {
                 "invalid-csp"
             } else if self.addresses.contain(peer) {
                 BLOCKED_CLIENT
@@ -153,6 +156,8 @@ mod tests {
             react_hydration: true,
             chunk_load: true,
             custom_errors: texts(&["*custom*"]),
+            csp_defaults: true,
+            csp_sources: texts(&["*.ads.test"]),
             addresses: texts(&["203.0.113.0/24"]),
             releases: texts(&["shop@1.*"]),
             error_messages: texts(&["*message*", "*: nothing"]),
@@ -293,13 +298,18 @@ mod tests {
     }
 
     #[test]
-    fn with_everything_off_only_csp_reports_are_filtered() {
-        let mut event = unwanted();
-        assert_eq!(reason(&off(), &event, Kind::Security), Some("invalid-csp"));
-        event.as_object_mut().unwrap().remove("csp");
+    fn with_everything_off_nothing_is_filtered() {
         for kind in KINDS {
-            assert_eq!(reason(&off(), &event, kind), None, "{kind:?}");
+            assert_eq!(reason(&off(), &unwanted(), kind), None, "{kind:?}");
         }
+        let settings = InboundFilters {
+            csp_defaults: true,
+            ..off()
+        };
+        assert_eq!(
+            reason(&settings, &unwanted(), Kind::Security),
+            Some("invalid-csp")
+        );
     }
 
     #[test]

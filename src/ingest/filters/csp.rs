@@ -1,5 +1,5 @@
 //! Reports of a content security policy that extensions, toolbars and proxies caused, not the page
-//! (facts/ingestion.md 8).
+//! (facts/ingestion.md 8; the options are those of facts/management-api.md 6.4).
 
 use std::sync::LazyLock;
 
@@ -38,24 +38,42 @@ const SOURCES: [&str; 24] = [
 /// The page that Chrome shows for its own errors. Not a pattern: other data URLs are the page's.
 const CHROME_ERROR_PAGE: &str = "data:text/html,chromewebdata";
 
-/// Whether what was blocked, or the file that wanted it, is known not to be the page's.
-pub(super) fn is_noise(event: Subject<'_>) -> bool {
-    static PATTERNS: LazyLock<Vec<OriginPattern>> = LazyLock::new(|| {
-        SOURCES
-            .iter()
-            .filter_map(|text| OriginPattern::parse(text))
-            .collect()
-    });
-    let is_known = |source: &str| {
-        source.eq_ignore_ascii_case(CHROME_ERROR_PAGE)
-            || PATTERNS.iter().any(|pattern| pattern.matches(source))
-    };
-    event.csp().is_some_and(|report| {
-        ["blocked_uri", "source_file"]
-            .iter()
-            .filter_map(|name| report.str(name))
-            .any(is_known)
-    })
+/// The sources of which a project wants no reports.
+#[derive(Debug)]
+pub(super) struct IgnoredSources {
+    /// The known ones are among them.
+    defaults: bool,
+    own: Vec<OriginPattern>,
+}
+
+impl IgnoredSources {
+    pub(super) fn compile(defaults: bool, own: &[String]) -> IgnoredSources {
+        IgnoredSources {
+            defaults,
+            own: patterns(own.iter().map(String::as_str)),
+        }
+    }
+
+    /// Whether what was blocked, or the file that wanted it, is one of these, and so not the page's.
+    pub(super) fn contain(&self, event: Subject<'_>) -> bool {
+        event.csp().is_some_and(|report| {
+            ["blocked_uri", "source_file"]
+                .iter()
+                .filter_map(|name| report.str(name))
+                .any(|source| self.contain_source(source))
+        })
+    }
+
+    fn contain_source(&self, source: &str) -> bool {
+        static KNOWN: LazyLock<Vec<OriginPattern>> = LazyLock::new(|| patterns(SOURCES));
+        let fits = |patterns: &[OriginPattern]| patterns.iter().any(|p| p.matches(source));
+        let is_known = || source.eq_ignore_ascii_case(CHROME_ERROR_PAGE) || fits(&KNOWN);
+        fits(&self.own) || (self.defaults && is_known())
+    }
+}
+
+fn patterns<'t>(texts: impl IntoIterator<Item = &'t str>) -> Vec<OriginPattern> {
+    texts.into_iter().filter_map(OriginPattern::parse).collect()
 }
 
 #[cfg(test)]
@@ -63,9 +81,13 @@ mod tests {
     use super::*;
     use crate::ingest::json::Map;
 
-    fn is_noise(report: &serde_json::Value) -> bool {
+    fn is_ignored(report: &serde_json::Value, sources: &IgnoredSources) -> bool {
         let event = serde_json::json!({ "csp": report }).to_string();
-        super::is_noise(Subject::new(&Map::parse(event.as_bytes()).unwrap()))
+        sources.contain(Subject::new(&Map::parse(event.as_bytes()).unwrap()))
+    }
+
+    fn is_noise(report: &serde_json::Value) -> bool {
+        is_ignored(report, &IgnoredSources::compile(true, &[]))
     }
 
     #[test]
@@ -103,6 +125,22 @@ mod tests {
         ] {
             assert!(!is_noise(&report), "{report}");
         }
-        assert!(!super::is_noise(Subject::new(&Map::new())));
+        let all = IgnoredSources::compile(true, &["*".to_owned()]);
+        assert!(!all.contain(Subject::new(&Map::new())));
+    }
+
+    #[test]
+    fn a_project_adds_sources_and_may_do_without_the_known_ones() {
+        let own = ["*.ads.test".to_owned(), "inline".to_owned()];
+        let ads = serde_json::json!({ "blocked_uri": "https://x.ads.test/a.js" });
+        let inline = serde_json::json!({ "blocked_uri": "inline" });
+        let known = serde_json::json!({ "source_file": "chrome-extension://abc" });
+        let page = serde_json::json!({ "blocked_uri": "data:text/html,chromewebdata" });
+        for defaults in [true, false] {
+            let sources = IgnoredSources::compile(defaults, &own);
+            assert!(is_ignored(&ads, &sources) && is_ignored(&inline, &sources));
+            assert_eq!(is_ignored(&known, &sources), defaults);
+            assert_eq!(is_ignored(&page, &sources), defaults);
+        }
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn origin(project: &ProjectState, request: &Request) -> Result<(), Re
 mod tests {
     use crate::domain::option::InboundFilters;
 
-    /// Settings that filter nothing but what is always filtered.
+    /// Settings that filter nothing.
     pub(super) fn off() -> InboundFilters {
         InboundFilters {
             localhost: false,
@@ -51,6 +51,8 @@ mod tests {
             react_hydration: false,
             chunk_load: false,
             custom_errors: Vec::new(),
+            csp_defaults: false,
+            csp_sources: Vec::new(),
             addresses: Vec::new(),
             releases: Vec::new(),
             error_messages: Vec::new(),

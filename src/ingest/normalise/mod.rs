@@ -48,6 +48,8 @@ mod values;
 
 use std::net::IpAddr;
 
+pub(super) use release::{environment_name, release_name};
+
 use super::items::Kind;
 use super::json::{Map, Node};
 use super::meta::{Meta, Path};

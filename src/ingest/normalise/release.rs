@@ -10,20 +10,14 @@ const DIST_CHARS_MAX: usize = 64;
 
 pub(super) fn release(node: &mut Node<'_>, path: &Path<'_>, meta: &mut Meta) {
     value::trimmed(node, RELEASE_CHARS_MAX, path, meta);
-    let is_bad = |text: &str| {
-        matches!(text, "." | "..") || text.eq_ignore_ascii_case("latest") || has_bad_character(text)
-    };
-    if node.as_str().is_some_and(is_bad) {
+    if node.as_str().is_some_and(is_bad_release) {
         value::refuse(node, "invalid release", path, meta);
     }
 }
 
 pub(super) fn environment(node: &mut Node<'_>, path: &Path<'_>, meta: &mut Meta) {
     value::trimmed(node, ENVIRONMENT_CHARS_MAX, path, meta);
-    let is_bad = |text: &str| {
-        matches!(text, "." | "..") || text.eq_ignore_ascii_case("none") || has_bad_character(text)
-    };
-    if node.as_str().is_some_and(is_bad) {
+    if node.as_str().is_some_and(is_bad_environment) {
         value::refuse(node, "invalid environment", path, meta);
     }
 }
@@ -48,6 +42,30 @@ pub(super) fn take_environment_from_tags(event: &mut Map<'_>, meta: &mut Meta) {
         environment(&mut node, &root.key("environment"), meta);
         event.insert("environment", node);
     }
+}
+
+/// The release that something else than an event names, if an event could have it as it is.
+pub(in crate::ingest) fn release_name(text: &str) -> Option<&str> {
+    name(text, RELEASE_CHARS_MAX, is_bad_release)
+}
+
+/// The environment that something else than an event names, if an event could have it as it is.
+pub(in crate::ingest) fn environment_name(text: &str) -> Option<&str> {
+    name(text, ENVIRONMENT_CHARS_MAX, is_bad_environment)
+}
+
+fn name(text: &str, chars_max: usize, is_bad: fn(&str) -> bool) -> Option<&str> {
+    let text = text.trim();
+    let is_good = !text.is_empty() && text.chars().count() <= chars_max && !is_bad(text);
+    is_good.then_some(text)
+}
+
+fn is_bad_release(text: &str) -> bool {
+    matches!(text, "." | "..") || text.eq_ignore_ascii_case("latest") || has_bad_character(text)
+}
+
+fn is_bad_environment(text: &str) -> bool {
+    matches!(text, "." | "..") || text.eq_ignore_ascii_case("none") || has_bad_character(text)
 }
 
 /// Slashes and control characters, line breaks and tabs among them.
@@ -102,6 +120,18 @@ mod tests {
         }
         assert_eq!(one_field(&format!("\"{}\"", "1".repeat(65)), dist), "null");
         assert_eq!(one_field("7", dist), r#""7""#);
+    }
+
+    #[test]
+    fn other_items_name_what_an_event_could() {
+        assert_eq!(environment_name(" prod "), Some("prod"));
+        assert_eq!(release_name("app@1.0"), Some("app@1.0"));
+        for text in ["", "None", "..", "a/b", &"a".repeat(65)] {
+            assert_eq!(environment_name(text), None, "{text}");
+        }
+        for text in ["", "latest", "a\nb", &"a".repeat(201)] {
+            assert_eq!(release_name(text), None, "{text}");
+        }
     }
 
     #[test]

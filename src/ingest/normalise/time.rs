@@ -27,19 +27,10 @@ pub(super) fn is_moment(key: &str) -> bool {
 
 /// Brings a moment into its form; what is none becomes null.
 pub(super) fn field(node: &mut Node<'_>, path: &Path<'_>, meta: &mut Meta) {
-    if !rewrite(node) && !node.is_null() {
-        value::refuse(node, "expected a timestamp", path, meta);
-    }
-}
-
-/// Brings a moment into its form; whether it is one.
-pub(super) fn rewrite(node: &mut Node<'_>) -> bool {
     match parse(node) {
-        Some(us) => {
-            *node = seconds(us);
-            true
-        }
-        None => false,
+        Some(us) => *node = seconds(us),
+        None if node.is_null() => {}
+        None => value::refuse(node, "expected a timestamp", path, meta),
     }
 }
 
@@ -132,7 +123,7 @@ fn add_error(event: &mut Map<'_>, kind: &'static str, sdk: i64, server: i64, met
 }
 
 /// Seconds since 1970 for the event. At these sizes a float has more than microseconds.
-fn seconds(us: i64) -> Node<'static> {
+pub(super) fn seconds(us: i64) -> Node<'static> {
     let within = us.clamp(FIRST_US, Timestamp::LAST.us());
     Number::from_f64(within as f64 / SECOND_US as f64).map_or(Node::Null, Node::Number)
 }
@@ -146,13 +137,17 @@ fn of_seconds(seconds: f64) -> Option<i64> {
 /// A date with an offset, without one (UTC), or a number of seconds.
 fn of_text(text: &str) -> Option<i64> {
     if let Ok(moment) = text.parse::<jiff::Timestamp>() {
-        return Some(moment.as_microsecond());
+        return rounded(moment);
     }
     if let Ok(naive) = text.parse::<DateTime>() {
-        let moment = TimeZone::UTC.to_timestamp(naive).ok()?;
-        return Some(moment.as_microsecond());
+        return rounded(TimeZone::UTC.to_timestamp(naive).ok()?);
     }
     of_seconds(text.parse().ok()?)
+}
+
+/// To the nearest microsecond, as a number of seconds is.
+fn rounded(moment: jiff::Timestamp) -> Option<i64> {
+    i64::try_from((moment.as_nanosecond() + 500).div_euclid(1000)).ok()
 }
 
 #[cfg(test)]
@@ -171,6 +166,7 @@ mod tests {
             "1772357400.12",
             r#""1772357400.12""#,
             "1772357400.1200001",
+            r#""2026-03-01T09:30:00.1199996Z""#,
         ] {
             assert_eq!(one_field(sent, field), "1772357400.12", "{sent}");
         }

@@ -8,8 +8,13 @@ const INVALID: &str = "invalid_transaction";
 const TRACE_ID_DIGITS: usize = 32;
 const SPAN_ID_DIGITS: usize = 16;
 
-/// Whether a transaction is one: with its times, its trace, and spans that have theirs.
-pub(super) fn check(event: &Map<'_>) -> Result<(), &'static str> {
+/// Two spellings of one moment can be read this far apart. The Rust SDK writes starts as floats of seconds, which
+/// are exact to a quarter of a microsecond, and ends as dates to the nanosecond; both are rounded.
+const ROUNDING_US: i64 = 1;
+
+/// Whether a transaction is one: with its times, its trace, and spans that have theirs. Brings its times into their
+/// form.
+pub(super) fn check(event: &mut Map<'_>) -> Result<(), &'static str> {
     let (start, end) = times(event).ok_or(INVALID)?;
     let trace = event
         .map("contexts")
@@ -17,6 +22,7 @@ pub(super) fn check(event: &Map<'_>) -> Result<(), &'static str> {
         .ok_or(INVALID)?;
     let spans = event.list("spans").unwrap_or_default();
     if start <= end && has_ids(trace) && spans.iter().all(is_span) {
+        set_times(event, start, end);
         Ok(())
     } else {
         Err(INVALID)
@@ -27,10 +33,8 @@ pub(super) fn check(event: &Map<'_>) -> Result<(), &'static str> {
 pub(super) fn spans(node: &mut Node<'_>, path: &Path<'_>, meta: &mut Meta) {
     let spans = value::list(node, path, meta).into_iter().flatten();
     for span in spans.filter_map(Node::as_map_mut) {
-        for key in ["start_timestamp", "timestamp"] {
-            if let Some(node) = span.get_mut(key) {
-                time::rewrite(node);
-            }
+        if let Some((start, end)) = times(span) {
+            set_times(span, start, end);
         }
     }
 }
@@ -40,10 +44,17 @@ fn is_span(node: &Node<'_>) -> bool {
         .is_some_and(|span| has_ids(span) && times(span).is_some_and(|(start, end)| start <= end))
 }
 
+/// Start and end, in microseconds since 1970.
 fn times(map: &Map<'_>) -> Option<(i64, i64)> {
     let start = time::parse(map.get("start_timestamp")?)?;
     let end = time::parse(map.get("timestamp")?)?;
-    Some((start, end))
+    let is_same = (0..=ROUNDING_US).contains(&(start - end));
+    Some((start, if is_same { start } else { end }))
+}
+
+fn set_times(map: &mut Map<'_>, start: i64, end: i64) {
+    *map.entry("start_timestamp") = time::seconds(start);
+    *map.entry("timestamp") = time::seconds(end);
 }
 
 fn has_ids(map: &Map<'_>) -> bool {
@@ -132,6 +143,22 @@ mod tests {
             assert_ne!(bad, good);
             assert_eq!(kind(&bad), Err(INVALID), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_took_less_than_a_microsecond_ends_when_it_started() {
+        let times =
+            r#""start_timestamp":1772357400.000001,"timestamp":"2026-03-01T09:30:00.000000499Z""#;
+        let span = SPAN.replace(r#""start_timestamp":1,"timestamp":2"#, times);
+        let out = kind(&format!(r#"{{{times},{TRACE},"spans":[{span}]}}"#)).unwrap();
+        let span = out.list("spans").unwrap()[0].as_map().unwrap();
+        for map in [&out, span] {
+            for key in ["start_timestamp", "timestamp"] {
+                assert_eq!(map.get(key).unwrap().to_json(), "1772357400.000001");
+            }
+        }
+        let times = times.replace("499", "099").replace("000001", "000002");
+        assert_eq!(kind(&format!("{{{times},{TRACE}}}")), Err(INVALID));
     }
 
     #[test]

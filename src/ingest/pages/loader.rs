@@ -155,6 +155,8 @@ mod tests {
             active: true,
             limit: None,
             window: Arc::new(KeyWindow::default()),
+            expires: None,
+            uses: Arc::default(),
             browser_sdk_version: version.to_owned(),
             loader_options: options,
         }

@@ -140,16 +140,38 @@ pub(super) struct Hit {
 
 /// The parts that the default rules for this kind of text replace.
 pub(super) fn find(text: &str, role: Role, signs: &Signs, hits: &mut Vec<Hit>) {
+    let first = hits.len();
     for pattern in &PATTERNS {
         let rule = match role {
             Role::Data => &pattern.data,
             Role::Message => &pattern.message,
         };
         let Some(rule) = rule else { continue };
-        if (pattern.possible)(signs) {
+        if !(pattern.possible)(signs) {
+            continue;
+        }
+        if rule.id == URL_PASSWORD && hits.len() > first {
+            let masked = masked(text, &hits[first..]);
+            hits.extend(pattern.find(&masked).map(|range| Hit { range, rule }));
+        } else {
             hits.extend(pattern.find(text).map(|range| Hit { range, rule }));
         }
     }
+}
+
+/// The text with what was found in it made plain letters. A card's number may have spaces in it, which no password of a
+/// url has: once the number is gone, what is around it would be one.
+fn masked(text: &str, hits: &[Hit]) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for hit in hits {
+        for byte in &mut bytes[hit.range.clone()] {
+            if byte.is_ascii() {
+                *byte = b'x';
+            }
+        }
+    }
+    // It is text still: only whole characters were changed.
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 /// The passwords in a text's urls, where no other pattern is looked for.

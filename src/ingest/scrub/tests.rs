@@ -163,6 +163,11 @@ fn what_is_recognized_by_its_form_is_replaced_in_place() {
                 r#"{"a":"redis://:p#?@x@h/1 a@b"}"#,
                 r#"{"a":"redis://:[Filtered]@h/1 a@b"}"#,
             ),
+            // A number with spaces is no reason to leave the rest of a password.
+            (
+                r#"{"a":"https://u:p=4111 1111 1111 1111=@h.example/"}"#,
+                r#"{"a":"https://u:[Filtered]@h.example/"}"#,
+            ),
             (r#"{"a":"https://h:80/a@b"}"#, r#"{"a":"https://h:80/a@b"}"#),
             (r#"{"a":"bearer abc.d-e_f="}"#, r#"{"a":"[Filtered]"}"#),
             (

@@ -1,35 +1,17 @@
-//! Reads `multipart/form-data` (RFC 7578) with `multer`, the parser that Relay uses too.
-//!
-//! `multer` is made for streams that wait; here nothing ever waits. The body is handed over a chunk at a time with
-//! a pause after each, because the parser takes in all that it is offered before it looks at any of it. So what it
-//! holds at once is bounded, whatever the size of the body and of its parts.
+//! Forms that bring files: the texts in memory, the contents of all files together in one spool.
 
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::ops::Range;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
-
-use futures_core::Stream;
-use multer::bytes::Bytes;
-use multer::{Error, Field, Multipart};
-use percent_encoding::percent_decode_str;
 
 use super::super::Refusal;
 use super::super::items::EVENT_BYTES_MAX;
-use super::super::source::{Payload, Reader, SpoolDir, SpoolWriter};
+use super::super::source::{Payload, SpoolDir, SpoolWriter};
 use super::{Fault, unspoolable};
 use crate::http::Request;
-
-/// Far more than any crash reporter's annotations.
-const PARTS_MAX: usize = 1_000;
+use crate::http::multipart::{FormError, Part, Parts, boundary};
 
 /// All texts of a form together: they become part of an event.
 const TEXT_BYTES_MAX: usize = EVENT_BYTES_MAX as usize;
-
-const CHUNK_BYTES: usize = 16 << 10;
-
-/// How many chunks may go by until a part's head is complete. It bounds heads, and what stands before the first.
-const HEAD_CHUNKS_MAX: usize = 4;
 
 /// The parts of a form, each kind in the order of arrival.
 #[derive(Debug, Default)]
@@ -59,7 +41,7 @@ pub(super) fn of_request(
     spool: &SpoolDir,
 ) -> Result<Form, Refusal> {
     let content_type = request.headers.get("content-type").unwrap_or_default();
-    let boundary = multer::parse_boundary(content_type).map_err(broken)?;
+    let boundary = boundary(content_type).map_err(broken)?;
     read(body, &boundary, spool)
 }
 
@@ -68,90 +50,28 @@ pub(super) fn of_request(
 /// # Errors
 /// As [`of_request`].
 pub(super) fn read(body: &Payload<'_>, boundary: &str, spool: &SpoolDir) -> Result<Form, Refusal> {
-    let chunks = Chunks {
-        reader: body.reader(),
-        pause: false,
-    };
-    let mut parser = Multipart::new(chunks, boundary);
-    let mut parts = Parts {
+    let mut parts = Parts::new(body.reader(), boundary);
+    let mut taken = Taken {
         spool: spool.writer(),
         files: Vec::new(),
         fields: Vec::new(),
         text_bytes: 0,
     };
-    let mut count = 0;
-    while let Some(part) = next_part(&mut parser)? {
-        count += 1;
-        if count > PARTS_MAX {
-            return Err(fault(format!("more than {PARTS_MAX} parts")));
-        }
-        parts.take(part)?;
+    while let Some(part) = parts.next_part().map_err(broken)? {
+        taken.take(part)?;
     }
-    Ok(parts.finish())
+    Ok(taken.finish())
 }
 
-fn fault(cause: impl Into<String>) -> Refusal {
-    Fault::Multipart(cause.into()).into()
-}
-
-fn broken(error: Error) -> Refusal {
+fn broken(error: FormError) -> Refusal {
     match error {
-        Error::StreamReadFailed(cause) => match cause.downcast::<io::Error>() {
-            Ok(error) => Refusal::unreadable(&error),
-            Err(cause) => fault(cause.to_string()),
-        },
-        error => fault(error.to_string()),
-    }
-}
-
-fn next_part<'r>(parser: &mut Multipart<'r>) -> Result<Option<Field<'r>>, Refusal> {
-    let mut context = Context::from_waker(Waker::noop());
-    for _ in 0..=HEAD_CHUNKS_MAX {
-        if let Poll::Ready(part) = parser.poll_next_field(&mut context) {
-            return part.map_err(broken);
-        }
-    }
-    Err(fault("a part's head is too long"))
-}
-
-fn next_chunk(part: &mut Field<'_>) -> Result<Option<Bytes>, Refusal> {
-    let mut context = Context::from_waker(Waker::noop());
-    // Each turn takes a chunk of the body, and at its end the parser answers one way or the other.
-    loop {
-        if let Poll::Ready(chunk) = Pin::new(&mut *part).poll_next(&mut context) {
-            return chunk.transpose().map_err(broken);
-        }
-    }
-}
-
-/// A body in chunks, with a pause after each.
-struct Chunks<'p> {
-    reader: Reader<'p>,
-    pause: bool,
-}
-
-impl Stream for Chunks<'_> {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if std::mem::take(&mut self.pause) {
-            return Poll::Pending;
-        }
-        let mut chunk = vec![0; CHUNK_BYTES];
-        Poll::Ready(match self.reader.read(&mut chunk) {
-            Ok(0) => None,
-            Ok(read) => {
-                self.pause = true;
-                chunk.truncate(read);
-                Some(Ok(chunk.into()))
-            }
-            Err(error) => Some(Err(error)),
-        })
+        FormError::Unreadable(error) => Refusal::unreadable(&error),
+        FormError::Broken(cause) => Fault::Multipart(cause).into(),
     }
 }
 
 /// The parts read so far.
-struct Parts<'d> {
+struct Taken<'d> {
     /// The contents of all files, one after the other.
     spool: SpoolWriter<'d>,
     files: Vec<SpooledFile>,
@@ -166,35 +86,35 @@ struct SpooledFile {
     place: Range<u64>,
 }
 
-impl Parts<'_> {
-    fn take(&mut self, part: Field<'_>) -> Result<(), Refusal> {
-        match filename(&part) {
+impl Taken<'_> {
+    fn take(&mut self, part: Part<'_>) -> Result<(), Refusal> {
+        match part.filename() {
             Some(filename) => self.take_file(part, filename),
             None => self.take_text(part),
         }
     }
 
-    fn take_file(&mut self, mut part: Field<'_>, filename: String) -> Result<(), Refusal> {
+    fn take_file(&mut self, mut part: Part<'_>, filename: String) -> Result<(), Refusal> {
         let start = self.spool.len();
-        while let Some(chunk) = next_chunk(&mut part)? {
+        while let Some(chunk) = part.next_chunk().map_err(broken)? {
             self.spool
                 .write_all(&chunk)
                 .map_err(|error| unspoolable(&error))?;
         }
         self.files.push(SpooledFile {
-            name: part.name().unwrap_or_default().to_owned(),
+            name: part.name().to_owned(),
             filename,
-            content_type: header(&part, "content-type").map(str::to_owned),
+            content_type: part.content_type().map(str::to_owned),
             place: start..self.spool.len(),
         });
         Ok(())
     }
 
-    fn take_text(&mut self, mut part: Field<'_>) -> Result<(), Refusal> {
-        let name = part.name().unwrap_or_default().to_owned();
+    fn take_text(&mut self, mut part: Part<'_>) -> Result<(), Refusal> {
+        let name = part.name().to_owned();
         let mut text = Vec::new();
         self.count_text(name.len())?;
-        while let Some(chunk) = next_chunk(&mut part)? {
+        while let Some(chunk) = part.next_chunk().map_err(broken)? {
             self.count_text(chunk.len())?;
             text.extend_from_slice(&chunk);
         }
@@ -226,20 +146,6 @@ impl Parts<'_> {
             fields: self.fields,
         }
     }
-}
-
-fn header<'f>(part: &'f Field<'_>, name: &str) -> Option<&'f str> {
-    std::str::from_utf8(part.headers().get(name)?.as_bytes()).ok()
-}
-
-/// The file name, which old clients give in RFC 5987's form only (`filename*=utf-8''%E2%82%AC.txt`).
-fn filename(part: &Field<'_>) -> Option<String> {
-    if let Some(filename) = part.file_name() {
-        return Some(filename.to_owned());
-    }
-    let (_, extended) = header(part, "content-disposition")?.split_once("filename*=")?;
-    let (_, encoded) = extended.split(';').next()?.trim().split_once("''")?;
-    Some(percent_decode_str(encoded).decode_utf8_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! `/api/0/organizations/` and below (facts/management-api.md 3).
 
+mod members;
 mod project_keys;
 mod projects;
+mod settings;
 mod stats_summary;
 mod stats_v2;
 
@@ -73,7 +75,9 @@ fn the_newest_come_first_and_pages_follow_each_other() {
     let (_, results, _) = link(&first, "previous");
     assert!(!results);
     let (next, results, cursor) = link(&first, "next");
-    assert_eq!((results, cursor.as_str()), (true, "1767312000000:0:0"));
+    let beta = ok(&first)[0]["id"].clone();
+    let beta = beta.as_str().expect("an id");
+    assert_eq!((results, cursor), (true, format!("1767312001000:{beta}:0")));
     assert!(next.contains("?per_page=1&cursor="));
     let second = ann.get(&path_of(&server, &next));
     assert_eq!(slugs(&second), ["acme"]);
@@ -82,6 +86,49 @@ fn the_newest_come_first_and_pages_follow_each_other() {
     let (previous, results, _) = link(&second, "previous");
     assert!(results);
     assert_eq!(slugs(&ann.get(&path_of(&server, &previous))), ["beta"]);
+}
+
+/// As an apply file makes them: all at one moment.
+#[test]
+fn organizations_of_one_moment_are_each_on_one_page() {
+    let server = world();
+    server
+        .database()
+        .execute_batch(
+            "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 4)
+             INSERT INTO organization (slug, name, created_us)
+             SELECT 'org-' || n, 'Org ' || n, 1767312000000000 FROM number;
+             INSERT INTO member (organization_id, user_id, role, created_us)
+             SELECT organization.id, user.id, 'member', 0 FROM organization, user
+             WHERE slug LIKE 'org-%' AND email = 'ann@example.test';",
+        )
+        .expect("rows");
+    let ann = ann(&server);
+    let page = |target: &str, rel: &str| {
+        let answer = ann.get(target);
+        let (target, results, _) = link(&answer, rel);
+        (slugs(&answer), results.then(|| path_of(&server, &target)))
+    };
+    let (first, next) = page(&format!("{LIST}?per_page=2"), "next");
+    let (second, next) = page(&next.expect("a page"), "next");
+    assert_eq!(
+        (first, second),
+        (
+            vec!["org-4".to_owned(), "org-3".to_owned()],
+            vec!["org-2".to_owned(), "org-1".to_owned()]
+        )
+    );
+    let next = next.expect("a page");
+    // The row that the cursor names goes meanwhile: the page after it is the same.
+    let gone = "UPDATE organization SET deleted_us = 1, slug = 'org-1~' WHERE slug = 'org-1'";
+    server.database().execute(gone, []).expect("an update");
+    let (third, last) = page(&next, "next");
+    assert_eq!((third, last), (vec!["acme".to_owned()], None));
+    let (_, back) = page(&next, "previous");
+    let (second, back) = page(&back.expect("a page"), "previous");
+    assert_eq!(second, ["org-3", "org-2"]);
+    let (first, back) = page(&back.expect("a page"), "previous");
+    assert_eq!((first, back), (vec!["org-4".to_owned()], None));
 }
 
 #[test]
@@ -123,6 +170,11 @@ fn a_query_leaves_some_out() {
         ("id:x", vec![]),
         ("status:active", vec!["beta", "acme"]),
         ("status:pending_deletion", vec![]),
+        (
+            "status:active+status:pending_deletion",
+            vec!["beta", "acme"],
+        ),
+        ("status:active+status:asleep", vec![]),
         ("unknown:key", vec![]),
         ("nothing", vec![]),
         ("", vec!["beta", "acme"]),

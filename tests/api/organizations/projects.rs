@@ -58,7 +58,7 @@ fn every_member_lists_all_projects_by_slug() {
         json!(web),
         json!({
             "id": "31", "slug": "web", "name": "Web", "platform": "python", "dateCreated": "2026-01-02T00:00:00Z",
-            "isBookmarked": false, "isMember": false, "hasAccess": true, "features": ["rate-limits"],
+            "isBookmarked": false, "isMember": false, "hasAccess": true, "features": ["custom-inbound-filters", "minidump", "rate-limits"],
             "firstEvent": null,
             "team": {"id": team["id"], "name": "Core", "slug": "core"}, "teams": [team],
             "platforms": [], "hasUserReports": false, "environments": [], "latestRelease": null,
@@ -217,4 +217,131 @@ fn wrong_parameters_are_refused() {
     );
     let fine = ann(&server).get(&format!("{LIST}?dataset=metrics&collapse=latestDeploys"));
     assert_eq!(ok(&fine)[0].get("latestDeploys"), None);
+}
+
+/// Adds projects `p00000` and so on behind the server's back, as a restored file would have them.
+fn add_projects(server: &Server, numbers: std::ops::Range<i64>) {
+    server
+        .database()
+        .execute(
+            "WITH RECURSIVE n (n) AS (SELECT ?1 UNION ALL SELECT n + 1 FROM n WHERE n + 1 < ?2)
+             INSERT INTO project (organization_id, slug, name, security_token, created_us)
+             SELECT (SELECT id FROM organization WHERE slug = 'acme'), printf('p%05d', n), '', '', 0 FROM n",
+            [numbers.start, numbers.end],
+        )
+        .expect("projects");
+}
+
+/// Writes to the log of who did what, as every change does that goes through the server or its commands.
+fn write_entry(server: &Server) {
+    server
+        .database()
+        .execute(
+            "INSERT INTO audit_entry (organization_id, at_us, event, data)
+             SELECT id, 0, 'project.create', '{}' FROM organization WHERE slug = 'acme'",
+            [],
+        )
+        .expect("an entry");
+}
+
+fn slugs_at(server: &Server, page: i64) -> Vec<String> {
+    let list = ok(&ann(server).get(&format!("{LIST}?cursor=100:{page}:0")));
+    let slugs = each(&list, "slug");
+    slugs
+        .iter()
+        .map(|slug| slug.as_str().expect("a slug").to_owned())
+        .collect()
+}
+
+#[test]
+fn a_deep_page_is_what_counting_would_find_and_follows_every_change() {
+    let server = world();
+    add_projects(&server, 0..2500);
+    // `bare` stands before them.
+    let expected = |page: i64| -> Vec<String> {
+        (page * 100 - 1..page * 100 + 99)
+            .map(|n| format!("p{n:05}"))
+            .collect()
+    };
+    for page in [5, 9, 10, 11, 24] {
+        assert_eq!(slugs_at(&server, page), expected(page), "{page}");
+    }
+    let last = ann(&server).get(&format!("{LIST}?cursor=100:25:0"));
+    assert_eq!(each(&ok(&last), "slug"), ["p02499", "shop", "web"]);
+    let link = last.header("Link").expect("a link");
+    assert!(
+        link.contains(r#"rel="previous"; results="true"; cursor="100:24:1""#),
+        "{link}"
+    );
+    assert!(
+        link.contains(r#"rel="next"; results="false"; cursor="100:26:0""#),
+        "{link}"
+    );
+    assert_eq!(slugs_at(&server, 26), [""; 0]);
+
+    // A project that came without an entry in the log is not counted yet: the order really is kept.
+    add_projects(&server, 3000..3001);
+    server
+        .database()
+        .execute("UPDATE project SET slug = 'a' WHERE slug = 'p03000'", [])
+        .expect("a slug");
+    assert_eq!(slugs_at(&server, 20), expected(20));
+    write_entry(&server);
+    let moved: Vec<String> = (1998..2098).map(|n| format!("p{n:05}")).collect();
+    assert_eq!(slugs_at(&server, 20), moved);
+
+    // One that was deleted is on no page, even where the order still names it.
+    server
+        .database()
+        .execute(
+            "UPDATE project SET deleted_us = 1 WHERE slug = 'p02000'",
+            [],
+        )
+        .expect("a mark");
+    let without: Vec<String> = (1998..2099)
+        .filter(|n| *n != 2000)
+        .map(|n| format!("p{n:05}"))
+        .collect();
+    assert_eq!(slugs_at(&server, 20), without);
+}
+
+#[test]
+fn bookmarked_projects_come_first_on_every_page() {
+    let server = world();
+    add_projects(&server, 0..1500);
+    server
+        .database()
+        .execute(
+            "INSERT INTO project_bookmark (user_id, project_id)
+             SELECT user.id, project.id FROM user, project
+             WHERE user.email = 'ann@example.test' AND project.slug IN ('web', 'p00700', 'hidden')",
+            [],
+        )
+        .expect("bookmarks");
+    // All in one answer are in the one order.
+    let everything = ok(&ann(&server).get(&format!("{LIST}?all_projects=1")));
+    let mut all: Vec<&str> = each(&everything, "slug")
+        .into_iter()
+        .map(|slug| slug.as_str().expect("a slug"))
+        .collect();
+    assert_eq!(all.len(), 1503);
+    assert!(all.is_sorted());
+    let bookmarked = ["p00700", "web"];
+    all.retain(|slug| !bookmarked.contains(slug));
+    all.splice(0..0, bookmarked);
+    for page in [0, 1, 9, 10, 14, 15] {
+        let from = usize::try_from(page * 100).expect("a place");
+        let to = all.len().min(from + 100);
+        assert_eq!(slugs_at(&server, page), all[from..to], "{page}");
+    }
+    // A page of one row each, across the edge.
+    for (page, slug) in [(1, "web"), (2, "bare")] {
+        let list = ok(&ann(&server).get(&format!("{LIST}?per_page=1&cursor=1:{page}:0")));
+        assert_eq!(each(&list, "slug"), [slug]);
+    }
+    let filtered = ok(&ann(&server).get(&format!("{LIST}?query=slug:web+slug:bare")));
+    assert_eq!(each(&filtered, "slug"), ["web", "bare"]);
+    // Only to her.
+    let of_bob = ok(&server.with_token(BOB).get(LIST));
+    assert_eq!(of_bob[0]["slug"], "bare");
 }

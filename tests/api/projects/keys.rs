@@ -55,6 +55,7 @@ fn a_key_has_every_url() {
         "browserSdkVersion": "10.x",
         "browserSdk": {"choices": [["10.x", "10.x"], ["9.x", "9.x"], ["8.x", "8.x"], ["7.x", "7.x"]]},
         "dateCreated": "2026-01-02T00:00:00Z",
+        "expiresAt": null,
         "dynamicSdkLoaderOptions": {
             "hasReplay": true, "hasPerformance": true, "hasDebug": false, "hasFeedback": false,
             "hasLogsAndMetrics": false,
@@ -323,12 +324,18 @@ fn bodies_come_in_two_types() {
         415,
         r#"{"detail":"Unsupported media type \"text/plain\" in request."}"#,
     );
-    assert_eq!(
-        typed("multipart/form-data; boundary=x")
-            .post(KEYS, b"--x--")
-            .status,
-        415
+    let form = |head: &str| {
+        let body =
+            format!("--x\r\nContent-Disposition: form-data; {head}\r\n\r\nForm\r\n--x--\r\n");
+        typed("multipart/form-data; boundary=x").post(KEYS, body.as_bytes())
+    };
+    assert_answer(
+        &form("name=name; filename=form.txt"),
+        400,
+        r#"{"name":["Not a valid string."]}"#,
     );
+    let made = form("name=name");
+    assert_eq!((made.status, &made.json()["name"]), (201, &"Form".into()));
     let broken = typed("application/json").post(KEYS, b"{,");
     assert_eq!(broken.status, 400);
     assert!(

@@ -1,10 +1,18 @@
 //! `/api/0/projects/{org}/{project}/` and below (facts/management-api.md 6 to 8).
 
+mod creation;
 mod events;
+mod filters;
 mod items;
 mod key_stats;
 mod keys;
+mod members;
+mod ownership;
+mod rotation;
+mod seen;
+mod settings;
 mod stats;
+mod teams;
 
 use serde_json::json;
 
@@ -31,7 +39,10 @@ fn the_detail_has_every_setting() {
         ("isBookmarked", json!(false)),
         ("isMember", json!(true)),
         ("hasAccess", json!(true)),
-        ("features", json!(["rate-limits"])),
+        (
+            "features",
+            json!(["custom-inbound-filters", "minidump", "rate-limits"]),
+        ),
         ("firstEvent", Value::Null),
         ("isInternal", json!(false)),
         ("isPublic", json!(false)),
@@ -75,7 +86,8 @@ fn the_detail_has_every_setting() {
             "filters:blacklisted_ips": "", "filters:releases": "", "filters:error_messages": "",
             "filters:log_messages": "", "filters:trace_metric_names": "",
             "filters:react-hydration-errors": true, "filters:chunk-load-error": true,
-            "sentry:csp_ignored_sources_defaults": false, "sentry:csp_ignored_sources": "",
+            "sentry:csp_ignored_sources_defaults": true, "sentry:csp_ignored_sources": "",
+            "feedback:branding": true,
         })
     );
     assert_eq!(body.get("stats"), None);
@@ -96,7 +108,7 @@ fn stored_options_are_shown_and_govern_the_fields() {
 
 #[test]
 fn what_is_shown_is_what_ingestion_goes_by() {
-    let project = r#"options = { "sentry:scrub_defaults" = false, "sentry:sensitive_fields" = ["iban"], "sentry:blacklisted_ips" = ["192.0.2.0/24", "198.51.100.7"], "sentry:releases" = "bad@*", "sentry:error_messages" = ["*noise*"], "filters:chunk-load-error" = false, "filters:legacy-browsers" = ["ie"] }"#;
+    let project = r#"options = { "sentry:scrub_defaults" = false, "sentry:sensitive_fields" = ["iban"], "sentry:blacklisted_ips" = ["192.0.2.0/24", "198.51.100.7"], "sentry:releases" = "bad@*", "sentry:error_messages" = ["*noise*"], "filters:chunk-load-error" = false, "filters:legacy-browsers" = ["ie"], "sentry:csp_ignored_sources_defaults" = false, "sentry:csp_ignored_sources" = ["*.ads.test", "inline"] }"#;
     let organization = r#"options = { "sentry:require_scrub_ip_address" = true, "sentry:sensitive_fields" = ["ssn"], "sentry:safe_fields" = ["$user.id"] }"#;
     let apply = WORLD
         .replacen(
@@ -124,7 +136,8 @@ fn what_is_shown_is_what_ingestion_goes_by() {
                 "filters:error_messages": "*noise*", "filters:log_messages": "", "filters:trace_metric_names": "",
                 "filters:react-hydration-errors": true, "filters:chunk-load-error": false,
                 "filters:legacy-browsers": ["ie"],
-                "sentry:csp_ignored_sources_defaults": false, "sentry:csp_ignored_sources": "",
+                "sentry:csp_ignored_sources_defaults": false, "sentry:csp_ignored_sources": "*.ads.test\ninline",
+                "feedback:branding": true,
             }),
         ),
     ] {

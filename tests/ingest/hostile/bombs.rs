@@ -232,7 +232,7 @@ fn large_dumps() -> Vec<Attack> {
 }
 
 /// The files of an Unreal crash, before they are packed.
-pub(super) fn unreal(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(in crate::ingest) fn unreal(files: &[(&str, &[u8])]) -> Vec<u8> {
     let sized = |bytes: &[u8]| [&(bytes.len() as u32).to_le_bytes()[..], bytes].concat();
     let mut crash = b"CR1".to_vec();
     crash.extend(sized(b"UE4CC"));

@@ -17,74 +17,57 @@ fn items() -> Vec<Attack> {
     let attachment = "{\"type\":\"attachment\"}\nabc";
     let report = "{\"type\":\"client_report\"}\n{}";
     let span = "{\"type\":\"span\"}\n{}";
-    let too_many = |kind: &str, one: &str, count: usize, group: &str, category: i64| {
+    let spans = "{\"type\":\"span\",\"item_count\":1,\"content_type\":\"application/vnd.sentry.items.span.v2+json\"}\n{\"items\":[{}]}";
+    let logs = "{\"type\":\"log\",\"item_count\":1,\"content_type\":\"application/vnd.sentry.items.log+json\"}\n{\"items\":[{}]}";
+    let plain = "attachment:attachment";
+    let too_many = |kind: &str, one: &str, count: usize, category: i64| {
         repeated(kind, one, count).answered(413).invalid(
             category,
-            format!("too_large:{group}"),
+            format!("too_large:{kind}"),
             count,
         )
     };
     vec![
         repeated("session", session, 100).accepted(SESSION, 100),
-        too_many("session", session, 101, "session", SESSION),
-        too_many("session", session, MANY, "session", SESSION),
+        too_many("session", session, 101, SESSION),
+        too_many("session", session, MANY, SESSION),
         repeated("attachment", attachment, 30)
             .accepted(ATTACHMENT, 90)
             .accepted(ATTACHMENT_ITEM, 30),
-        too_many("attachment", attachment, 31, "attachment", ATTACHMENT_ITEM).invalid(
+        too_many(plain, attachment, 31, ATTACHMENT_ITEM).invalid(
             ATTACHMENT,
-            "too_large:attachment",
+            format!("too_large:{plain}"),
             93,
         ),
-        too_many(
-            "attachment",
-            attachment,
-            MANY,
-            "attachment",
-            ATTACHMENT_ITEM,
-        )
-        .invalid(ATTACHMENT, "too_large:attachment", 3 * MANY),
+        too_many(plain, attachment, MANY, ATTACHMENT_ITEM).invalid(
+            ATTACHMENT,
+            format!("too_large:{plain}"),
+            3 * MANY,
+        ),
         repeated("client_report", report, 100),
         repeated("client_report", report, 101).answered(413),
         repeated("client_report", report, MANY).answered(413),
         repeated("span", span, 25)
             .accepted(SPAN, 25)
             .accepted(SPAN_INDEXED, 25),
-        too_many("span", span, MANY, "span", SPAN).invalid(SPAN_INDEXED, "too_large:span", MANY),
-        too_many("event", "{\"type\":\"event\"}\n{}", MANY, "event", ERROR),
-        too_many(
-            "feedback",
-            "{\"type\":\"feedback\"}\n{}",
-            MANY,
-            "feedback",
-            FEEDBACK,
-        ),
+        too_many("span", span, 26, SPAN).invalid(SPAN_INDEXED, "too_large:span", 26),
+        too_many("span", span, MANY, SPAN).invalid(SPAN_INDEXED, "too_large:span", MANY),
+        too_many("span", spans, 2, SPAN).invalid(SPAN_INDEXED, "too_large:span", 2),
+        too_many("log", logs, 2, LOG_ITEM).invalid(LOG_BYTE, "too_large:log", 2 * 14),
+        too_many("event", "{\"type\":\"event\"}\n{}", MANY, ERROR),
+        too_many("feedback", "{\"type\":\"feedback\"}\n{}", MANY, FEEDBACK),
         too_many(
             "user_report",
             "{\"type\":\"user_report\"}\n{}",
             MANY,
-            "attachment",
             FEEDBACK,
         ),
-        too_many(
-            "check_in",
-            "{\"type\":\"check_in\"}\n{}",
-            MANY,
-            "check_in",
-            MONITOR,
-        ),
-        too_many(
-            "statsd",
-            "{\"type\":\"statsd\"}\na",
-            MANY,
-            "statsd",
-            METRIC_BUCKET,
-        ),
+        too_many("check_in", "{\"type\":\"check_in\"}\n{}", MANY, MONITOR),
+        too_many("statsd", "{\"type\":\"statsd\"}\na", MANY, METRIC_BUCKET),
         too_many(
             "replay_event",
             "{\"type\":\"replay_event\"}\n{}",
             MANY,
-            "replay_event",
             REPLAY,
         ),
         repeated("form_data", "{\"type\":\"form_data\"}\n[]", MANY).answered(413),

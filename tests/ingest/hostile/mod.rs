@@ -6,6 +6,7 @@
 //! end of all tests.
 
 mod bombs;
+pub(super) use bombs::unreal;
 mod counts;
 mod framing;
 mod nesting;

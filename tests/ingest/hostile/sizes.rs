@@ -122,22 +122,20 @@ fn bodies() -> Vec<Attack> {
     attacks
 }
 
-/// A kind of item, its most bytes, its group, and what of a payload is not filler.
+/// A kind of item, its most bytes, and what of a payload is not filler.
 type Limit = (
     &'static str,
     usize,
-    &'static str,
     &'static str,
     &'static str,
     &'static [i64],
 );
 
 const LIMITS: [Limit; 10] = [
-    ("event", MIB, "event", "{\"a\":\"", "\"}", &[ERROR]),
+    ("event", MIB, "{\"a\":\"", "\"}", &[ERROR]),
     (
         "transaction",
         MIB,
-        "event",
         "{\"type\":\"transaction\",\"start_timestamp\":1,\"timestamp\":2,\
          \"contexts\":{\"trace\":{\"trace_id\":\"0123456789abcdef0123456789abcdef\",\"span_id\":\"0123456789abcdef\"}},\
          \"a\":\"",
@@ -147,44 +145,28 @@ const LIMITS: [Limit; 10] = [
     (
         "feedback",
         MIB,
-        "feedback",
         "{\"contexts\":{\"feedback\":{\"message\":\"a\"}},\"a\":\"",
         "\"}",
         &[FEEDBACK],
     ),
-    ("form_data", MIB, "form_data", "[\"", "\"]", &[]),
-    (
-        "session",
-        10 * MIB,
-        "session",
-        "{\"a\":\"",
-        "\"}",
-        &[SESSION],
-    ),
-    (
-        "client_report",
-        100 * KIB,
-        "client_report",
-        "{\"a\":\"",
-        "\"}",
-        &[],
-    ),
+    ("form_data", MIB, "[\"", "\"]", &[]),
+    ("session", 10 * MIB, "{\"a\":\"", "\"}", &[SESSION]),
+    ("client_report", 100 * KIB, "{\"a\":\"", "\"}", &[]),
     (
         "check_in",
         100 * KIB,
-        "check_in",
         "{\"check_in_id\":\"0123456789abcdef0123456789abcdef\",\"monitor_slug\":\"a\",\"status\":\"ok\",\"a\":\"",
         "\"}",
         &[MONITOR],
     ),
-    ("replay_video", 10 * MIB, "replay_video", "", "", &[REPLAY]),
-    ("statsd", MIB, "statsd", "a:1|c", "", &[METRIC_BUCKET]),
-    ("metric_buckets", MIB, "statsd", "[", "]", &[METRIC_BUCKET]),
+    ("replay_video", 10 * MIB, "", "", &[REPLAY]),
+    ("statsd", MIB, "a:1|c", "", &[METRIC_BUCKET]),
+    ("metric_buckets", MIB, "[", "]", &[METRIC_BUCKET]),
 ];
 
 fn items() -> Vec<Attack> {
     let mut attacks = Vec::new();
-    for (kind, bytes_max, group, start, end, categories) in &LIMITS {
+    for (kind, bytes_max, start, end, categories) in &LIMITS {
         let attack = |name: &str, bytes| {
             let body = item_with(kind, "", &filled(start, end, bytes));
             Attack::new(format!("{kind} {name}"), "envelope/", body)
@@ -193,7 +175,7 @@ fn items() -> Vec<Attack> {
         let count = |attack: Attack, category: &i64| attack.accepted(*category, 1);
         attacks.push(categories.iter().fold(most, count));
         let more = attack("above the limit", bytes_max + 1).answered(413);
-        let reason = format!("too_large:{group}");
+        let reason = format!("too_large:{kind}");
         let count = |attack: Attack, category: &i64| attack.invalid(*category, &*reason, 1);
         attacks.push(categories.iter().fold(more, count));
     }

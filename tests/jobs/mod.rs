@@ -1,0 +1,3 @@
+//! What the server does by itself in the background.
+
+mod deletion;
