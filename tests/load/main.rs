@@ -1,6 +1,6 @@
 //! How fast Picket takes events, against an empty handler over the same HTTP layers and against a naive way
-//! of storing them; and how fast deep pages of its API come. Run it with `cargo bench --bench load`; it takes about three minutes and prints tables in
-//! Markdown.
+//! of storing them; and how fast deep pages of its API come. Run it with `cargo bench --bench load`; it takes about
+//! three minutes and prints tables in Markdown.
 //!
 //! Every server runs in a process of its own, so that its CPU time and memory can be told from the client's.
 //! The machine's speed drifts, so the variants take turns in short rounds and the ratios are taken within a
