@@ -205,8 +205,8 @@ impl App {
         let retention = Retention {
             audit_days: settings.audit_retention_days,
         };
-        let jobs = Jobs::start(Arc::clone(&store), clock, retention)
-            .map_err(|error| failed(&error))?;
+        let jobs =
+            Jobs::start(Arc::clone(&store), clock, retention).map_err(|error| failed(&error))?;
         Ok(App {
             server,
             jobs,

@@ -281,7 +281,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
                 .parse()
                 .ok()
                 .filter(|days| *days <= AUDIT_DAYS_MAX)
-                .ok_or_else(|| format!("{text:?} is no number of days from 0 to {AUDIT_DAYS_MAX}"))?;
+                .ok_or_else(|| {
+                    format!("{text:?} is no number of days from 0 to {AUDIT_DAYS_MAX}")
+                })?;
             Ok(())
         },
     },

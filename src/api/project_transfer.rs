@@ -6,9 +6,9 @@ use serde::Serialize;
 use super::body::{Fields, Null};
 use super::error::{self, Failure, Result};
 use super::{Api, Call, InProject, access_of};
+use crate::domain::secret::Secret;
 use crate::domain::slug::IdOrSlug;
 use crate::domain::time::Timestamp;
-use crate::domain::secret::Secret;
 use crate::domain::{Error, email};
 use crate::http::Response;
 use crate::store::projects::Project;
@@ -48,15 +48,22 @@ pub(super) fn request(api: &Api, mut call: Call<'_>, context: InProject) -> Resu
     let (organization, project) = (context.organization.id, context.project.id);
     let offered_to = email.clone();
     let expires_at = api.store.write(move |unit| {
-        let organization = organizations::find(unit, &IdOrSlug::Id(organization.0))?
-            .ok_or(Error::NotFound)?;
+        let organization =
+            organizations::find(unit, &IdOrSlug::Id(organization.0))?.ok_or(Error::NotFound)?;
         let project = projects::find(unit, organization.id, &IdOrSlug::Id(project.0))?
             .ok_or(Error::NotFound)?;
         let teams = projects::list_team_ids(unit, project.id)?;
         if !access_of(unit, &caller, &organization)?.allows_project(wanted, &teams) {
             return Err(Error::Forbidden);
         }
-        transfers::offer(unit, &actor, caller.user(), &project, &offered_to, secret.hash())
+        transfers::offer(
+            unit,
+            &actor,
+            caller.user(),
+            &project,
+            &offered_to,
+            secret.hash(),
+        )
     })?;
     let body = OfferBody {
         email,

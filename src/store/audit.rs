@@ -250,8 +250,16 @@ mod tests {
         let (_directory, connection) = open();
         for (actor, event, index) in [
             (false, false, "audit_entry_by_date (organization_id=?"),
-            (false, true, "audit_entry_by_event (organization_id=? AND event=?"),
-            (true, false, "audit_entry_by_actor (organization_id=? AND actor_user_id=?"),
+            (
+                false,
+                true,
+                "audit_entry_by_event (organization_id=? AND event=?",
+            ),
+            (
+                true,
+                false,
+                "audit_entry_by_actor (organization_id=? AND actor_user_id=?",
+            ),
             (
                 true,
                 true,
@@ -273,7 +281,9 @@ mod tests {
                     let expected = format!("SEARCH audit_entry USING INDEX {index}{range})");
                     // Which bound comes first, and whether the row's number is part of one, is SQLite's business.
                     let is_range = plan.len() == 1
-                        && plan[0].replace("(at_us,rowid)", "at_us").replace("(at_us,id)", "at_us")
+                        && plan[0]
+                            .replace("(at_us,rowid)", "at_us")
+                            .replace("(at_us,id)", "at_us")
                             == expected;
                     assert!(is_range, "{plan:?} is not {expected}");
                 }
@@ -281,7 +291,9 @@ mod tests {
         }
         let removal = plan(&connection, REMOVE_SQL);
         assert!(
-            removal.iter().all(|step| !step.starts_with("SCAN audit_entry") && !step.contains("TEMP B-TREE")),
+            removal
+                .iter()
+                .all(|step| !step.starts_with("SCAN audit_entry") && !step.contains("TEMP B-TREE")),
             "{removal:?}"
         );
     }
@@ -309,7 +321,9 @@ mod tests {
                      ORDER BY at_us DESC, id DESC",
                 )
                 .unwrap()
-                .query_map([actor, event, between], |row| Ok((row.get(0)?, row.get(1)?)))
+                .query_map([actor, event, between], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
                 .unwrap()
                 .collect::<rusqlite::Result<_>>()
                 .unwrap();

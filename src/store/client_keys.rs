@@ -477,8 +477,16 @@ fn changes(old: &ClientKey, new: &ClientKey) -> Vec<(&'static str, Value)> {
         changes.push(("secret", json!(true)));
     }
     for (names, old, new) in [
-        (["prev_rate_limit_count", "rate_limit_count"], count(old), count(new)),
-        (["prev_rate_limit_window", "rate_limit_window"], window(old), window(new)),
+        (
+            ["prev_rate_limit_count", "rate_limit_count"],
+            count(old),
+            count(new),
+        ),
+        (
+            ["prev_rate_limit_window", "rate_limit_window"],
+            window(old),
+            window(new),
+        ),
     ] {
         if old != new {
             changes.extend([(names[0], old), (names[1], new)]);

@@ -76,6 +76,41 @@ pub(crate) fn find(
     }
 }
 
+/// Every organization, by slug.
+pub(crate) fn list_all(connection: &Connection) -> Result<Vec<Organization>> {
+    Ok(connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM organization WHERE deleted_us IS NULL ORDER BY slug"
+        ))?
+        .query_map([], from_row)?
+        .collect::<rusqlite::Result<_>>()?)
+}
+
+/// How much an organization has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contents {
+    /// Invitations count.
+    pub(crate) members: u32,
+    pub(crate) teams: u32,
+    pub(crate) projects: u32,
+}
+
+pub(crate) fn count_contents(connection: &Connection, id: OrganizationId) -> Result<Contents> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT (SELECT count(*) FROM member WHERE organization_id = :id) AS members,
+                    (SELECT count(*) FROM team WHERE organization_id = :id AND deleted_us IS NULL) AS teams,
+                    (SELECT count(*) FROM project WHERE organization_id = :id AND deleted_us IS NULL) AS projects",
+        )?
+        .query_row([id.0], |row| {
+            Ok(Contents {
+                members: row.get("members")?,
+                teams: row.get("teams")?,
+                projects: row.get("projects")?,
+            })
+        })?)
+}
+
 /// Whether there is any organization.
 pub(crate) fn exist(connection: &Connection) -> rusqlite::Result<bool> {
     connection

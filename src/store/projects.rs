@@ -705,7 +705,14 @@ pub(crate) fn remove_team(
         .prepare_cached("DELETE FROM project_team WHERE project_id = :project AND team_id = :team")?
         .execute(named_params! { ":project": project.0, ":team": team.0 })?;
     if removed > 0 {
-        record_team(unit, actor, organization, project, team, "project-team.remove")?;
+        record_team(
+            unit,
+            actor,
+            organization,
+            project,
+            team,
+            "project-team.remove",
+        )?;
     }
     Ok(removed > 0)
 }
@@ -882,11 +889,18 @@ fn options(
     Ok(all)
 }
 
-/// Whether a project is there and not deleted.
-pub(crate) fn is_there(connection: &Connection, id: ProjectId) -> rusqlite::Result<bool> {
+/// Whether an organization has a project, and it is not deleted. A change asks in its own transaction: the project may
+/// have gone, also to another organization, since it was looked up.
+pub(crate) fn is_in(
+    connection: &Connection,
+    organization: OrganizationId,
+    id: ProjectId,
+) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached("SELECT 1 FROM project WHERE id = :id AND deleted_us IS NULL")?
-        .exists([id.0])
+        .prepare_cached(
+            "SELECT 1 FROM project WHERE id = :id AND organization_id = :organization AND deleted_us IS NULL",
+        )?
+        .exists(named_params! { ":id": id.0, ":organization": organization.0 })
 }
 
 /// Writes an option; none takes it away. The caller writes the audit entry.
@@ -1068,9 +1082,14 @@ pub(crate) fn find_renamed(
 pub(crate) fn delete(unit: &mut Unit<'_>, actor: &Actor, project: &Project) -> Result<()> {
     let hidden = unit
         .prepare_cached(
-            "UPDATE project SET deleted_us = :now, slug = slug || '~' || id WHERE id = :id AND deleted_us IS NULL",
+            "UPDATE project SET deleted_us = :now, slug = slug || '~' || id
+             WHERE id = :id AND organization_id = :organization AND deleted_us IS NULL",
         )?
-        .execute(named_params! { ":now": actor.at.us(), ":id": project.id.0 })?;
+        .execute(named_params! {
+            ":now": actor.at.us(),
+            ":id": project.id.0,
+            ":organization": project.organization.0,
+        })?;
     if hidden == 0 {
         return Err(Error::NotFound);
     }

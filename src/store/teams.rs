@@ -234,7 +234,8 @@ pub(crate) fn update(
     slug: Option<&Slug>,
     name: Option<&str>,
 ) -> Result<()> {
-    let is_same = slug.is_none_or(|slug| *slug == team.slug) && name.is_none_or(|name| name == team.name);
+    let is_same =
+        slug.is_none_or(|slug| *slug == team.slug) && name.is_none_or(|name| name == team.name);
     if is_same {
         return Ok(());
     }

@@ -29,8 +29,7 @@ use crate::domain::{Error, Result};
 const OFFER_SECS: i64 = 7 * 86_400;
 
 /// Any one of these in an organization lets somebody take a project into it.
-pub(crate) const TAKES_PROJECTS: ScopeSet =
-    ScopeSet::of(&[Scope::OrgAdmin, Scope::ProjectAdmin]);
+pub(crate) const TAKES_PROJECTS: ScopeSet = ScopeSet::of(&[Scope::OrgAdmin, Scope::ProjectAdmin]);
 
 /// A project on offer.
 struct Offer {
@@ -168,10 +167,7 @@ pub(crate) fn find(
     Ok(Ok((project, organization)))
 }
 
-fn find_project(
-    connection: &Connection,
-    id: ProjectId,
-) -> Result<Option<(Project, Organization)>> {
+fn find_project(connection: &Connection, id: ProjectId) -> Result<Option<(Project, Organization)>> {
     let Some(organization) = projects::find_organization(connection, id)? else {
         return Ok(None);
     };
@@ -190,7 +186,11 @@ fn access_of(
     token_scopes: ScopeSet,
 ) -> Result<Access> {
     let membership = members::find_membership(connection, organization.id, user)?;
-    Ok(Access::of_user(token_scopes, membership, organization.policy))
+    Ok(Access::of_user(
+        token_scopes,
+        membership,
+        organization.policy,
+    ))
 }
 
 /// An organization that a project may be taken into, with the teams that may have it.

@@ -162,7 +162,9 @@ fn changes(data: &Value) -> Option<String> {
         })
         .collect();
     // The slug is a subject, and a change where its text says so.
-    let slug = data["slug"].as_str().filter(|text| text.starts_with("from "));
+    let slug = data["slug"]
+        .as_str()
+        .filter(|text| text.starts_with("from "));
     let all: Vec<String> = slug
         .map(|text| format!("slug {text}"))
         .into_iter()
@@ -185,7 +187,11 @@ mod tests {
         assert_eq!(distinct.len(), EVENTS.len());
         for Event(name, sentences) in &EVENTS {
             for sentence in *sentences {
-                assert_eq!(sentence.matches('{').count(), sentence.matches('}').count(), "{name}");
+                assert_eq!(
+                    sentence.matches('{').count(),
+                    sentence.matches('}').count(),
+                    "{name}"
+                );
             }
         }
     }
