@@ -20,7 +20,6 @@ struct Write(
 );
 
 /// The members, by number: ann 1, bob 2. Teams: core 1, ops 2. Of what is made in the course of it the numbers follow.
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn writes() -> Vec<Write> {
     let key = |label: &str| json!({"public_key": "<key>", "label": label});
     let given = "44444444444444444444444444444444";
