@@ -88,16 +88,18 @@ CREATE TABLE identity (
 
 CREATE INDEX identity_by_user ON identity (user_id);
 
--- A project that is offered to whoever follows the link.
+-- A project that is offered to another organization. There is one offer of a project at a time.
 CREATE TABLE project_transfer (
+    project_id INTEGER PRIMARY KEY REFERENCES project (id),
     -- SHA-256 of the link's token.
-    hash BLOB PRIMARY KEY,
-    project_id INTEGER NOT NULL REFERENCES project (id),
-    -- Who offers it.
-    user_id INTEGER NOT NULL REFERENCES user (id),
+    hash BLOB NOT NULL UNIQUE,
+    -- Who may take it: the user of this address.
+    email TEXT NOT NULL COLLATE NOCASE,
+    -- Who offers it; null for a token of the organization and for the operator of the machine.
+    user_id INTEGER REFERENCES user (id),
     created_us INTEGER NOT NULL,
     expires_us INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- Tokens: one more kind, so the table is made anew.
 CREATE TABLE new_auth_token (
@@ -153,4 +155,9 @@ CREATE TABLE auth_token_use (
 
 ALTER TABLE audit_entry ADD COLUMN actor_session_id INTEGER;
 
+-- For whoever removes old entries, and for lists by date: of all, of one event, of one user, and of both.
 CREATE INDEX audit_entry_by_time ON audit_entry (at_us);
+CREATE INDEX audit_entry_by_date ON audit_entry (organization_id, at_us);
+CREATE INDEX audit_entry_by_event ON audit_entry (organization_id, event, at_us);
+CREATE INDEX audit_entry_by_actor ON audit_entry (organization_id, actor_user_id, at_us);
+CREATE INDEX audit_entry_by_actor_and_event ON audit_entry (organization_id, actor_user_id, event, at_us);

@@ -24,7 +24,7 @@ use crate::http::{
 };
 use crate::identity::Identity;
 use crate::ingest::{self, Ingest};
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, Retention};
 use crate::store::Store;
 use crate::web::Web;
 
@@ -48,6 +48,8 @@ pub struct Settings {
     pub api_rate_limits: bool,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
+    /// How long entries of the audit log are kept; 0 is for ever.
+    pub audit_retention_days: u32,
 }
 
 /// An apply file that was read.
@@ -75,6 +77,7 @@ impl Settings {
             api_rate_limits: true,
             connections_max: http.connections_max,
             connections_per_address_max: http.per_address_max,
+            audit_retention_days: 365,
         }
     }
 }
@@ -199,7 +202,11 @@ impl App {
             }
         };
 
-        let jobs = Jobs::start(Arc::clone(&store)).map_err(|error| failed(&error))?;
+        let retention = Retention {
+            audit_days: settings.audit_retention_days,
+        };
+        let jobs =
+            Jobs::start(Arc::clone(&store), clock, retention).map_err(|error| failed(&error))?;
         Ok(App {
             server,
             jobs,

@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) api_rate_limits: bool,
     pub(crate) connections_max: usize,
     pub(crate) connections_per_address_max: usize,
+    /// 0: for ever.
+    pub(crate) audit_retention_days: u32,
     #[cfg(feature = "test-clock")]
     pub(crate) test_clock: Option<PathBuf>,
 }
@@ -62,6 +64,7 @@ impl Config {
             api_rate_limits: false,
             connections_max: 0,
             connections_per_address_max: 0,
+            audit_retention_days: 0,
             #[cfg(feature = "test-clock")]
             test_clock: None,
         }
@@ -99,6 +102,9 @@ pub(crate) const CONFIG: &str = "config";
 
 /// The largest body that can be asked for: what the server buffers of all requests together (design 9).
 const BODY_BYTES_LIMIT: u64 = 256 << 20;
+
+/// A hundred years.
+const AUDIT_DAYS_MAX: u32 = 36_500;
 
 pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
@@ -261,6 +267,23 @@ pub(crate) const SETTINGS: &[Setting] = &[
         only_serve: true,
         set: |config, text| {
             config.connections_per_address_max = count(text, 65_536)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "audit-retention-days",
+        hint: Some("DAYS"),
+        default: Some("365"),
+        meaning: "how long the audit log remembers who did what; 0 is for ever",
+        only_serve: true,
+        set: |config, text| {
+            config.audit_retention_days = text
+                .parse()
+                .ok()
+                .filter(|days| *days <= AUDIT_DAYS_MAX)
+                .ok_or_else(|| {
+                    format!("{text:?} is no number of days from 0 to {AUDIT_DAYS_MAX}")
+                })?;
             Ok(())
         },
     },
@@ -448,6 +471,7 @@ mod tests {
             (1024, 64)
         );
         assert!(!config.print_credentials);
+        assert_eq!(config.audit_retention_days, 365);
     }
 
     #[test]
@@ -485,6 +509,10 @@ mod tests {
         assert_eq!(
             wrong(&[("max-body-bytes", "300MiB")], &[]),
             "--max-body-bytes: \"300MiB\" is no number of bytes from 1 to 268435456"
+        );
+        assert_eq!(
+            wrong(&[("audit-retention-days", "-1")], &[]),
+            "--audit-retention-days: \"-1\" is no number of days from 0 to 36500"
         );
         assert_eq!(
             wrong(&[("loader-bundle-url", "bundle.js")], &[]),

@@ -41,6 +41,7 @@ mod project_detail;
 mod project_index;
 mod project_settings;
 mod project_teams;
+mod project_transfer;
 mod projects;
 mod rate_limits;
 mod search;
@@ -279,6 +280,22 @@ const PROJECT_TEAM: Permission = Permission::Scopes {
     delete: &[Scope::ProjectWrite, Scope::ProjectAdmin],
 };
 
+/// A project on its way to another organization.
+const PROJECT_TRANSFER: Permission = Permission::Scopes {
+    get: &[],
+    post: &[Scope::ProjectAdmin],
+    put: &[],
+    delete: &[],
+};
+
+/// Taking a project that was offered: what counts is what the caller may do in the organization that is chosen.
+const ACCEPT_TRANSFER: Permission = Permission::Scopes {
+    get: &[Scope::OrgAdmin, Scope::ProjectAdmin],
+    post: &[Scope::OrgAdmin, Scope::ProjectAdmin],
+    put: &[],
+    delete: &[],
+};
+
 /// Who owns which part of a project's code: every member may write the rules.
 const OWNERSHIP: Permission = Permission::Scopes {
     get: &[Scope::ProjectRead, Scope::ProjectWrite, Scope::ProjectAdmin],
@@ -402,6 +419,11 @@ fn routes() -> Vec<Route<Target>> {
         line("POST", "/api/0/projects/{org}/{project}/teams/{team}/", PROJECT_TEAM, InProject(project_teams::add)),
         line("DELETE", "/api/0/projects/{org}/{project}/teams/{team}/", PROJECT_TEAM, InProject(project_teams::remove)),
         line("GET", "/api/0/projects/{org}/{project}/members/", PROJECT_READ, InProject(members::list_of_project)),
+
+        // A project moves to another organization.
+        line("POST", "/api/0/projects/{org}/{project}/transfer/", PROJECT_TRANSFER, InProject(project_transfer::request)),
+        line("GET", "/api/0/accept-transfer/", ACCEPT_TRANSFER, Any(project_transfer::offered)),
+        line("POST", "/api/0/accept-transfer/", ACCEPT_TRANSFER, Any(project_transfer::accept)),
 
         // Settings of a project.
         line("PUT", "/api/0/projects/{org}/{project}/", PROJECT, InProject(project_settings::update)),

@@ -11,7 +11,7 @@ use crate::store::users::User;
 /// empty, because clients expect the fields.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct UserBody {
+pub(super) struct UserBody {
     id: String,
     name: String,
     username: String,
@@ -101,7 +101,7 @@ pub(super) fn display_name<'a>(name: &'a str, email: &'a str) -> &'a str {
 }
 
 impl UserBody {
-    fn of(user: &User, is_self: bool) -> UserBody {
+    pub(super) fn of(user: &User, is_self: bool) -> UserBody {
         let emails = is_self.then(|| EmailBody {
             id: user.id.to_string(),
             email: user.email.clone(),

@@ -6,10 +6,18 @@
 
 mod apply;
 mod arguments;
+mod confirm;
 mod credentials;
 mod dsn;
 mod help;
+mod key;
+mod lookup;
+mod member;
+mod org;
+mod project;
 mod serve;
+mod table;
+mod team;
 mod token;
 
 use std::ffi::OsString;
@@ -61,6 +69,34 @@ const COMMANDS: &[Command] = &[
     serve::COMMAND,
     apply::COMMAND,
     dsn::COMMAND,
+    org::LIST,
+    org::CREATE,
+    org::SHOW,
+    org::UPDATE,
+    org::DELETE,
+    member::LIST,
+    member::ADD,
+    member::INVITE,
+    member::SET_ROLE,
+    member::REMOVE,
+    team::LIST,
+    team::CREATE,
+    team::UPDATE,
+    team::DELETE,
+    team::ADD_MEMBER,
+    team::REMOVE_MEMBER,
+    project::LIST,
+    project::CREATE,
+    project::SHOW,
+    project::UPDATE,
+    project::DELETE,
+    project::TRANSFER,
+    key::LIST,
+    key::CREATE,
+    key::SHOW,
+    key::UPDATE,
+    key::ROTATE,
+    key::DELETE,
     token::CREATE,
     token::LIST,
     token::REVOKE,

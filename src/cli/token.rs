@@ -203,7 +203,7 @@ fn scopes(text: &str) -> Result<ScopeSet, Failure> {
 }
 
 /// Reads a time from now (`30d`) or a moment in RFC 3339, which must lie ahead.
-fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+pub(super) fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
     let wrong = |why: &str| Failure::Usage(format!("--expires: {text:?} {why}"));
     let unit_secs = match text.chars().last() {
         Some('s') => Some(1),

@@ -5,7 +5,7 @@
 //! the work is stands in the tables alone: a step begins with whatever is still there, so a restart loses nothing.
 //!
 //! Of a deleted project its row and its daily ledger stay, so that the totals of its organization do not shrink; they
-//! go with the organization. Audit entries stay for good. Nothing here is audited: the deed was the marking.
+//! go with the organization. Audit entries stay as long as all others. Nothing here is audited: the deed was the marking.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -61,6 +61,7 @@ const OF_PROJECT: &[Part] = &[
         "project_id = :owner",
     ),
     part("project_ownership", "project_id", "project_id = :owner"),
+    part("project_transfer", "project_id", "project_id = :owner"),
     part(
         "ledger",
         LEDGER_KEY,

@@ -517,18 +517,23 @@ pub(crate) fn set(
     }
     let member = find(unit, organization, user)?
         .ok_or_else(|| Error::internal("a member that was just written is not there"))?;
+    let seats = list_seats(unit, member.id)?;
+    let mut data = audit_data(member.email(), Some(user), role, &seats);
+    let event = match &before {
+        Some(before) => {
+            data["old_role"] = json!(before.role.as_str());
+            "member.edit"
+        }
+        None => "member.add",
+    };
     audit::record(
         unit,
         actor,
         Entry {
             organization: Some(organization),
-            event: if before.is_some() {
-                "member.edit"
-            } else {
-                "member.add"
-            },
+            event,
             target: member.id.0,
-            data: json!({ "user_id": user.0, "role": role.as_str() }),
+            data,
         },
     )?;
     Ok((member.id, true))
@@ -693,7 +698,10 @@ pub(crate) fn delete(
         actor,
         Entry {
             organization: Some(organization),
-            event: "member.remove",
+            event: match member.is_pending() {
+                true => "invite.remove",
+                false => "member.remove",
+            },
             target: member.id.0,
             data: audit_data(member.email(), user, member.role, &seats),
         },

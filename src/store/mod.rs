@@ -33,6 +33,7 @@ pub(crate) mod snapshot;
 pub(crate) mod team_members;
 pub(crate) mod teams;
 pub(crate) mod tokens;
+pub(crate) mod transfers;
 pub(crate) mod user_links;
 pub(crate) mod users;
 pub(crate) mod writer;
@@ -129,6 +130,16 @@ impl DatePlace {
         connection: &Connection,
         table: &str,
     ) -> rusqlite::Result<Option<(i64, i64)>> {
+        self.boundary_by(connection, table, "created_us")
+    }
+
+    /// As [`DatePlace::boundary`], of a table whose dates are in this column.
+    fn boundary_by(
+        self,
+        connection: &Connection,
+        table: &str,
+        column: &str,
+    ) -> rusqlite::Result<Option<(i64, i64)>> {
         let (millis, id, otherwise) = match self {
             DatePlace::First => return Ok(None),
             DatePlace::Below { millis, id } => (millis, id, millis.saturating_add(1)),
@@ -136,7 +147,7 @@ impl DatePlace {
         };
         let row = connection
             .prepare_cached(&format!(
-                "SELECT created_us FROM {table} WHERE id = :id AND created_us / 1000 = :millis"
+                "SELECT {column} FROM {table} WHERE id = :id AND {column} / 1000 = :millis"
             ))?
             .query_row([id, millis], |row| row.get(0))
             .optional()?;

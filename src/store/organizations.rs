@@ -76,6 +76,41 @@ pub(crate) fn find(
     }
 }
 
+/// Every organization, by slug.
+pub(crate) fn list_all(connection: &Connection) -> Result<Vec<Organization>> {
+    Ok(connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM organization WHERE deleted_us IS NULL ORDER BY slug"
+        ))?
+        .query_map([], from_row)?
+        .collect::<rusqlite::Result<_>>()?)
+}
+
+/// How much an organization has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contents {
+    /// Invitations count.
+    pub(crate) members: u32,
+    pub(crate) teams: u32,
+    pub(crate) projects: u32,
+}
+
+pub(crate) fn count_contents(connection: &Connection, id: OrganizationId) -> Result<Contents> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT (SELECT count(*) FROM member WHERE organization_id = :id) AS members,
+                    (SELECT count(*) FROM team WHERE organization_id = :id AND deleted_us IS NULL) AS teams,
+                    (SELECT count(*) FROM project WHERE organization_id = :id AND deleted_us IS NULL) AS projects",
+        )?
+        .query_row([id.0], |row| {
+            Ok(Contents {
+                members: row.get("members")?,
+                teams: row.get("teams")?,
+                projects: row.get("projects")?,
+            })
+        })?)
+}
+
 /// Whether there is any organization.
 pub(crate) fn exist(connection: &Connection) -> rusqlite::Result<bool> {
     connection
@@ -327,21 +362,38 @@ pub(crate) fn set_option(
     name: &str,
     value: &Value,
 ) -> Result<bool> {
-    let changed = put_option(unit, organization, name, value)?;
-    if changed > 0 {
-        unit.touch(Touched::Organization(organization));
-        audit::record(
-            unit,
-            actor,
-            Entry {
-                organization: Some(organization),
-                event: "org.edit",
-                target: organization.0,
-                data: json!({ name: value }),
-            },
-        )?;
+    let stored = list_options(unit, organization)?;
+    let Some(text) = change_text(stored.get(name), Some(value)) else {
+        return Ok(false);
+    };
+    put_option(unit, organization, name, value)?;
+    unit.touch(Touched::Organization(organization));
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(organization),
+            event: "org.edit",
+            target: organization.0,
+            data: json!({ name: text }),
+        },
+    )?;
+    Ok(true)
+}
+
+/// How the audit log tells that an option has another value; none if it has not.
+fn change_text(old: Option<&Value>, new: Option<&Value>) -> Option<String> {
+    // A text without quotes, and a list of lines in one.
+    let shown = |value: &Value| match value {
+        Value::String(text) => text.replace('\n', ", "),
+        other => other.to_string(),
+    };
+    match (old, new) {
+        (old, new) if old == new => None,
+        (None, new) => Some(format!("to {}", new.map(shown).unwrap_or_default())),
+        (Some(old), Some(new)) => Some(format!("from {} to {}", shown(old), shown(new))),
+        (Some(old), None) => Some(format!("from {} to none", shown(old))),
     }
-    Ok(changed > 0)
 }
 
 /// How many rows that changed: one or none.
@@ -488,11 +540,6 @@ fn update_options(
     changes: &[OptionChange],
     data: &mut Map<String, Value>,
 ) -> Result<()> {
-    // A text without quotes, and a list of lines in one.
-    let shown = |value: &Value| match value {
-        Value::String(text) => text.replace('\n', ", "),
-        other => other.to_string(),
-    };
     let stored = list_options(unit, organization)?;
     let mut governs_ingestion = false;
     for OptionChange {
@@ -501,11 +548,8 @@ fn update_options(
         value,
     } in changes
     {
-        let text = match (stored.get(*option), value) {
-            (old, new) if old == new.as_ref() => continue,
-            (None, new) => format!("to {}", new.as_ref().map(shown).unwrap_or_default()),
-            (Some(old), Some(new)) => format!("from {} to {}", shown(old), shown(new)),
-            (Some(old), None) => format!("from {} to none", shown(old)),
+        let Some(text) = change_text(stored.get(*option), value.as_ref()) else {
+            continue;
         };
         data.insert((*field).to_owned(), json!(text));
         match value {

@@ -612,13 +612,19 @@ pub(crate) fn update(
          WHERE id = :id",
     )?
     .execute(named_params! { ":name": name, ":platform": platform, ":id": project.id.0 })?;
-    record_edit(
-        unit,
-        actor,
-        project,
-        json!({ "name": name, "platform": platform }),
-    )?;
-    Ok(())
+    let mut data = serde_json::Map::new();
+    if let Some(name) = name.filter(|name| *name != project.name) {
+        data.insert("name".to_owned(), json!(name));
+    }
+    let old = project.platform.as_deref().unwrap_or_default();
+    if let Some(platform) = platform.filter(|platform| *platform != old) {
+        let platform = Some(platform).filter(|text| !text.is_empty());
+        data.insert("platform".to_owned(), json!(platform));
+    }
+    if data.is_empty() {
+        return Ok(());
+    }
+    record_edit(unit, actor, project, Value::Object(data))
 }
 
 /// Gives a project to a team; whether it had it not.
@@ -635,18 +641,36 @@ pub(crate) fn add_team(
         )?
         .execute(named_params! { ":project": project.0, ":team": team.0 })?;
     if added > 0 {
-        audit::record(
-            unit,
-            actor,
-            Entry {
-                organization: Some(organization),
-                event: "project-team.add",
-                target: project.0,
-                data: json!({ "team_id": team.0 }),
-            },
-        )?;
+        record_team(unit, actor, organization, project, team, "project-team.add")?;
     }
     Ok(added > 0)
+}
+
+/// Writes down that a team has a project, or has it no longer.
+fn record_team(
+    unit: &Unit<'_>,
+    actor: &Actor,
+    organization: OrganizationId,
+    project: ProjectId,
+    team: TeamId,
+    event: &str,
+) -> Result<()> {
+    let slug = |sql: &str, id: i64| -> rusqlite::Result<String> {
+        unit.prepare_cached(sql)?.query_row([id], |row| row.get(0))
+    };
+    let project_slug = slug("SELECT slug FROM project WHERE id = :id", project.0)?;
+    let team_slug = slug("SELECT slug FROM team WHERE id = :id", team.0)?;
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(organization),
+            event,
+            target: project.0,
+            data: json!({ "project_slug": project_slug, "team_id": team.0, "team_slug": team_slug }),
+        },
+    )?;
+    Ok(())
 }
 
 /// Writes down that a project was made together with a team for it.
@@ -681,15 +705,13 @@ pub(crate) fn remove_team(
         .prepare_cached("DELETE FROM project_team WHERE project_id = :project AND team_id = :team")?
         .execute(named_params! { ":project": project.0, ":team": team.0 })?;
     if removed > 0 {
-        audit::record(
+        record_team(
             unit,
             actor,
-            Entry {
-                organization: Some(organization),
-                event: "project-team.remove",
-                target: project.0,
-                data: json!({ "team_id": team.0 }),
-            },
+            organization,
+            project,
+            team,
+            "project-team.remove",
         )?;
     }
     Ok(removed > 0)
@@ -867,11 +889,18 @@ fn options(
     Ok(all)
 }
 
-/// Whether a project is there and not deleted.
-pub(crate) fn is_there(connection: &Connection, id: ProjectId) -> rusqlite::Result<bool> {
+/// Whether an organization has a project, and it is not deleted. A change asks in its own transaction: the project may
+/// have gone, also to another organization, since it was looked up.
+pub(crate) fn is_in(
+    connection: &Connection,
+    organization: OrganizationId,
+    id: ProjectId,
+) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached("SELECT 1 FROM project WHERE id = :id AND deleted_us IS NULL")?
-        .exists([id.0])
+        .prepare_cached(
+            "SELECT 1 FROM project WHERE id = :id AND organization_id = :organization AND deleted_us IS NULL",
+        )?
+        .exists(named_params! { ":id": id.0, ":organization": organization.0 })
 }
 
 /// Writes an option; none takes it away. The caller writes the audit entry.
@@ -1053,9 +1082,14 @@ pub(crate) fn find_renamed(
 pub(crate) fn delete(unit: &mut Unit<'_>, actor: &Actor, project: &Project) -> Result<()> {
     let hidden = unit
         .prepare_cached(
-            "UPDATE project SET deleted_us = :now, slug = slug || '~' || id WHERE id = :id AND deleted_us IS NULL",
+            "UPDATE project SET deleted_us = :now, slug = slug || '~' || id
+             WHERE id = :id AND organization_id = :organization AND deleted_us IS NULL",
         )?
-        .execute(named_params! { ":now": actor.at.us(), ":id": project.id.0 })?;
+        .execute(named_params! {
+            ":now": actor.at.us(),
+            ":id": project.id.0,
+            ":organization": project.organization.0,
+        })?;
     if hidden == 0 {
         return Err(Error::NotFound);
     }

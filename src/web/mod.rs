@@ -6,6 +6,7 @@
 //! Pages are whole without script, name nothing from elsewhere, and hold what users or events say as text only: the
 //! policy in [`layout`] lets a browser run nothing else. Passwords, sessions and codes are [`crate::identity`]'s.
 
+mod accept_transfer;
 mod account;
 mod errors;
 mod form;
@@ -66,6 +67,10 @@ fn routes() -> Vec<Route<Target>> {
 
         // Account.
         line("GET", "/settings/account/", SignedIn, account::show),
+
+        // Projects.
+        line("GET", "/accept-transfer/", SignedIn, accept_transfer::show),
+        line("POST", "/accept-transfer/", SignedIn, accept_transfer::submit),
 
         // Single sign-on.
     ];

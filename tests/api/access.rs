@@ -46,7 +46,7 @@ const PROJECT_W: &str = "project:write project:admin";
 const EVENT_R: &str = "project:read project:write project:admin event:read event:write event:admin";
 
 #[rustfmt::skip]
-const LINES: [Line; 64] = [
+const LINES: [Line; 68] = [
     Line("GET", "/api/0/", Open, "", &[200]),
     Line("GET", "/api/0/auth/", Open, "", &[200]),
     Line("GET", "/api/0/users/me/", LoggedIn, "", &[200]),
@@ -78,6 +78,7 @@ const LINES: [Line; 64] = [
     Line("PUT", "/api/0/organizations/{org}/members/{member}/teams/{ops}/", Place::Organization, "org:read org:write org:admin member:read member:write member:admin team:admin team:write", &[400]),
     // Whoever may not remove others: 400.
     Line("DELETE", "/api/0/organizations/{org}/members/{member}/teams/{ops}/", Place::Organization, "org:read org:write org:admin team:admin", &[200, 400]),
+    Line("GET", "/api/0/organizations/{org}/audit-logs/", Place::Organization, "org:write", &[200]),
     Line("GET", "/api/0/teams/{org}/{team}/", Team, TEAM_R, &[200]),
     Line("PUT", "/api/0/teams/{org}/{team}/", Team, "team:write team:admin", &[400]),
     Line("DELETE", "/api/0/teams/{org}/{team}/", Team, "team:admin", &[204]),
@@ -85,6 +86,10 @@ const LINES: [Line; 64] = [
     Line("POST", "/api/0/teams/{org}/{team}/projects/", OwnTeam, "project:write project:admin org:write org:admin", &[400]),
     Line("GET", "/api/0/teams/{org}/{team}/members/", Team, TEAM_R, &[200]),
     Line("GET", "/api/0/projects/", Anywhere, PROJECT_R, &[200]),
+    // No link: 400; it is for users: 401.
+    Line("GET", "/api/0/accept-transfer/", Anywhere, "org:admin project:admin", &[400, 401]),
+    Line("POST", "/api/0/accept-transfer/", Anywhere, "org:admin project:admin", &[400]),
+    Line("POST", "/api/0/projects/{org}/{project}/transfer/", Project, "project:admin", &[400]),
     Line("GET", "/api/0/projects/{org}/{project}/", Project, PROJECT_R, &[200]),
     Line("PUT", "/api/0/projects/{org}/{project}/", Project, PROJECT_R, &[400]),
     Line("DELETE", "/api/0/projects/{org}/{project}/", Project, "project:admin", &[204]),
@@ -312,6 +317,7 @@ fn of_rule(line: &Line, who: &Who) -> Vec<u16> {
     match line.name().as_str() {
         "GET /api/0/auth/" if !who.is_user() => vec![400],
         "GET /api/0/users/me/" if who.is_organization() => vec![403],
+        "POST /api/0/accept-transfer/" if who.is_organization() => vec![401],
         // They ask for a user.
         "POST /api/0/organizations/" | "DELETE /api/0/organizations/{org}/"
             if who.is_organization() =>

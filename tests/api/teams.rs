@@ -140,7 +140,9 @@ fn a_new_team_is_shown_whole_and_written_down() {
             ),
             (
                 "member.join-team".to_owned(),
-                json!({"team_slug": "web-crew", "role": null})
+                json!({
+                    "email": "ann@example.test", "user_id": 1, "team_slug": "web-crew", "team_role": null,
+                })
             ),
         ]
     );

@@ -1,5 +1,6 @@
 //! The real program: its output, its exit codes, and what it leaves on disk.
 
+mod admin;
 mod apply;
 mod database;
 mod dsn;

@@ -4,10 +4,38 @@ use std::process::Stdio;
 
 use crate::support::process::Binary;
 
-const COMMANDS: [&str; 6] = [
+const COMMANDS: [&str; 34] = [
     "serve",
     "apply",
     "dsn",
+    "org list",
+    "org create",
+    "org show",
+    "org update",
+    "org delete",
+    "member list",
+    "member add",
+    "member invite",
+    "member set-role",
+    "member remove",
+    "team list",
+    "team create",
+    "team update",
+    "team delete",
+    "team add-member",
+    "team remove-member",
+    "project list",
+    "project create",
+    "project show",
+    "project update",
+    "project delete",
+    "project transfer",
+    "key list",
+    "key create",
+    "key show",
+    "key update",
+    "key rotate",
+    "key delete",
     "token create",
     "token list",
     "token revoke",
@@ -72,6 +100,10 @@ fn help_for_a_server_shows_every_setting_with_its_default() {
         (
             "--max-connections COUNT",
             "(default: 1024); PICKET_MAX_CONNECTIONS",
+        ),
+        (
+            "--audit-retention-days DAYS",
+            "(default: 365); PICKET_AUDIT_RETENTION_DAYS",
         ),
         (
             "--connections-per-address COUNT",
@@ -237,6 +269,12 @@ fn a_command_that_asks_does_not_make_a_database() {
     let picket = Binary::new();
     for arguments in [
         &["dsn", "acme/web"][..],
+        &["org", "list"],
+        &["org", "create", "acme"],
+        &["member", "list", "acme"],
+        &["team", "create", "acme/core"],
+        &["project", "create", "acme/web"],
+        &["key", "list", "acme/web"],
         &["token", "list"],
         &["token", "create"],
         &["token", "revoke", "1"],

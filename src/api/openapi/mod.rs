@@ -25,7 +25,7 @@ use crate::http::router::Route;
 use crate::http::{Method, Response};
 use shape::Shapes;
 
-const FRAGMENTS: [&str; 9] = [
+const FRAGMENTS: [&str; 10] = [
     include_str!("common.json"),
     include_str!("identity.json"),
     include_str!("organizations.json"),
@@ -35,6 +35,7 @@ const FRAGMENTS: [&str; 9] = [
     include_str!("keys.json"),
     include_str!("stats.json"),
     include_str!("events.json"),
+    include_str!("admin.json"),
 ];
 
 const DESCRIPTION: &str = "The management API of Picket, which is that of Sentry. Bodies are JSON objects; \

@@ -1,0 +1,4 @@
+//! The pages, as a browser asks for them.
+
+mod browser;
+mod transfer;
