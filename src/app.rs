@@ -119,6 +119,8 @@ pub struct App {
     server: Server,
     jobs: Jobs,
     store: Arc<Store>,
+    identity: Arc<Identity>,
+    clock: Clock,
     url_prefix: UrlPrefix,
     applied: Option<apply::Report>,
     first_start: Option<FirstStart>,
@@ -165,6 +167,7 @@ impl App {
             },
         )
         .map_err(|error| failed(&error))?;
+        let identity = Arc::new(Identity::new(Arc::clone(&store)));
         let server = Server::start(
             listener,
             transport,
@@ -174,12 +177,13 @@ impl App {
             Arc::new(GeneralService {
                 api: Api::new(
                     Arc::clone(&store),
+                    Arc::clone(&identity),
                     url_prefix.clone(),
                     settings.api_rate_limits,
                 ),
                 web: Web::new(
                     Arc::clone(&store),
-                    Arc::new(Identity::new(Arc::clone(&store))),
+                    Arc::clone(&identity),
                     url_prefix.clone(),
                 ),
             }),
@@ -199,11 +203,14 @@ impl App {
             }
         };
 
-        let jobs = Jobs::start(Arc::clone(&store)).map_err(|error| failed(&error))?;
+        let jobs = Jobs::start(Arc::clone(&store), Arc::clone(&identity), clock.clone())
+            .map_err(|error| failed(&error))?;
         Ok(App {
             server,
             jobs,
             store,
+            identity,
+            clock,
             url_prefix,
             applied,
             first_start,
@@ -233,6 +240,9 @@ impl App {
         // What the writer commits is answered over the transport, so that goes first.
         let finished = self.server.stop(within);
         drop(self.jobs);
+        self.identity
+            .token_uses
+            .flush(&self.store, self.clock.now());
         self.store.close();
         finished
     }

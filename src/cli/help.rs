@@ -7,6 +7,9 @@ use crate::config::{self, SETTINGS};
 
 const WIDTH: usize = 100;
 
+/// Of the column with the commands' names; wider than the longest.
+const NAME_WIDTH: usize = 18;
+
 /// Of the command or group that the words name, or of everything.
 ///
 /// # Errors
@@ -31,7 +34,8 @@ pub(super) fn overview() -> String {
     let mut text =
         "Picket, a Sentry-compatible server.\n\nUsage: picket COMMAND [OPTIONS]\n\n".to_owned();
     text.push_str(&list(&COMMANDS.iter().collect::<Vec<_>>()));
-    text.push_str("  help          tell what there is, or with a command all about that one\n");
+    let about = "tell what there is, or with a command all about that one";
+    text.push_str(&format!("  {:<NAME_WIDTH$}{about}\n", "help"));
     text.push_str("\npicket --version tells the version.\n");
     text
 }
@@ -59,7 +63,10 @@ pub(super) fn of_group(noun: &str) -> String {
 fn list(commands: &[&Command]) -> String {
     let mut text = "Commands:\n".to_owned();
     for command in commands {
-        text.push_str(&format!("  {:<14}{}\n", command.name, command.summary));
+        text.push_str(&format!(
+            "  {:<NAME_WIDTH$}{}\n",
+            command.name, command.summary
+        ));
     }
     text
 }

@@ -1,4 +1,5 @@
-//! What the server does by itself, in small steps behind everybody else: the removal of what was deleted.
+//! What the server does by itself, in small steps behind everybody else: the removal of what was deleted, and writing
+//! down what was counted of the use of tokens when nobody asks anything any more.
 //!
 //! One thread. Each step is a change of its own, handed to the writer only while hardly anything waits there, so
 //! that ingestion goes on as if nothing were removed. How far the work is stands in the file alone: a server that was
@@ -10,6 +11,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::domain::Result;
+use crate::domain::time::Clock;
+use crate::identity::Identity;
 use crate::store::{Store, deletion};
 
 /// No step is taken while more changes wait. As many come at once from the clients of a busy server that keeps up.
@@ -33,13 +36,17 @@ pub(crate) struct Jobs {
 impl Jobs {
     /// # Errors
     /// The thread could not be started.
-    pub(crate) fn start(store: Arc<Store>) -> std::io::Result<Jobs> {
+    pub(crate) fn start(
+        store: Arc<Store>,
+        identity: Arc<Identity>,
+        clock: Clock,
+    ) -> std::io::Result<Jobs> {
         let stopping = Arc::new(AtomicBool::new(false));
         let thread = {
             let (store, stopping) = (Arc::clone(&store), Arc::clone(&stopping));
             std::thread::Builder::new()
                 .name("jobs".to_owned())
-                .spawn(move || run(&store, &stopping))?
+                .spawn(move || run(&store, &identity, &clock, &stopping))?
         };
         Ok(Jobs {
             store,
@@ -61,8 +68,9 @@ impl Drop for Jobs {
     }
 }
 
-fn run(store: &Store, stopping: &AtomicBool) {
+fn run(store: &Store, identity: &Identity, clock: &Clock, stopping: &AtomicBool) {
     while !stopping.load(Ordering::Relaxed) {
+        identity.token_uses.write_if_due(store, clock.now());
         match remove_a_little(store) {
             Ok(Done::Some) => std::thread::sleep(PAUSE),
             Ok(Done::NotNow) => std::thread::sleep(BUSY_PAUSE),
