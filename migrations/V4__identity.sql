@@ -123,6 +123,8 @@ CREATE TABLE new_auth_token (
     revoked_us INTEGER,
     -- Of an API key: switched off for the time being.
     disabled INTEGER NOT NULL DEFAULT 0,
+    -- Of an API key: pages of which origins may use it, one a line.
+    allowed_origins TEXT NOT NULL DEFAULT '',
     CHECK ((kind = 'user') = (user_id IS NOT NULL)),
     CHECK ((kind <> 'user') = (organization_id IS NOT NULL))
 ) STRICT;
@@ -137,7 +139,7 @@ ALTER TABLE new_auth_token RENAME TO auth_token;
 CREATE INDEX auth_token_by_user ON auth_token (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX auth_token_by_organization ON auth_token (organization_id) WHERE organization_id IS NOT NULL;
 
--- The only projects that a token is for. A token without rows here is for all.
+-- The only projects that a token is for. A token without rows here is for all, so a row outlives its project.
 CREATE TABLE auth_token_project (
     token_id INTEGER NOT NULL REFERENCES auth_token (id),
     project_id INTEGER NOT NULL,

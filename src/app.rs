@@ -122,6 +122,8 @@ pub struct App {
     server: Server,
     jobs: Jobs,
     store: Arc<Store>,
+    identity: Arc<Identity>,
+    clock: Clock,
     url_prefix: UrlPrefix,
     applied: Option<apply::Report>,
     first_start: Option<FirstStart>,
@@ -168,6 +170,7 @@ impl App {
             },
         )
         .map_err(|error| failed(&error))?;
+        let identity = Arc::new(Identity::new(Arc::clone(&store)));
         let server = Server::start(
             listener,
             transport,
@@ -177,12 +180,13 @@ impl App {
             Arc::new(GeneralService {
                 api: Api::new(
                     Arc::clone(&store),
+                    Arc::clone(&identity),
                     url_prefix.clone(),
                     settings.api_rate_limits,
                 ),
                 web: Web::new(
                     Arc::clone(&store),
-                    Arc::new(Identity::new(Arc::clone(&store))),
+                    Arc::clone(&identity),
                     url_prefix.clone(),
                 ),
             }),
@@ -205,12 +209,19 @@ impl App {
         let retention = Retention {
             audit_days: settings.audit_retention_days,
         };
-        let jobs =
-            Jobs::start(Arc::clone(&store), clock, retention).map_err(|error| failed(&error))?;
+        let jobs = Jobs::start(
+            Arc::clone(&store),
+            Arc::clone(&identity),
+            clock.clone(),
+            retention,
+        )
+        .map_err(|error| failed(&error))?;
         Ok(App {
             server,
             jobs,
             store,
+            identity,
+            clock,
             url_prefix,
             applied,
             first_start,
@@ -240,6 +251,9 @@ impl App {
         // What the writer commits is answered over the transport, so that goes first.
         let finished = self.server.stop(within);
         drop(self.jobs);
+        self.identity
+            .token_uses
+            .flush(&self.store, self.clock.now());
         self.store.close();
         finished
     }

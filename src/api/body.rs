@@ -268,6 +268,11 @@ impl Fields {
         })
     }
 
+    /// A field as it came.
+    pub(super) fn raw(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
     /// Whether the body has the field, whatever its value.
     pub(super) fn has(&self, name: &str) -> bool {
         self.values.contains_key(name)

@@ -90,6 +90,14 @@ pub(super) fn detail(status: u16, text: &str) -> Response {
     Response::json(status, &json!({ "detail": text }))
 }
 
+/// An answer that nobody keeps, because it is about secrets (facts/auth-and-tokens.md 2.2).
+pub(super) fn never_cached(response: Response) -> Response {
+    response.with_header(
+        "Cache-Control",
+        "max-age=0, no-cache, no-store, must-revalidate, private",
+    )
+}
+
 /// One field is wrong.
 pub(super) fn field(status: u16, name: &str, text: &str) -> Response {
     Response::json(status, &json!({ name: [text] }))

@@ -13,6 +13,7 @@
 //!
 //! Time comes from the request. SQL is the store's.
 
+mod api_keys;
 mod attachments;
 mod audit_log;
 mod auth;
@@ -49,7 +50,7 @@ mod stats;
 mod stats_summary;
 mod stats_v2;
 mod teams;
-mod token_use;
+mod token_parts;
 mod user_tokens;
 mod users;
 
@@ -63,9 +64,11 @@ use crate::domain::id::TeamId;
 use crate::domain::key::{ClientKey, PublicKey};
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::slug::IdOrSlug;
+use crate::domain::time::Timestamp;
 use crate::http::credentials::Credentials;
 use crate::http::router::{Found, Params, Route, Router};
 use crate::http::{Body, Method, Request, Response};
+use crate::identity::Identity;
 use crate::store::organizations::Organization;
 use crate::store::projects as stored_projects;
 use crate::store::projects::Project;
@@ -150,6 +153,22 @@ const ORGANIZATION_TOKENS: Permission = Permission::Scopes {
     post: &[Scope::OrgRead, Scope::OrgWrite, Scope::OrgAdmin],
     put: &[Scope::OrgRead, Scope::OrgWrite, Scope::OrgAdmin],
     delete: &[Scope::OrgWrite, Scope::OrgAdmin],
+};
+
+/// What an organization's own token can do or be deprived of by another one in its place.
+const ORGANIZATION_TOKEN_ROTATION: Permission = Permission::Scopes {
+    get: &[],
+    post: &[Scope::OrgWrite, Scope::OrgAdmin],
+    put: &[],
+    delete: &[],
+};
+
+/// Legacy keys of an organization.
+const API_KEYS: Permission = Permission::Scopes {
+    get: &[Scope::OrgAdmin],
+    post: &[Scope::OrgAdmin],
+    put: &[Scope::OrgAdmin],
+    delete: &[Scope::OrgAdmin],
 };
 
 const AUDIT_LOG: Permission = Permission::Scopes {
@@ -376,12 +395,18 @@ fn routes() -> Vec<Route<Target>> {
         line("PUT", "/api/0/api-tokens/{token}/", Browser, Any(user_tokens::update)),
         line("DELETE", "/api/0/api-tokens/{token}/", Browser, Any(user_tokens::delete)),
         line("POST", "/api/0/api-tokens/{token}/rotate/", Browser, Any(user_tokens::rotate)),
+        line("GET", "/api/0/api-tokens/{token}/usage/", Browser, Any(user_tokens::usage)),
         line("GET", "/api/0/organizations/{org}/org-auth-tokens/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::list)),
         line("POST", "/api/0/organizations/{org}/org-auth-tokens/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::create)),
         line("GET", "/api/0/organizations/{org}/org-auth-tokens/{token}/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::get)),
         line("PUT", "/api/0/organizations/{org}/org-auth-tokens/{token}/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::update)),
         line("DELETE", "/api/0/organizations/{org}/org-auth-tokens/{token}/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::delete)),
-        line("POST", "/api/0/organizations/{org}/org-auth-tokens/{token}/rotate/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::rotate)),
+        line("POST", "/api/0/organizations/{org}/org-auth-tokens/{token}/rotate/", ORGANIZATION_TOKEN_ROTATION, InOrganization(organization_tokens::rotate)),
+        line("GET", "/api/0/organizations/{org}/org-auth-tokens/{token}/usage/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::usage)),
+        line("GET", "/api/0/organizations/{org}/api-keys/", API_KEYS, InOrganization(api_keys::list)),
+        line("GET", "/api/0/organizations/{org}/api-keys/{api_key}/", API_KEYS, InOrganization(api_keys::get)),
+        line("PUT", "/api/0/organizations/{org}/api-keys/{api_key}/", API_KEYS, InOrganization(api_keys::update)),
+        line("DELETE", "/api/0/organizations/{org}/api-keys/{api_key}/", API_KEYS, InOrganization(api_keys::delete)),
         line("GET", "/api/0/organizations/{org}/audit-logs/", AUDIT_LOG, InOrganization(audit_log::list)),
 
         // Teams.
@@ -576,11 +601,7 @@ impl Call<'_> {
         };
         let teams = stored_projects::list_team_ids(&self.connection, project.id)?;
         let access = self.access(&organization)?;
-        let is_for_others = self
-            .caller
-            .only_projects()
-            .is_some_and(|projects| !projects.contains(&project.id));
-        if is_for_others || !access.allows_project(self.wanted, &teams) {
+        if self.is_for_others(&project) || !access.allows_project(self.wanted, &teams) {
             return Err(Error::Forbidden.into());
         }
         Ok(InProject {
@@ -589,6 +610,13 @@ impl Call<'_> {
             teams,
             access,
         })
+    }
+
+    /// Whether the caller's token is for certain projects, and not for this one.
+    fn is_for_others(&self, project: &Project) -> bool {
+        self.caller
+            .only_projects()
+            .is_some_and(|projects| !projects.contains(&project.id))
     }
 
     /// What to answer about a project that is not there: where it is now, if it had this slug before and the caller
@@ -602,10 +630,8 @@ impl Call<'_> {
             return Ok(Error::NotFound.into());
         };
         let teams = stored_projects::list_team_ids(&self.connection, project.id)?;
-        if !self
-            .access(&organization)?
-            .allows_project(self.wanted, &teams)
-        {
+        let access = self.access(&organization)?;
+        if self.is_for_others(&project) || !access.allows_project(self.wanted, &teams) {
             return Ok(Error::Forbidden.into());
         }
         // `/api/0/projects/{org}/{project}/…`
@@ -680,29 +706,29 @@ struct InProject {
 /// The management API.
 pub(crate) struct Api {
     store: Arc<Store>,
+    identity: Arc<Identity>,
     prefix: UrlPrefix,
     routes: Router<Target>,
     known_tokens: auth::KnownTokens,
-    token_uses: token_use::TokenUses,
     limits: RateLimits,
 }
 
 impl Api {
     /// `is_limited`: whether a client may call only so often.
-    pub(crate) fn new(store: Arc<Store>, prefix: UrlPrefix, is_limited: bool) -> Api {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        identity: Arc<Identity>,
+        prefix: UrlPrefix,
+        is_limited: bool,
+    ) -> Api {
         Api {
             store,
+            identity,
             prefix,
             routes: Router::new(routes()),
             known_tokens: auth::KnownTokens::default(),
-            token_uses: token_use::TokenUses::default(),
             limits: RateLimits::new(is_limited),
         }
-    }
-
-    /// Writes down what is still in memory. Nothing is to be handled any more.
-    pub(crate) fn stop(&self) {
-        self.token_uses.flush(&self.store);
     }
 
     /// Answers a request whose path this module [`owns`].
@@ -720,26 +746,25 @@ impl Api {
             };
             let method = request.method.clone();
             let id = request.id.clone();
-            let mut standing = None;
+            let now = request.received;
+            let mut seen = Seen::default();
             let response = self
-                .answer(request, found, &mut standing)
+                .answer(request, found, &mut seen)
                 .unwrap_or_else(|failure| {
                     error::answer(failure, &format!("{} {pattern}", method.as_str()), &id)
                 });
-            match standing {
-                Some(standing) => standing.tell(response),
-                None => response,
-            }
+            self.identity.token_uses.write_if_due(&self.store, now);
+            seen.tell(response, now)
         };
         self.with_cors(response, &methods, origin)
     }
 
-    /// `standing` becomes that of the caller in the running second, as far as it was looked at.
+    /// `seen` becomes what was found out about the caller.
     fn answer(
         &self,
         request: Request,
         found: Found<'_, Target>,
-        standing: &mut Option<Standing>,
+        seen: &mut Seen,
     ) -> Result<Response> {
         let (target, permission, class, params) = match found {
             Found::Nothing => return Ok(catch_all(&request)),
@@ -753,18 +778,29 @@ impl Api {
                 (None, permission, class, Params::default())
             }
         };
-        if let Some(origin) = page_origin(&request)
-            && !self.prefix.covers_origin(origin)
+        seen.is_for_browsers = permission == Permission::Browser;
+        let credentials = Credentials::read(&request.headers);
+        let foreign_origin =
+            page_origin(&request).filter(|origin| !self.prefix.covers_origin(origin));
+        // An API key may be for the pages of another origin, so it is asked first.
+        let is_api_key =
+            matches!(&credentials, Credentials::Basic { password, .. } if password.is_empty());
+        if let Some(origin) = foreign_origin
+            && (!is_api_key || seen.is_for_browsers)
         {
             return Err(error::invalid_origin(origin).into());
         }
         if !accepts_json(&request) {
             return Err(error::not_acceptable().into());
         }
+        let caller = self.authenticate(&request, &credentials, class, seen)?;
+        if let Some(origin) = foreign_origin
+            && !caller.allows_origin(origin)
+        {
+            return Err(error::invalid_origin(origin).into());
+        }
+        let caller = caller.caller;
         let connection = self.store.read()?;
-        let caller = self.authenticate(&connection, &request, class, standing)?;
-        self.token_uses
-            .count(&self.store, &caller, request.peer, request.received);
         let wanted = permission.wanted(&request.method);
         match (permission, &caller) {
             (Permission::Open, _) | (Permission::Browser, Caller::Session { .. }) => {}
@@ -816,59 +852,67 @@ impl Api {
             }
             Handler::InProject(run) => {
                 let context = call.project()?;
-                self.token_uses
-                    .set_project(&call.caller, context.project.id);
+                self.set_used_for(&call, &context);
                 run(self, call, context)
             }
             Handler::OfKey(run) => {
                 let context = call.project()?;
-                self.token_uses
-                    .set_project(&call.caller, context.project.id);
+                self.set_used_for(&call, &context);
                 let key = call.key(&context)?;
                 run(self, call, context, key)
             }
         }
     }
 
+    /// Notes which project a token is used for.
+    fn set_used_for(&self, call: &Call<'_>, context: &InProject) {
+        if let Some(token) = call.caller.token() {
+            let uses = &self.identity.token_uses;
+            uses.set_project(token, context.project.id);
+        }
+    }
+
     /// Who is asking, if not too often.
     fn authenticate(
         &self,
-        connection: &Connection,
         request: &Request,
+        credentials: &Credentials,
         class: Class,
-        standing: &mut Option<Standing>,
-    ) -> Result<Caller> {
-        let credentials = Credentials::read(&request.headers);
+        seen: &mut Seen,
+    ) -> Result<auth::Authenticated> {
         let (peer, now) = (Subject::of_address(request.peer), request.received);
-        if credentials != Credentials::None
+        if *credentials != Credentials::None
+            && !seen.is_for_browsers
             && let Some(wrong) = self.limits.ask(peer, Class::WrongCredentials, now)
             && wrong.is_exceeded()
         {
-            *standing = Some(wrong);
+            seen.standing = Some(wrong);
             return Err(wrong.refusal().into());
         }
-        let found = auth::authenticate(
-            &self.store,
-            &self.known_tokens,
-            connection,
-            request,
-            &credentials,
-        );
-        let caller = match found {
-            Ok(caller) => caller,
+        let found = match seen.is_for_browsers {
+            true => auth::authenticate_browser(&self.store, request),
+            false => auth::authenticate(&self.store, &self.known_tokens, request, credentials),
+        };
+        let found = match found {
+            Ok(found) => found,
             Err(failure) => {
                 if matches!(failure, Failure::Error(Error::Unauthorized(_))) {
-                    *standing = self.limits.count(peer, Class::WrongCredentials, now);
+                    seen.standing = self.limits.count(peer, Class::WrongCredentials, now);
                 }
                 return Err(failure);
             }
         };
-        *standing = self
-            .limits
-            .count(Subject::of(&caller, request.peer), class, now);
-        match standing {
+        if let Some(known) = &found.token {
+            self.identity
+                .token_uses
+                .count(&known.token, request.peer, now);
+            seen.token = Some(Arc::clone(known));
+        }
+        let subject = Subject::of(&found.caller, request.peer);
+        seen.standing = self.limits.count(subject, class, now);
+        match seen.standing {
             Some(standing) if standing.is_exceeded() => Err(standing.refusal().into()),
-            _ => Ok(caller),
+            _ => Ok(found),
         }
     }
 
@@ -905,6 +949,34 @@ impl Api {
         }
     }
 }
+
+/// What was found out about the caller of a request, which its answer tells, whatever it is.
+#[derive(Default)]
+struct Seen {
+    /// In the running second.
+    standing: Option<Standing>,
+    token: Option<Arc<auth::KnownToken>>,
+    /// Whether the path is about secrets that only browsers manage.
+    is_for_browsers: bool,
+}
+
+impl Seen {
+    fn tell(self, mut response: Response, now: Timestamp) -> Response {
+        if let Some(standing) = self.standing {
+            response = standing.tell(response);
+        }
+        if let Some(expires) = self.token.and_then(|known| known.token.expires_soon(now)) {
+            response = response.with_header(TOKEN_EXPIRES, expires.to_string());
+        }
+        if self.is_for_browsers && response.header("Cache-Control").is_none() {
+            response = error::never_cached(response);
+        }
+        response
+    }
+}
+
+/// Ours: when the token of the request expires, if that is near. No client of Sentry's looks at it.
+const TOKEN_EXPIRES: &str = "Token-Expires";
 
 const CORS_ALLOWED_HEADERS: &str = "X-Sentry-Auth, X-Requested-With, Origin, Accept, Content-Type, \
      Authentication, Authorization, Content-Encoding, sentry-trace, baggage, X-CSRFToken";
@@ -987,6 +1059,18 @@ mod tests {
             let permission = route.target.permission;
             let first = *permissions.entry(route.path).or_insert(permission);
             assert_eq!(permission, first, "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn a_scope_that_no_line_asks_for_is_known_to_open_nothing() {
+        let asked = routes().iter().fold(ScopeSet::NONE, |set, route| {
+            let method = Method::parse(route.method);
+            set.union(ScopeSet::of(route.target.permission.wanted(&method)))
+        });
+        for scope in ScopeSet::ALL.iter() {
+            let opens_nothing = Scope::OPEN_NOTHING.contains(scope);
+            assert_eq!(!asked.contains(scope), opens_nothing, "{}", scope.as_str());
         }
     }
 

@@ -6,7 +6,7 @@ use super::confirm::YES;
 use super::lookup::{self, pair};
 use super::project::PROJECT;
 use super::table::{facts, minute, table};
-use super::token::expiry;
+use super::token::moment;
 use super::{Argument, Command, Failure, Flag, Invocation, JSON, print, print_json};
 use crate::domain::key::{ClientKey, RateLimit, random_label};
 use crate::domain::time::Timestamp;
@@ -331,7 +331,7 @@ fn rotate(invocation: &Invocation) -> Result<(), Failure> {
     let label = invocation.text("name", LABEL_CHARS_MAX)?;
     let now = invocation.clock().now();
     let ends = match invocation.option("expires") {
-        Some(text) => Some(expiry(text, now)?),
+        Some(text) => Some(moment("expires", text, now)?),
         None => None,
     };
     let public = invocation.argument(0).to_owned();

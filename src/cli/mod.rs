@@ -99,7 +99,10 @@ const COMMANDS: &[Command] = &[
     key::DELETE,
     token::CREATE,
     token::LIST,
+    token::SHOW,
+    token::ROTATE,
     token::REVOKE,
+    token::REVOKE_ALL,
 ];
 
 /// A command as it was called, with all settings read.
@@ -116,6 +119,11 @@ impl Invocation {
 
     fn option(&self, name: &str) -> Option<&str> {
         self.given.option(name)
+    }
+
+    /// Every value of an option that may be given again.
+    fn options<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.given.options(name)
     }
 
     fn json(&self) -> bool {

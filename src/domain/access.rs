@@ -270,6 +270,23 @@ impl Access {
         role == OrganizationRole::Member || self.assigns(role)
     }
 
+    /// Which of these scopes the caller may not give to a token of the organization. Everybody may make one for build
+    /// tools (`org:ci`). Such a token sees every project, so any other scope takes `org:write`, and is one that the
+    /// caller has too, as far as people can have it at all.
+    pub(crate) fn withheld(&self, scopes: ScopeSet) -> ScopeSet {
+        let beyond = scopes.without(Scope::OrgCi);
+        if !self.scopes.contains(Scope::OrgWrite) {
+            return beyond;
+        }
+        let of_people = OrganizationRole::Owner.scopes();
+        beyond
+            .iter()
+            .filter(|scope| of_people.contains(*scope) && !self.scopes.contains(*scope))
+            .fold(ScopeSet::NONE, |set, scope| {
+                set.union(ScopeSet::of(&[scope]))
+            })
+    }
+
     /// Whether the caller has access to teams that it is not in.
     pub(crate) fn sees_all(&self) -> bool {
         self.sees_all
@@ -569,6 +586,47 @@ mod tests {
                 assert_eq!(may, *expected, "{} {} {column}", line[0], line[1]);
             }
         }
+    }
+
+    #[test]
+    fn nobody_gives_a_token_more_than_they_have() {
+        use OrganizationRole::{Admin, Manager, Member, Owner};
+        let ci = ScopeSet::of(&[Scope::OrgCi]);
+        let admin = ScopeSet::of(&[Scope::OrgAdmin]).with_implied();
+        let of_nobody = ScopeSet::of(&[Scope::ProjectDistribution, Scope::Openid]);
+        for (role, withheld) in [
+            (Member, [READ, WRITE, admin, of_nobody]),
+            (Admin, [READ, WRITE, admin, of_nobody]),
+            (
+                Manager,
+                [
+                    ScopeSet::NONE,
+                    ScopeSet::NONE,
+                    ScopeSet::of(&[Scope::OrgAdmin]),
+                    ScopeSet::NONE,
+                ],
+            ),
+            (Owner, [ScopeSet::NONE; 4]),
+        ] {
+            let access = member(role, None, true);
+            assert!(access.withheld(ci).is_empty());
+            assert_eq!(
+                [READ, WRITE, admin, of_nobody].map(|s| access.withheld(s)),
+                withheld,
+                "{role:?}"
+            );
+        }
+        // A token of a user is cut by its own scopes, also where its owner has more.
+        let narrow = Access::of_user(
+            ScopeSet::of(&[Scope::OrgWrite]).with_implied(),
+            Some(Membership {
+                role: Owner,
+                teams: Vec::new(),
+                asked: Vec::new(),
+            }),
+            MemberPolicy::DEFAULT,
+        );
+        assert_eq!(narrow.withheld(READ), READ);
     }
 
     #[test]

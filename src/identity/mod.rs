@@ -7,6 +7,7 @@
 pub(crate) mod hashing;
 mod sign_in;
 pub(crate) mod throttle;
+pub(crate) mod token_use;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::domain::secret::Secret;
 use crate::store::Store;
 use hashing::Hashing;
 use throttle::Throttle;
+use token_use::TokenUses;
 
 pub(crate) use sign_in::{Begun, NewCookies, NotSignedIn, Try, Visitor};
 
@@ -31,6 +33,7 @@ pub(crate) struct Identity {
     store: Arc<Store>,
     pub(crate) hashing: Hashing,
     pub(crate) throttle: Throttle,
+    pub(crate) token_uses: TokenUses,
     pending: sign_in::Pending,
 }
 
@@ -40,6 +43,7 @@ impl Identity {
             store,
             hashing: Hashing::default(),
             throttle: Throttle::default(),
+            token_uses: TokenUses::default(),
             pending: sign_in::Pending::default(),
         }
     }

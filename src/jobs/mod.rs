@@ -1,5 +1,5 @@
 //! What the server does by itself, in small steps behind everybody else: the removal of what was deleted, and of what
-//! is kept for a time only.
+//! is kept for a time only; and writing down what was counted of the use of tokens when nobody asks anything any more.
 //!
 //! One thread. Each step is a change of its own, handed to the writer only while hardly anything waits there, so
 //! that ingestion goes on as if nothing were removed. How far the work is stands in the file alone: a server that was
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::domain::Result;
 use crate::domain::time::Clock;
+use crate::identity::Identity;
 use crate::store::{Store, audit, deletion};
 
 /// No step is taken while more changes wait. As many come at once from the clients of a busy server that keeps up.
@@ -46,6 +47,7 @@ impl Jobs {
     /// The thread could not be started.
     pub(crate) fn start(
         store: Arc<Store>,
+        identity: Arc<Identity>,
         clock: Clock,
         retention: Retention,
     ) -> std::io::Result<Jobs> {
@@ -54,7 +56,7 @@ impl Jobs {
             let (store, stopping) = (Arc::clone(&store), Arc::clone(&stopping));
             std::thread::Builder::new()
                 .name("jobs".to_owned())
-                .spawn(move || run(&store, &clock, retention, &stopping))?
+                .spawn(move || run(&store, &identity, &clock, retention, &stopping))?
         };
         Ok(Jobs {
             store,
@@ -76,8 +78,15 @@ impl Drop for Jobs {
     }
 }
 
-fn run(store: &Store, clock: &Clock, retention: Retention, stopping: &AtomicBool) {
+fn run(
+    store: &Store,
+    identity: &Identity,
+    clock: &Clock,
+    retention: Retention,
+    stopping: &AtomicBool,
+) {
     while !stopping.load(Ordering::Relaxed) {
+        identity.token_uses.write_if_due(store, clock.now());
         match remove_a_little(store, clock, retention) {
             Ok(Done::Some) => std::thread::sleep(PAUSE),
             Ok(Done::NotNow) => std::thread::sleep(BUSY_PAUSE),

@@ -92,6 +92,16 @@ const OF_TEAM: &[Part] = &[
 /// What belongs to an organization beside its projects and teams.
 const OF_ORGANIZATION: &[Part] = &[
     part("member", "id", "organization_id = :owner"),
+    part(
+        "auth_token_project",
+        "token_id, project_id",
+        "token_id IN (SELECT id FROM auth_token WHERE organization_id = :owner)",
+    ),
+    part(
+        "auth_token_use",
+        "token_id, day",
+        "token_id IN (SELECT id FROM auth_token WHERE organization_id = :owner)",
+    ),
     part("auth_token", "id", "organization_id = :owner"),
     part(
         "organization_option",

@@ -38,7 +38,7 @@ pub(crate) mod user_links;
 pub(crate) mod users;
 pub(crate) mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use rusqlite::Connection;
@@ -172,6 +172,8 @@ pub(crate) struct Store {
     orders: Orders,
     snapshot: Arc<Snapshot>,
     _lock: Option<ServerLock>,
+    /// Of a command's: the file, and which version of the credentials it found there.
+    beside: Option<(PathBuf, u64)>,
 }
 
 impl Store {
@@ -196,7 +198,9 @@ impl Store {
     /// As for [`Store::open`].
     pub(crate) fn open_beside(path: &Path) -> Result<Store, OpenError> {
         connection::touch(path)?;
-        Store::open_with(path, Durability::Full, None)
+        let mut store = Store::open_with(path, Durability::Full, None)?;
+        store.beside = Some((path.to_owned(), store.snapshot.credentials_version()));
+        Ok(store)
     }
 
     fn open_with(
@@ -215,6 +219,7 @@ impl Store {
             orders: Orders::default(),
             snapshot,
             _lock: lock,
+            beside: None,
         })
     }
 
@@ -262,10 +267,18 @@ impl Store {
     }
 
     /// Finishes what is queued, checkpoints and closes. The file is whole by itself then, unless somebody else
-    /// still reads it.
+    /// still reads it. A command that took somebody's credentials away returns only when a server that runs on the file
+    /// follows.
     pub(crate) fn close(&self) {
         self.writer.stop();
         self.readers.close();
+        if let Some((path, version)) = &self.beside
+            && *version != self.snapshot.credentials_version()
+            // Only now that SQLite has let go of the file: this opens and closes it.
+            && ServerLock::is_taken(path)
+        {
+            std::thread::sleep(snapshot::FRESH_FOR);
+        }
     }
 }
 

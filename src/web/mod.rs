@@ -14,6 +14,7 @@ mod home;
 mod layout;
 mod login;
 mod session;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ struct Target {
 }
 
 fn routes() -> Vec<Route<Target>> {
-    use Needs::{Nothing, SignedIn};
+    use Needs::{Nothing, SignedIn, Verified};
     let line = |method, path, needs, handler: Handler| Route {
         method,
         path,
@@ -71,6 +72,24 @@ fn routes() -> Vec<Route<Target>> {
         // Projects.
         line("GET", "/accept-transfer/", SignedIn, accept_transfer::show),
         line("POST", "/accept-transfer/", SignedIn, accept_transfer::submit),
+        // Tokens.
+        line("GET", "/settings/account/api/auth-tokens/", SignedIn, tokens::list),
+        line("GET", "/settings/account/api/auth-tokens/new-token/", Verified, tokens::show_form),
+        line("POST", "/settings/account/api/auth-tokens/new-token/", Verified, tokens::create),
+        line("POST", "/settings/account/api/auth-tokens/revoke-all/", SignedIn, tokens::revoke_all),
+        line("GET", "/settings/account/api/auth-tokens/{token}/", SignedIn, tokens::show),
+        line("POST", "/settings/account/api/auth-tokens/{token}/", SignedIn, tokens::rename),
+        line("GET", "/settings/account/api/auth-tokens/{token}/rotate/", Verified, tokens::show_rotation),
+        line("POST", "/settings/account/api/auth-tokens/{token}/rotate/", Verified, tokens::rotate),
+        line("POST", "/settings/account/api/auth-tokens/{token}/revoke/", SignedIn, tokens::revoke),
+        line("GET", "/settings/{org}/auth-tokens/", SignedIn, tokens::list),
+        line("GET", "/settings/{org}/auth-tokens/new-token/", Verified, tokens::show_form),
+        line("POST", "/settings/{org}/auth-tokens/new-token/", Verified, tokens::create),
+        line("GET", "/settings/{org}/auth-tokens/{token}/", SignedIn, tokens::show),
+        line("POST", "/settings/{org}/auth-tokens/{token}/", SignedIn, tokens::rename),
+        line("GET", "/settings/{org}/auth-tokens/{token}/rotate/", Verified, tokens::show_rotation),
+        line("POST", "/settings/{org}/auth-tokens/{token}/rotate/", Verified, tokens::rotate),
+        line("POST", "/settings/{org}/auth-tokens/{token}/revoke/", SignedIn, tokens::revoke),
 
         // Single sign-on.
     ];

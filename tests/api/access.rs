@@ -16,6 +16,8 @@ use super::*;
 enum Place {
     /// Nobody has to say who is asking.
     Open,
+    /// Who is signed in in a browser, and no token.
+    Browser,
     /// Whoever is known.
     LoggedIn,
     /// Nothing: the token's scopes are enough.
@@ -26,7 +28,7 @@ enum Place {
     OwnTeam,
     Project,
 }
-use Place::{Anywhere, LoggedIn, Open, OwnTeam, Project, Team};
+use Place::{Anywhere, Browser, LoggedIn, Open, OwnTeam, Project, Team};
 
 /// A line: method, path, place, the scopes of which one is enough, and what it answers to who may. A line with a body
 /// is sent one that is no object, so that it changes nothing and says 400 after all checks of access.
@@ -46,7 +48,7 @@ const PROJECT_W: &str = "project:write project:admin";
 const EVENT_R: &str = "project:read project:write project:admin event:read event:write event:admin";
 
 #[rustfmt::skip]
-const LINES: [Line; 68] = [
+const LINES: &[Line] = &[
     Line("GET", "/api/0/", Open, "", &[200]),
     Line("GET", "/api/0/auth/", Open, "", &[200]),
     Line("GET", "/api/0/users/me/", LoggedIn, "", &[200]),
@@ -120,13 +122,33 @@ const LINES: [Line; 68] = [
     Line("GET", "/api/0/projects/{org}/{project}/stats/", Project, PROJECT_R, &[200]),
     Line("POST", "/api/0/projects/{org}/{project}/keys/{key}/rotate/", Project, PROJECT_W, &[400]),
     Line("GET", "/api/0/projects/{org}/{project}/keys/{key}/clients/", Project, PROJECT_R, &[200]),
+    // Tokens.
+    Line("GET", "/api/0/api-tokens/", Browser, "", &[200]),
+    Line("POST", "/api/0/api-tokens/", Browser, "", &[400]),
+    Line("DELETE", "/api/0/api-tokens/", Browser, "", &[400]),
+    Line("GET", "/api/0/api-tokens/{own}/", Browser, "", &[200]),
+    Line("PUT", "/api/0/api-tokens/{own}/", Browser, "", &[400]),
+    Line("DELETE", "/api/0/api-tokens/{own}/", Browser, "", &[400]),
+    Line("POST", "/api/0/api-tokens/{own}/rotate/", Browser, "", &[400]),
+    Line("GET", "/api/0/api-tokens/{own}/usage/", Browser, "", &[200]),
+    Line("GET", "/api/0/organizations/{org}/org-auth-tokens/", Place::Organization, ORG_R, &[200]),
+    Line("POST", "/api/0/organizations/{org}/org-auth-tokens/", Place::Organization, ORG_R, &[400]),
+    Line("GET", "/api/0/organizations/{org}/org-auth-tokens/{token}/", Place::Organization, ORG_R, &[200]),
+    Line("PUT", "/api/0/organizations/{org}/org-auth-tokens/{token}/", Place::Organization, ORG_R, &[400]),
+    Line("DELETE", "/api/0/organizations/{org}/org-auth-tokens/{token}/", Place::Organization, "org:write org:admin", &[204]),
+    Line("POST", "/api/0/organizations/{org}/org-auth-tokens/{token}/rotate/", Place::Organization, "org:write org:admin", &[400]),
+    Line("GET", "/api/0/organizations/{org}/org-auth-tokens/{token}/usage/", Place::Organization, ORG_R, &[200]),
+    Line("GET", "/api/0/organizations/{org}/api-keys/", Place::Organization, "org:admin", &[200]),
+    Line("GET", "/api/0/organizations/{org}/api-keys/{api_key}/", Place::Organization, "org:admin", &[200]),
+    Line("PUT", "/api/0/organizations/{org}/api-keys/{api_key}/", Place::Organization, "org:admin", &[400]),
+    Line("DELETE", "/api/0/organizations/{org}/api-keys/{api_key}/", Place::Organization, "org:admin", &[204]),
 ];
 
 impl Line {
     /// As the document names it.
     fn pattern(&self) -> String {
         let path = self.1.split('?').next().unwrap_or_default();
-        path.replace("{ops}", "{team}")
+        path.replace("{ops}", "{team}").replace("{own}", "{token}")
     }
 
     fn name(&self) -> String {
@@ -235,13 +257,16 @@ struct Who {
     token: String,
     scopes: BTreeSet<&'static str>,
     owner: Owner,
+    /// Who is signed in in a browser, and has no token.
+    session: Option<&'static str>,
 }
 
 impl Who {
-    fn client(&self, server: &Server) -> Client {
-        match self.owner {
-            Owner::Nobody => server.client(),
-            _ => server.with_token(&self.token),
+    fn client(&self, ground: &Ground) -> Client {
+        match (self.session, self.owner) {
+            (Some(email), _) => ground.session(email),
+            (None, Owner::Nobody) => ground.server.client(),
+            (None, _) => ground.server.with_token(&self.token),
         }
     }
 
@@ -286,6 +311,14 @@ fn expected(line: &Line, who: &Who) -> Vec<u16> {
     let Line(_, _, place, wanted, done) = line;
     let wanted = set(wanted);
     let may = |held: &BTreeSet<&str>| !wanted.is_disjoint(held);
+    if *place == Browser {
+        // Of a token nothing is said, not even that it is wrong. What others have is not there for a user.
+        return match (who.session, line.1.contains("{own}")) {
+            (None, _) => vec![403],
+            (Some("ann@example.test"), _) | (Some(_), false) => done.to_vec(),
+            (Some(_), true) => vec![400, 404],
+        };
+    }
     if who.owner == Owner::Dead {
         return vec![401];
     }
@@ -293,7 +326,7 @@ fn expected(line: &Line, who: &Who) -> Vec<u16> {
         return vec![401];
     }
     let allowed = match place {
-        Open | LoggedIn => true,
+        Open | LoggedIn | Browser => true,
         _ if !may(&who.scopes) => false,
         Anywhere => true,
         Place::Organization => may(&who.in_organization()),
@@ -371,6 +404,11 @@ fn everybody() -> Vec<Who> {
         token,
         scopes: with_implied(scopes),
         owner,
+        session: None,
+    };
+    let session = |email: &'static str, owner| Who {
+        session: Some(email),
+        ..who(email, String::new(), ALL_SCOPES, owner)
     };
     let mut all = vec![
         who("anonymous", String::new(), "", Owner::Nobody),
@@ -427,6 +465,19 @@ fn everybody() -> Vec<Who> {
             ALL_SCOPES,
             Owner::OtherOrganization,
         ),
+        session("mia@example.test", Owner::Member("member", None)),
+        session(
+            "cem@example.test",
+            Owner::Member("member", Some("contributor")),
+        ),
+        session("tom@example.test", Owner::Member("member", Some("admin"))),
+        session(
+            "ada@example.test",
+            Owner::Member("admin", Some("contributor")),
+        ),
+        session("max@example.test", Owner::Member("manager", None)),
+        session("ann@example.test", Owner::Member("owner", None)),
+        session("eve@example.test", Owner::Stranger),
     ];
     for (number, scope) in ALL_SCOPES.split_whitespace().enumerate() {
         let owner = Owner::Member("owner", None);
@@ -523,7 +574,19 @@ struct Ground {
     server: Server,
     /// The segments of the paths, by their names.
     segments: Vec<(&'static str, String)>,
+    /// Those who are signed in in a browser.
+    sessions: Vec<(&'static str, Client)>,
 }
+
+const PEOPLE: [&str; 7] = [
+    "mia@example.test",
+    "cem@example.test",
+    "tom@example.test",
+    "ada@example.test",
+    "max@example.test",
+    "ann@example.test",
+    "eve@example.test",
+];
 
 const EVENT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -560,6 +623,17 @@ impl Ground {
             "SELECT member.id FROM member JOIN user ON user.id = user_id WHERE user.email = 'vic@example.test'",
         );
         let item = number("SELECT id FROM event");
+        database
+            .execute_batch(
+                "INSERT INTO auth_token (kind, organization_id, name, hash, last_characters, scopes, created_us)
+                 SELECT 'api-key', id, 'old', x'00', '0000', 'org:read', 0 FROM organization WHERE slug = 'acme'",
+            )
+            .expect("an API key");
+        let of_kind = |kind: &str, name: &str| {
+            number(&format!(
+                "SELECT id FROM auth_token WHERE kind = '{kind}' AND name = '{name}'"
+            ))
+        };
         let segments = vec![
             ("{org}", "acme".to_owned()),
             ("{project}", "web".to_owned()),
@@ -572,8 +646,21 @@ impl Ground {
             ("{event}", EVENT.to_owned()),
             ("{attachment}", attachment.to_string()),
             ("{item}", item.to_string()),
+            ("{own}", of_kind("user", "6").to_string()),
+            ("{token}", of_kind("organization", "1").to_string()),
+            ("{api_key}", of_kind("api-key", "old").to_string()),
         ];
-        Ground { server, segments }
+        let sessions = PEOPLE.map(|email| (email, server.signed_in(email))).into();
+        Ground {
+            server,
+            segments,
+            sessions,
+        }
+    }
+
+    fn session(&self, email: &str) -> Client {
+        let found = self.sessions.iter().find(|(known, _)| *known == email);
+        found.expect("a session").1.clone()
     }
 
     fn target(&self, line: &Line) -> String {
@@ -594,9 +681,17 @@ impl Ground {
         self.server.with_token(&token(6))
     }
 
+    /// The owner, as the line wants to be asked.
+    fn owner_for(&self, line: &Line) -> Client {
+        match line.2 {
+            Browser => self.session("ann@example.test"),
+            _ => self.owner(),
+        }
+    }
+
     fn ask(&self, line: &Line, who: &Who) -> Answer {
         let client = who
-            .client(&self.server)
+            .client(self)
             .with_header("Content-Type", "application/json");
         client.send(line.0, &self.target(line), line.body())
     }
@@ -709,6 +804,9 @@ fn what_is_not_there_or_elsewhere_is_not_found_on_any_line() {
         ("{event}", ["bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "nothing"]),
         ("{attachment}", ["999999", "nothing"]),
         ("{item}", ["999999", "nothing"]),
+        ("{own}", ["999999", "nothing"]),
+        ("{token}", ["999999", "nothing"]),
+        ("{api_key}", ["999999", "nothing"]),
     ];
     for line in served(&ground.server) {
         for (segment, others) in elsewhere {
@@ -718,9 +816,14 @@ fn what_is_not_there_or_elsewhere_is_not_found_on_any_line() {
             for other in others {
                 let target = ground.target_with(line, segment, other);
                 let client = ground
-                    .owner()
+                    .owner_for(line)
                     .with_header("Content-Type", "application/json");
-                let answer = client.send(line.0, &target, line.body());
+                // A user's tokens are looked for once it is known whose, which the body may say.
+                let body = line.body().map(|body| match line.2 {
+                    Browser => b"{}".as_slice(),
+                    _ => body,
+                });
+                let answer = client.send(line.0, &target, body);
                 assert_eq!(answer.status, 404, "{} {target}: {}", line.0, answer.text());
             }
         }
@@ -737,7 +840,7 @@ fn strangers_are_told_what_is_not_there() {
             Place::Organization => "{org}",
             Team | OwnTeam => "{team}",
             Project => "{project}",
-            Open | LoggedIn | Anywhere => continue,
+            Open | Browser | LoggedIn | Anywhere => continue,
         };
         let target = ground.target_with(line, segment, "nothing");
         let answer = stranger.send(line.0, &target, line.body());
@@ -759,10 +862,12 @@ fn a_method_without_a_line_is_refused_on_every_path() {
             if is_served {
                 continue;
             }
-            let answer = ground.owner().send(method, &ground.target(line), None);
+            let answer = ground
+                .owner_for(line)
+                .send(method, &ground.target(line), None);
             let refusal = format!(r#"{{"detail":"Method \"{method}\" not allowed."}}"#);
             match line.2 {
-                Open | LoggedIn => assert_answer(&answer, 405, &refusal),
+                Open | Browser | LoggedIn => assert_answer(&answer, 405, &refusal),
                 // Where no scope opens the method, that is said first.
                 _ if answer.status == 403 => assert_answer(&answer, 403, NO_PERMISSION),
                 _ => assert_answer(&answer, 405, &refusal),
@@ -777,11 +882,12 @@ fn a_method_without_a_line_is_refused_on_every_path() {
 #[test]
 fn what_a_client_does_not_take_and_who_it_is_not_from_is_refused_on_every_line() {
     let ground = Ground::new();
-    let page = ground
-        .owner()
-        .with_header("Origin", "https://elsewhere.test");
-    let picky = ground.owner().with_header("Accept", "text/html");
     for line in served(&ground.server) {
+        let owner = ground.owner_for(line);
+        let page = owner
+            .clone()
+            .with_header("Origin", "https://elsewhere.test");
+        let picky = owner.with_header("Accept", "text/html");
         let target = ground.target(line);
         assert_answer(
             &page.send(line.0, &target, line.body()),
@@ -799,11 +905,11 @@ fn what_a_client_does_not_take_and_who_it_is_not_from_is_refused_on_every_line()
 #[test]
 fn a_body_of_another_type_or_without_end_is_refused_on_every_line_that_reads_one() {
     let ground = Ground::new();
-    let owner = ground.owner();
     for line in served(&ground.server) {
         if line.body().is_none() {
             continue;
         }
+        let owner = ground.owner_for(line);
         let target = ground.target(line);
         let text = owner.clone().with_header("Content-Type", "text/plain");
         assert_answer(
@@ -876,16 +982,67 @@ fn every_line_is_limited() {
         "/api/0/projects/acme/web/stats/",
         &format!("/api/0/projects/acme/web/keys/{KEY}/stats/"),
     ] {
-        let mut requests = 0;
-        while ground.owner().get(path).status != 429 {
-            requests += 1;
-            assert!(requests <= 100, "{path} is not limited");
+        for owner in [ground.owner(), ground.session("ann@example.test")] {
+            let mut requests = 0;
+            while owner.get(path).status != 429 {
+                requests += 1;
+                assert!(requests <= 100, "{path} is not limited");
+            }
         }
     }
     for line in served(&Ground::new().server) {
         let answer = ground
-            .owner()
+            .owner_for(line)
             .send(line.0, &ground.target(line), line.body());
         assert_eq!(answer.status, 429, "{} {}", line.0, line.1);
+    }
+}
+
+#[test]
+fn a_token_has_what_its_scopes_imply_in_order() {
+    let ground = Ground::new();
+    let browser = ground.session("ann@example.test");
+    for scope in ALL_SCOPES.split_whitespace() {
+        let made = browser.post_json("/api/0/api-tokens/", &json!({"scopes": [scope]}));
+        assert_eq!(made.status, 201, "{scope}: {}", made.text());
+        let expected = with_implied(scope);
+        assert_eq!(made.json()["scopes"], json!(expected), "{scope}");
+        // What the token says of itself is the same.
+        let token = made.json()["token"].as_str().expect("a token").to_owned();
+        let root = ok(&ground.server.with_token(&token).get("/api/0/"));
+        assert_eq!(root["auth"]["scopes"], json!(expected), "{scope}");
+    }
+}
+
+/// Every role against every scope, as the organization's detail tells what the caller may do there: in a browser, and
+/// with a token of each single scope.
+#[test]
+fn a_role_has_its_scopes_and_a_token_has_no_more() {
+    let ground = Ground::new();
+    let organization = "/api/0/organizations/acme/";
+    for (role, email) in [
+        ("member", "mia@example.test"),
+        ("admin", "ada@example.test"),
+        ("manager", "max@example.test"),
+        ("owner", "ann@example.test"),
+    ] {
+        let browser = ground.session(email);
+        let own = of_role(&ROLES, role);
+        assert_eq!(
+            ok(&browser.get(organization))["access"],
+            json!(own),
+            "{role}"
+        );
+        for scope in ALL_SCOPES.split_whitespace() {
+            // So that the detail may be looked at.
+            let scopes = json!([scope, "org:read"]);
+            let made = browser.post_json("/api/0/api-tokens/", &json!({"scopes": scopes}));
+            let token = made.json()["token"].as_str().expect("a token").to_owned();
+            let mut held = with_implied(scope);
+            held.insert("org:read");
+            let expected: BTreeSet<&str> = own.intersection(&held).copied().collect();
+            let body = ok(&ground.server.with_token(&token).get(organization));
+            assert_eq!(body["access"], json!(expected), "{role} with {scope}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The management API, through the front door. The files stand in the tree of the URLs.
 
 mod access;
+mod api_tokens;
 mod authentication;
 mod dispatch;
 mod index;
@@ -11,6 +12,7 @@ mod projects;
 mod rate_limits;
 mod schema;
 mod teams;
+mod token_use;
 
 use serde_json::Value;
 

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use crate::support::process::Binary;
 
-const COMMANDS: [&str; 34] = [
+const COMMANDS: &[&str] = &[
     "serve",
     "apply",
     "dsn",
@@ -38,7 +38,10 @@ const COMMANDS: [&str; 34] = [
     "key delete",
     "token create",
     "token list",
+    "token show",
+    "token rotate",
     "token revoke",
+    "token revoke-all",
 ];
 
 #[test]
@@ -138,10 +141,13 @@ fn wrong_usage_says_what_is_wrong_and_exits_with_2() {
             &["help", "migrate"],
             "there is no command \"migrate\" (see picket help)",
         ),
-        (&["token"], "token needs one of create, list, revoke"),
+        (
+            &["token"],
+            "token needs one of create, list, show, rotate, revoke, revoke-all",
+        ),
         (
             &["token", "--json"],
-            "token needs one of create, list, revoke",
+            "token needs one of create, list, show, rotate, revoke, revoke-all",
         ),
         (
             &["token", "lst"],
@@ -149,7 +155,7 @@ fn wrong_usage_says_what_is_wrong_and_exits_with_2() {
         ),
         (
             &["token", "paint"],
-            "there is no command \"token paint\"; token has create, list, revoke",
+            "there is no command \"token paint\"; token has create, list, show, rotate, revoke, revoke-all",
         ),
         (
             &["--data", "x", "serve"],

@@ -1,4 +1,6 @@
 //! The pages, as a browser asks for them.
 
-mod browser;
+mod browser_tokens;
+mod browser_transfer;
+mod tokens;
 mod transfer;

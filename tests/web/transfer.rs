@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::browser::Browser;
+use super::browser_transfer::Browser;
 use crate::support::client::Answer;
 use crate::support::{Server, WORLD};
 

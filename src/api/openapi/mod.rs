@@ -25,9 +25,10 @@ use crate::http::router::Route;
 use crate::http::{Method, Response};
 use shape::Shapes;
 
-const FRAGMENTS: [&str; 10] = [
+const FRAGMENTS: &[&str] = &[
     include_str!("common.json"),
     include_str!("identity.json"),
+    include_str!("tokens.json"),
     include_str!("organizations.json"),
     include_str!("projects.json"),
     include_str!("teams.json"),
@@ -45,7 +46,7 @@ const DESCRIPTION: &str = "The management API of Picket, which is that of Sentry
     `HEAD` is answered as `GET` without the body, and `OPTIONS` by 200 without one.";
 
 /// A `{name}` segment of a path.
-const SEGMENTS: [(&str, &str); 10] = [
+const SEGMENTS: &[(&str, &str)] = &[
     ("org", "The organization's slug or number."),
     ("project", "The project's slug or number."),
     ("team", "The team's slug or number."),
@@ -56,10 +57,12 @@ const SEGMENTS: [(&str, &str); 10] = [
     ("event", "The event's id: 32 hex digits."),
     ("attachment", "The attachment's number."),
     ("item", "The item's number."),
+    ("token", "The token's number."),
+    ("api_key", "The API key's number."),
 ];
 
 /// The answers that are the same for all endpoints: name in the document, status, meaning, shape of the body.
-const SHARED: [(&str, u16, &str, &str); 18] = [
+const SHARED: &[(&str, u16, &str, &str)] = &[
     (
         "Moved",
         302,
@@ -382,14 +385,18 @@ impl Operation<'_> {
         }
         let has_body = self.described["body"].is_string();
         let is_in = |segment: &str| self.line.path.contains(segment);
-        let asks_for_scopes = matches!(self.line.target.permission, Permission::Scopes { .. });
+        let permission = self.line.target.permission;
+        let asks_for_scopes = matches!(permission, Permission::Scopes { .. });
+        // Who is not signed in there has no credentials that could be wrong.
+        let is_for_browsers = permission == Permission::Browser;
         for (name, status, meaning, shape) in SHARED {
             let applies = match status {
                 302 => self.with_moved && is_in("{project}"),
-                403 => asks_for_scopes,
+                401 => !is_for_browsers,
+                403 => asks_for_scopes || is_for_browsers,
                 404 => is_in("{"),
                 413 | 415 => has_body,
-                400 | 401 | 406 | 429 | 503 => true,
+                400 | 406 | 429 | 503 => true,
                 _ => false,
             };
             let status = status.to_string();

@@ -1,7 +1,9 @@
 //! `/api/0/organizations/` and below (facts/management-api.md 3).
 
 mod audit_log;
+mod api_keys;
 mod members;
+mod org_auth_tokens;
 mod project_keys;
 mod projects;
 mod settings;
