@@ -165,6 +165,7 @@ impl App {
             },
         )
         .map_err(|error| failed(&error))?;
+        let identity = Arc::new(Identity::new(Arc::clone(&store)));
         let server = Server::start(
             listener,
             transport,
@@ -174,14 +175,11 @@ impl App {
             Arc::new(GeneralService {
                 api: Api::new(
                     Arc::clone(&store),
+                    Arc::clone(&identity),
                     url_prefix.clone(),
                     settings.api_rate_limits,
                 ),
-                web: Web::new(
-                    Arc::clone(&store),
-                    Arc::new(Identity::new(Arc::clone(&store))),
-                    url_prefix.clone(),
-                ),
+                web: Web::new(Arc::clone(&store), identity, url_prefix.clone()),
             }),
         )
         .map_err(|error| StartError::plain(format!("the transport cannot start: {error}")))?;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::access::Caller;
 use crate::domain::secret::Secret;
+use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{ORGANIZATION_PREFIX, Token, TokenHash, TokenOwner};
 use crate::domain::{Error, Result};
@@ -17,6 +18,7 @@ use crate::http::{Method, Request, cookies};
 use crate::identity::{SESSION_COOKIE, csrf_token};
 use crate::store::{Connection, Store, sessions, tokens, users};
 
+use super::Api;
 use super::error::{self, Failure};
 
 /// Tokens that were asked for lately.
@@ -91,14 +93,14 @@ impl KnownTokens {
 /// `Unauthorized`: they are wrong, revoked, expired, or their user was deactivated. 403 for a change by a session
 /// without the proof that one of our own pages asks for it.
 pub(super) fn authenticate(
-    store: &Store,
-    known: &KnownTokens,
+    api: &Api,
     connection: &Connection,
     request: &Request,
     credentials: &Credentials,
 ) -> Result<Caller, Failure> {
     let now = request.received;
-    let find = |text: &str| known.find(store, connection, TokenHash::of(text));
+    let known = &api.known_tokens;
+    let find = |text: &str| known.find(&api.store, connection, TokenHash::of(text));
     Ok(match credentials {
         Credentials::Bearer(text) if text.starts_with(ORGANIZATION_PREFIX) => {
             organization_token(find(&text)?, now)?
@@ -115,7 +117,7 @@ pub(super) fn authenticate(
         // business.
         Credentials::Basic { user, password } if password.is_empty() => api_key(find(user)?, now)?,
         Credentials::Basic { .. } | Credentials::Other => Caller::Anonymous,
-        Credentials::None => session(connection, request)?,
+        Credentials::None => session(api, connection, request)?,
     })
 }
 
@@ -178,13 +180,8 @@ fn api_key(known: Option<Arc<KnownToken>>, now: Timestamp) -> Result<Caller> {
 }
 
 /// Of a browser. A session that is over is none, so that a page can say so.
-fn session(connection: &Connection, request: &Request) -> Result<Caller, Failure> {
-    let cookie = cookies::find(&request.headers, SESSION_COOKIE);
-    let Some(secret) = cookie.and_then(Secret::parse) else {
-        return Ok(Caller::Anonymous);
-    };
-    let found = sessions::find_by_hash(connection, secret.hash())?;
-    let Some(session) = found.filter(|session| !session.is_expired(request.received)) else {
+fn session(api: &Api, connection: &Connection, request: &Request) -> Result<Caller, Failure> {
+    let Some((secret, session)) = find_session(connection, request)? else {
         return Ok(Caller::Anonymous);
     };
     if !matches!(request.method, Method::Get | Method::Head) {
@@ -194,10 +191,26 @@ fn session(connection: &Connection, request: &Request) -> Result<Caller, Failure
             return Err(error::detail(403, text).into());
         }
     }
+    api.identity.keep_awake(&session, request.received);
     Ok(Caller::Session {
         user: session.user,
         session: session.id,
     })
+}
+
+/// The session whose cookie came along, if it is not over.
+fn find_session(connection: &Connection, request: &Request) -> Result<Option<(Secret, Session)>> {
+    let Some(secret) = session_cookie(request) else {
+        return Ok(None);
+    };
+    let session = sessions::find_by_hash(connection, secret.hash())?;
+    let session = session.filter(|session| !session.is_expired(request.received));
+    Ok(session.map(|session| (secret, session)))
+}
+
+/// What a browser sends that was signed in once.
+pub(super) fn session_cookie(request: &Request) -> Option<Secret> {
+    cookies::find(&request.headers, SESSION_COOKIE).and_then(Secret::parse)
 }
 
 fn refuse_expired(token: &Token, now: Timestamp) -> Result<()> {

@@ -16,6 +16,7 @@
 mod attachments;
 mod audit_log;
 mod auth;
+mod authenticators;
 mod body;
 mod download;
 mod entries;
@@ -44,6 +45,7 @@ mod project_teams;
 mod projects;
 mod rate_limits;
 mod search;
+mod sign_in;
 mod stats;
 mod stats_summary;
 mod stats_v2;
@@ -58,21 +60,23 @@ use crate::domain::Error;
 use crate::domain::access::{Access, Caller};
 use crate::domain::actor::{Actor, Who};
 use crate::domain::dsn::UrlPrefix;
-use crate::domain::id::TeamId;
+use crate::domain::id::{SessionId, TeamId};
 use crate::domain::key::{ClientKey, PublicKey};
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::slug::IdOrSlug;
 use crate::http::credentials::Credentials;
 use crate::http::router::{Found, Params, Route, Router};
 use crate::http::{Body, Method, Request, Response};
+use crate::identity::Identity;
 use crate::store::organizations::Organization;
 use crate::store::projects as stored_projects;
 use crate::store::projects::Project;
 use crate::store::readers::Reader;
 use crate::store::teams::{self as stored_teams, Team};
+use crate::store::users::{self as stored_users, User};
 use crate::store::{
     Connection, Store, client_keys, members as stored_members,
-    organizations as stored_organizations,
+    organizations as stored_organizations, second_factors, sessions,
 };
 
 use body::Fields;
@@ -344,6 +348,17 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/users/me/", LoggedIn, Any(index::me)),
         line("GET", "/api/0/users/me/regions/", Open, Any(index::regions)),
         line("GET", "/api/0/internal/health/", LoggedIn, Any(index::health)),
+        line("POST", "/api/0/auth/", Open, Any(sign_in::with_basic)),
+        line("PUT", "/api/0/auth/", Open, Any(sign_in::verify)),
+        line("DELETE", "/api/0/auth/", Open, Any(sign_in::sign_out)),
+        line("GET", "/api/0/auth/config/", Open, Any(sign_in::config)),
+        line("POST", "/api/0/auth/login/", Open, Any(sign_in::with_password)),
+        line("GET", "/api/0/users/{user}/authenticators/", Browser, Any(authenticators::list)),
+        line("GET", "/api/0/users/{user}/authenticators/{method}/enroll/", Browser, Any(authenticators::begin)),
+        line("POST", "/api/0/users/{user}/authenticators/{method}/enroll/", Browser, Any(authenticators::enroll)),
+        line("GET", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, Any(authenticators::get)),
+        line("PUT", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, Any(authenticators::regenerate)),
+        line("DELETE", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, Any(authenticators::delete)),
         line("GET", "/api/0/organizations/", ORGANIZATION, Any(organizations::list)),
         line("POST", "/api/0/organizations/", ORGANIZATION, Any(organization_settings::create)),
         line("GET", "/api/0/organizations/{org}/", ORGANIZATION, InOrganization(organizations::get)),
@@ -500,6 +515,47 @@ impl Call<'_> {
         !["", "0", "false"].contains(&value.as_str())
     }
 
+    /// The user of the session that a browser is signed in with.
+    ///
+    /// # Errors
+    /// `Forbidden` for a token; the routes that come here ask for a session.
+    fn session(&self) -> Result<(User, SessionId)> {
+        let Caller::Session { user, session } = self.caller else {
+            return Err(Error::Forbidden.into());
+        };
+        let user = stored_users::find(&self.connection, user)?.ok_or(Error::Forbidden)?;
+        Ok((user, session))
+    }
+
+    /// The same, of somebody who gave the password a short while ago.
+    ///
+    /// # Errors
+    /// 401 that asks for the password (facts/auth-and-tokens.md 5).
+    fn verified_session(&self) -> Result<(User, SessionId)> {
+        let (user, id) = self.session()?;
+        let session = sessions::find(&self.connection, id)?;
+        if !session.is_some_and(|session| session.is_verified(self.request.received)) {
+            return Err(error::sudo_required(&user.email).into());
+        }
+        Ok((user, id))
+    }
+
+    /// What the caller may do in an organization of a path.
+    ///
+    /// # Errors
+    /// 401 to a member in a browser who has no second factor where one is demanded.
+    fn entry(&self, organization: &Organization) -> Result<Access> {
+        let access = self.access(organization)?;
+        if let Caller::Session { user, .. } = self.caller
+            && organization.require_2fa
+            && access.role().is_some()
+            && !second_factors::has_one(&self.connection, user)?
+        {
+            return Err(error::second_factor_required().into());
+        }
+        Ok(access)
+    }
+
     /// What the caller may do in an organization.
     fn access(&self, organization: &Organization) -> Result<Access> {
         Ok(access_of(&self.connection, &self.caller, organization)?)
@@ -514,7 +570,7 @@ impl Call<'_> {
 
     fn organization(&self) -> Result<InOrganization> {
         let organization = self.find_organization()?;
-        let access = self.access(&organization)?;
+        let access = self.entry(&organization)?;
         if !access.allows(self.wanted) {
             return Err(Error::Forbidden.into());
         }
@@ -530,7 +586,7 @@ impl Call<'_> {
         let segment = IdOrSlug::parse(self.params.get("team"));
         let team = stored_teams::find(&self.connection, organization.id, &segment)?
             .ok_or(Error::NotFound)?;
-        let access = self.access(&organization)?;
+        let access = self.entry(&organization)?;
         let allowed = access.team_scopes(team.id).intersects(self.wanted)
             || or_as_member && access.is_in_team(team.id);
         if !allowed {
@@ -553,7 +609,7 @@ impl Call<'_> {
             return Err(self.renamed(organization, &segment)?);
         };
         let teams = stored_projects::list_team_ids(&self.connection, project.id)?;
-        let access = self.access(&organization)?;
+        let access = self.entry(&organization)?;
         let is_for_others = self
             .caller
             .only_projects()
@@ -581,7 +637,7 @@ impl Call<'_> {
         };
         let teams = stored_projects::list_team_ids(&self.connection, project.id)?;
         if !self
-            .access(&organization)?
+            .entry(&organization)?
             .allows_project(self.wanted, &teams)
         {
             return Ok(Error::Forbidden.into());
@@ -658,6 +714,7 @@ struct InProject {
 /// The management API.
 pub(crate) struct Api {
     store: Arc<Store>,
+    identity: Arc<Identity>,
     prefix: UrlPrefix,
     routes: Router<Target>,
     known_tokens: auth::KnownTokens,
@@ -667,15 +724,25 @@ pub(crate) struct Api {
 
 impl Api {
     /// `is_limited`: whether a client may call only so often.
-    pub(crate) fn new(store: Arc<Store>, prefix: UrlPrefix, is_limited: bool) -> Api {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        identity: Arc<Identity>,
+        prefix: UrlPrefix,
+        is_limited: bool,
+    ) -> Api {
         Api {
             store,
+            identity,
             prefix,
             routes: Router::new(routes()),
             known_tokens: auth::KnownTokens::default(),
             token_uses: token_use::TokenUses::default(),
             limits: RateLimits::new(is_limited),
         }
+    }
+
+    fn is_https(&self) -> bool {
+        self.prefix.as_str().starts_with("https:")
     }
 
     /// Writes down what is still in memory. Nothing is to be handled any more.
@@ -825,13 +892,7 @@ impl Api {
             *standing = Some(wrong);
             return Err(wrong.refusal().into());
         }
-        let found = auth::authenticate(
-            &self.store,
-            &self.known_tokens,
-            connection,
-            request,
-            &credentials,
-        );
+        let found = auth::authenticate(self, connection, request, &credentials);
         let caller = match found {
             Ok(caller) => caller,
             Err(failure) => {

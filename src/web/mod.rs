@@ -12,6 +12,9 @@ mod form;
 mod home;
 mod layout;
 mod login;
+mod qr_code;
+mod second_factor;
+mod security;
 mod session;
 
 use std::sync::Arc;
@@ -48,7 +51,7 @@ struct Target {
 }
 
 fn routes() -> Vec<Route<Target>> {
-    use Needs::{Nothing, SignedIn};
+    use Needs::{Nothing, SignedIn, Verified};
     let line = |method, path, needs, handler: Handler| Route {
         method,
         path,
@@ -63,9 +66,16 @@ fn routes() -> Vec<Route<Target>> {
         line("POST", "/auth/logout/", SignedIn, login::sign_out),
 
         // Second factor, invitation, reset, first sign-in.
+        line("GET", "/auth/2fa/", Nothing, second_factor::show),
+        line("POST", "/auth/2fa/", Nothing, second_factor::submit),
 
         // Account.
         line("GET", "/settings/account/", SignedIn, account::show),
+        line("GET", "/settings/account/security/", SignedIn, security::show),
+        line("GET", "/settings/account/security/totp/", Verified, security::begin),
+        line("POST", "/settings/account/security/totp/", Verified, security::enroll),
+        line("POST", "/settings/account/security/totp/remove/", Verified, security::remove),
+        line("POST", "/settings/account/security/recovery-codes/", Verified, security::regenerate),
 
         // Single sign-on.
     ];
@@ -178,7 +188,8 @@ impl Web {
         };
         let response = (target.handler)(self, &visit)?;
         if let Some(signed_in) = &visit.signed_in {
-            self.keep_awake(signed_in, request.received);
+            self.identity
+                .keep_awake(&signed_in.session, request.received);
         }
         Ok(response)
     }

@@ -5,6 +5,8 @@ pub(crate) mod client;
 mod contract;
 pub(crate) mod process;
 pub(crate) mod schema;
+pub(crate) mod session;
+pub(crate) mod totp;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +16,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 pub(crate) use client::{Answer, Client};
+pub(crate) use session::Session;
 
 /// The moment at which every test begins: the start of a minute, an hour and a day.
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_767_312_000);
