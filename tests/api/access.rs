@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 
 use super::*;
+use crate::support::Session;
 
 /// What is looked up before the caller's scopes are, and where they are effective.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,6 +19,8 @@ enum Place {
     Open,
     /// Whoever is known.
     LoggedIn,
+    /// A browser that is signed in, and no token.
+    Browser,
     /// Nothing: the token's scopes are enough.
     Anywhere,
     Organization,
@@ -26,7 +29,7 @@ enum Place {
     OwnTeam,
     Project,
 }
-use Place::{Anywhere, LoggedIn, Open, OwnTeam, Project, Team};
+use Place::{Anywhere, Browser, LoggedIn, Open, OwnTeam, Project, Team};
 
 /// A line: method, path, place, the scopes of which one is enough, and what it answers to who may. A line with a body
 /// is sent one that is no object, so that it changes nothing and says 400 after all checks of access.
@@ -46,9 +49,21 @@ const PROJECT_W: &str = "project:write project:admin";
 const EVENT_R: &str = "project:read project:write project:admin event:read event:write event:admin";
 
 #[rustfmt::skip]
-const LINES: [Line; 64] = [
+const LINES: [Line; 75] = [
     Line("GET", "/api/0/", Open, "", &[200]),
     Line("GET", "/api/0/auth/", Open, "", &[200]),
+    Line("POST", "/api/0/auth/", Open, "", &[400]),
+    Line("PUT", "/api/0/auth/", Open, "", &[400]),
+    Line("DELETE", "/api/0/auth/", Open, "", &[204]),
+    Line("GET", "/api/0/auth/config/", Open, "", &[200]),
+    Line("POST", "/api/0/auth/login/", Open, "", &[400]),
+    Line("GET", "/api/0/users/{user}/authenticators/", Browser, "", &[200]),
+    Line("GET", "/api/0/users/{user}/authenticators/{method}/enroll/", Browser, "", &[200]),
+    Line("POST", "/api/0/users/{user}/authenticators/{method}/enroll/", Browser, "", &[400]),
+    // Nobody has one: 404.
+    Line("GET", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, "", &[404]),
+    Line("PUT", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, "", &[404]),
+    Line("DELETE", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, "", &[404]),
     Line("GET", "/api/0/users/me/", LoggedIn, "", &[200]),
     Line("GET", "/api/0/users/me/regions/", Open, "", &[200]),
     Line("GET", "/api/0/internal/health/", LoggedIn, "", &[200]),
@@ -134,7 +149,9 @@ impl Line {
     }
 
     fn body(&self) -> Option<&'static [u8]> {
-        (self.4 == [400]).then_some(b"[1]")
+        // All that this one reads is the `Authorization` field.
+        let has_none = self.name() == "POST /api/0/auth/";
+        (self.4 == [400] && !has_none).then_some(b"[1]")
     }
 }
 
@@ -224,9 +241,20 @@ enum Owner {
     Dead,
 }
 
+/// How a caller says who it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    Token,
+    /// The cookie of a session, and the proof that the request comes from a page of ours.
+    Session,
+    /// The cookie alone.
+    Cookie,
+}
+
 #[derive(Clone, Debug)]
 struct Who {
     name: String,
+    way: Way,
     token: String,
     scopes: BTreeSet<&'static str>,
     owner: Owner,
@@ -234,9 +262,15 @@ struct Who {
 
 impl Who {
     fn client(&self, server: &Server) -> Client {
-        match self.owner {
-            Owner::Nobody => server.client(),
-            _ => server.with_token(&self.token),
+        let session = Session {
+            cookie: self.token.clone(),
+            csrf: csrf(&self.token),
+        };
+        match self.way {
+            Way::Token if self.owner == Owner::Nobody => server.client(),
+            Way::Token => server.with_token(&self.token),
+            Way::Session => session.client(server),
+            Way::Cookie => session.reader(server),
         }
     }
 
@@ -284,11 +318,16 @@ fn expected(line: &Line, who: &Who) -> Vec<u16> {
     if who.owner == Owner::Dead {
         return vec![401];
     }
-    if who.owner == Owner::Nobody && *place != Open {
+    // Before anything else is looked at.
+    if who.way == Way::Cookie && who.owner != Owner::Nobody && line.0 != "GET" {
+        return vec![403];
+    }
+    if who.owner == Owner::Nobody && ![Open, Browser].contains(place) {
         return vec![401];
     }
     let allowed = match place {
         Open | LoggedIn => true,
+        Browser => who.way != Way::Token && who.owner != Owner::Nobody,
         _ if !may(&who.scopes) => false,
         Anywhere => true,
         Place::Organization => may(&who.in_organization()),
@@ -312,6 +351,13 @@ fn of_rule(line: &Line, who: &Who) -> Vec<u16> {
     match line.name().as_str() {
         "GET /api/0/auth/" if !who.is_user() => vec![400],
         "GET /api/0/users/me/" if who.is_organization() => vec![403],
+        // It is about a session.
+        "PUT /api/0/auth/" if who.owner == Owner::Nobody => vec![401],
+        "PUT /api/0/auth/" | "DELETE /api/0/auth/"
+            if who.way == Way::Token && who.owner != Owner::Nobody =>
+        {
+            vec![403]
+        }
         // They ask for a user.
         "POST /api/0/organizations/" | "DELETE /api/0/organizations/{org}/"
             if who.is_organization() =>
@@ -358,10 +404,58 @@ fn with_implied(scopes: &'static str) -> BTreeSet<&'static str> {
     all
 }
 
+/// The cookie of a session of the matrix, numbered.
+fn cookie(number: usize) -> String {
+    format!("{number:064}")
+}
+
+/// What goes with a session's cookie.
+fn csrf(cookie: &str) -> String {
+    use sha2::Digest;
+    let hash = sha2::Sha256::digest(format!("csrf\0{cookie}"));
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Who has sessions: number of the cookie, name of the user, and the user's place.
+const SESSIONS: [(usize, &str, Owner); 7] = [
+    (1, "mia", Owner::Member("member", None)),
+    (2, "cem", Owner::Member("member", Some("contributor"))),
+    (3, "tom", Owner::Member("member", Some("admin"))),
+    (4, "ada", Owner::Member("admin", Some("contributor"))),
+    (5, "max", Owner::Member("manager", None)),
+    (6, "ann", Owner::Member("owner", None)),
+    (7, "eve", Owner::Stranger),
+];
+
+/// A session of Ann's that has expired.
+const EXPIRED: usize = 8;
+
+/// Everybody who asks in a browser. A session that is over, or never was, is nobody.
+fn everybody_in_browsers() -> Vec<Who> {
+    let who = |number: usize, name: &str, way, owner| Who {
+        name: format!("{name} by {way:?}"),
+        way,
+        token: cookie(number),
+        scopes: set(ALL_SCOPES),
+        owner,
+    };
+    let sessions = SESSIONS.into_iter();
+    let mut all: Vec<Who> = sessions
+        .map(|(number, name, owner)| who(number, name, Way::Session, owner))
+        .collect();
+    all.extend([
+        who(6, "ann", Way::Cookie, Owner::Member("owner", None)),
+        who(EXPIRED, "expired", Way::Session, Owner::Nobody),
+        who(9, "unknown", Way::Session, Owner::Nobody),
+    ]);
+    all
+}
+
 /// Everybody who asks: one caller of each kind, and one with a token of each single scope, whose owner has all.
 fn everybody() -> Vec<Who> {
     let who = |name: &str, token: String, scopes, owner| Who {
         name: name.to_owned(),
+        way: Way::Token,
         token,
         scopes: with_implied(scopes),
         owner,
@@ -426,6 +520,7 @@ fn everybody() -> Vec<Who> {
         let owner = Owner::Member("owner", None);
         all.push(who(scope, token(100 + number), scope, owner));
     }
+    all.extend(everybody_in_browsers());
     all
 }
 
@@ -550,6 +645,26 @@ impl Ground {
                  INSERT INTO environment (project_id, name, first_us) VALUES (31, 'production', 0);",
             )
             .expect("a change");
+        for (cookie_number, name, _) in SESSIONS.into_iter().chain([(EXPIRED, "ann", Owner::Dead)])
+        {
+            let expires = match cookie_number {
+                EXPIRED => START,
+                _ => START.plus_secs(60),
+            };
+            database
+                .execute(
+                    "INSERT INTO session (hash, user_id, created_us, last_used_us, expires_us, address, user_agent,
+                                          verified_us)
+                     SELECT ?1, id, ?2, ?2, ?3, '', '', ?2 FROM user WHERE email = ?4",
+                    rusqlite::params![
+                        hash(&cookie(cookie_number)),
+                        START.us(),
+                        expires.us(),
+                        format!("{name}@example.test")
+                    ],
+                )
+                .expect("a session");
+        }
         let member = number(
             "SELECT member.id FROM member JOIN user ON user.id = user_id WHERE user.email = 'vic@example.test'",
         );
@@ -566,6 +681,9 @@ impl Ground {
             ("{event}", EVENT.to_owned()),
             ("{attachment}", attachment.to_string()),
             ("{item}", item.to_string()),
+            ("{user}", "me".to_owned()),
+            ("{method}", "totp".to_owned()),
+            ("{authenticator}", "1".to_owned()),
         ];
         Ground { server, segments }
     }
@@ -586,6 +704,16 @@ impl Ground {
 
     fn owner(&self) -> Client {
         self.server.with_token(&token(6))
+    }
+
+    /// The owner as somebody who may ask this: by a session where no token may.
+    fn able(&self, line: &Line) -> Client {
+        if line.2 != Browser && line.name() != "PUT /api/0/auth/" {
+            return self.owner();
+        }
+        let cookie = cookie(6);
+        let csrf = csrf(&cookie);
+        Session { cookie, csrf }.client(&self.server)
     }
 
     fn ask(&self, line: &Line, who: &Who) -> Answer {
@@ -703,6 +831,9 @@ fn what_is_not_there_or_elsewhere_is_not_found_on_any_line() {
         ("{event}", ["bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "nothing"]),
         ("{attachment}", ["999999", "nothing"]),
         ("{item}", ["999999", "nothing"]),
+        ("{user}", ["999999", "nobody"]),
+        ("{method}", ["sms", "nothing"]),
+        ("{authenticator}", ["999999", "nothing"]),
     ];
     for line in served(&ground.server) {
         for (segment, others) in elsewhere {
@@ -712,7 +843,7 @@ fn what_is_not_there_or_elsewhere_is_not_found_on_any_line() {
             for other in others {
                 let target = ground.target_with(line, segment, other);
                 let client = ground
-                    .owner()
+                    .able(line)
                     .with_header("Content-Type", "application/json");
                 let answer = client.send(line.0, &target, line.body());
                 assert_eq!(answer.status, 404, "{} {target}: {}", line.0, answer.text());
@@ -731,7 +862,7 @@ fn strangers_are_told_what_is_not_there() {
             Place::Organization => "{org}",
             Team | OwnTeam => "{team}",
             Project => "{project}",
-            Open | LoggedIn | Anywhere => continue,
+            Open | LoggedIn | Browser | Anywhere => continue,
         };
         let target = ground.target_with(line, segment, "nothing");
         let answer = stranger.send(line.0, &target, line.body());
@@ -757,6 +888,7 @@ fn a_method_without_a_line_is_refused_on_every_path() {
             let refusal = format!(r#"{{"detail":"Method \"{method}\" not allowed."}}"#);
             match line.2 {
                 Open | LoggedIn => assert_answer(&answer, 405, &refusal),
+                Browser => assert_eq!(answer.status, 403),
                 // Where no scope opens the method, that is said first.
                 _ if answer.status == 403 => assert_answer(&answer, 403, NO_PERMISSION),
                 _ => assert_answer(&answer, 405, &refusal),
@@ -793,11 +925,11 @@ fn what_a_client_does_not_take_and_who_it_is_not_from_is_refused_on_every_line()
 #[test]
 fn a_body_of_another_type_or_without_end_is_refused_on_every_line_that_reads_one() {
     let ground = Ground::new();
-    let owner = ground.owner();
     for line in served(&ground.server) {
         if line.body().is_none() {
             continue;
         }
+        let owner = ground.able(line);
         let target = ground.target(line);
         let text = owner.clone().with_header("Content-Type", "text/plain");
         assert_answer(

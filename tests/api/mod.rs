@@ -10,6 +10,7 @@ mod project_index;
 mod projects;
 mod rate_limits;
 mod schema;
+mod session;
 mod teams;
 
 use serde_json::Value;
