@@ -17,7 +17,7 @@ use crate::domain::id::{SessionId, UserId};
 use crate::domain::recovery_code::RecoveryCode;
 use crate::domain::time::Timestamp;
 use crate::domain::totp::{Code, Seed};
-use crate::http::Response;
+use crate::http::{Method, Response};
 use crate::identity::{NotEnrolled, Removal, issuer};
 use crate::store::second_factors::{self, Recovery, Totp};
 use crate::store::users::{self, User};
@@ -263,7 +263,11 @@ pub(super) fn get(api: &Api, call: Call<'_>) -> Result<Response> {
         Own::Totp(totp) => MethodBody::totp(Some(&totp)),
         Own::Recovery(recovery) => {
             let now = call.request.received;
-            let codes = api.identity.take_unseen_codes((user.id, session), now);
+            // Not for a request whose answer has no body.
+            let codes = match call.request.method {
+                Method::Get => api.identity.take_unseen_codes((user.id, session), now),
+                _ => None,
+            };
             MethodBody::recovery(Some(&recovery), codes.as_deref())
         }
     };

@@ -76,17 +76,28 @@ impl UnseenCodes {
         all.insert(user, unseen);
     }
 
-    fn take(&self, user: UserId) -> Option<Unseen> {
+    fn take(&self, user: UserId, session: SessionId, now: Timestamp) -> Option<Vec<RecoveryCode>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.remove(&user)
+        all.retain(|_, unseen| now < unseen.until);
+        let is_own = all
+            .get(&user)
+            .is_some_and(|unseen| unseen.session == session);
+        let unseen = is_own.then(|| all.remove(&user)).flatten();
+        unseen.map(|unseen| unseen.codes)
+    }
+
+    /// They are good for nothing any more.
+    fn forget(&self, user: UserId) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(&user);
     }
 }
 
-/// What apps show beside a code: this server's name and address.
+/// What apps show beside a code: this server's name and address. Without colons, at which apps divide what they read.
 pub(crate) fn issuer(prefix: &UrlPrefix) -> String {
     let url = prefix.as_str();
     let host = url.split_once("://").map_or(url, |(_, host)| host);
-    format!("Picket {host}")
+    format!("Picket {}", host.replace(':', " "))
 }
 
 impl Identity {
@@ -138,7 +149,7 @@ impl Identity {
             }
             Ok(has_one)
         })?;
-        self.unseen_codes.take(user);
+        self.unseen_codes.forget(user);
         are_set.then_some(codes).ok_or(NotEnrolled::NoSecondFactor)
     }
 
@@ -160,7 +171,7 @@ impl Identity {
         user: UserId,
         session: SessionId,
     ) -> Result<Removal, Error> {
-        self.unseen_codes.take(user);
+        self.unseen_codes.forget(user);
         let actor = actor.clone();
         self.store.write(move |unit| {
             if !second_factors::has_one(unit, user)? {
@@ -191,8 +202,7 @@ impl Identity {
         (user, session): (UserId, SessionId),
         now: Timestamp,
     ) -> Option<Vec<RecoveryCode>> {
-        let unseen = self.unseen_codes.take(user)?;
-        (unseen.session == session && now < unseen.until).then_some(unseen.codes)
+        self.unseen_codes.take(user, session, now)
     }
 
     /// What a user who has a second factor proves with what was typed: a one-time code or a recovery code. The code is
@@ -221,5 +231,35 @@ impl Identity {
         let hashes = self.hashing.recovery(&[code], recovery.salt);
         let hashes = hashes.map_err(|_| NotSignedIn::Busy)??;
         Ok(hashes.first().copied().map(Proof::Recovery))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1000);
+    const ANN: UserId = UserId(1);
+    const ONE: SessionId = SessionId(1);
+    const OTHER: SessionId = SessionId(2);
+
+    #[test]
+    fn unseen_codes_wait_for_their_session_for_a_while() {
+        let unseen = UnseenCodes::default();
+        let put = |session| unseen.put(ANN, session, RecoveryCode::random_set(), NOW);
+        put(ONE);
+        assert!(unseen.take(ANN, OTHER, NOW).is_none());
+        assert!(unseen.take(UserId(2), ONE, NOW).is_none());
+        assert!(unseen.take(ANN, ONE, NOW.plus_secs(599)).is_some());
+        assert!(unseen.take(ANN, ONE, NOW).is_none());
+        put(ONE);
+        assert!(unseen.take(ANN, ONE, NOW.plus_secs(600)).is_none());
+        put(ONE);
+        unseen.forget(ANN);
+        assert!(unseen.take(ANN, ONE, NOW).is_none());
+        put(ONE);
+        put(OTHER);
+        assert!(unseen.take(ANN, ONE, NOW).is_none());
+        assert!(unseen.take(ANN, OTHER, NOW).is_some());
     }
 }

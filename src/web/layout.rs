@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::errors::Result;
 use super::{Visit, Web};
+use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::store::users::User;
 
@@ -32,6 +33,12 @@ pub(super) fn name_of(user: &User) -> &str {
     } else {
         &user.name
     }
+}
+
+/// A moment as people read it, to the minute.
+pub(super) fn minute(moment: &Timestamp) -> String {
+    let text = moment.floor_to(60).to_string();
+    text.replace('T', " ").replace(":00Z", " UTC")
 }
 
 /// A page of HTML.

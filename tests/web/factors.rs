@@ -205,6 +205,11 @@ fn setting_up_shows_a_picture_a_secret_and_once_the_recovery_codes() {
     }
     let page = browser.get(SECURITY);
     assert!(page.text().contains("10 left") && !page.text().contains(&codes[0]));
+    assert!(
+        page.text().contains(">2026-01-02 00:00 UTC</time>"),
+        "{}",
+        page.text()
+    );
     // Whoever is in another browser gave no code.
     assert_eq!(
         location(&other.get(SECURITY)),

@@ -147,6 +147,7 @@ fn recovery_codes_are_shown_where_they_are_made_and_nowhere_else() {
     enroll(&server, &session);
     let (totp, recovery) = own(&client);
     assert!(ok(&client.get(&totp)).get("codes").is_none());
+    assert_eq!(client.send("HEAD", &recovery, None).status, 200);
     let shown = ok(&client.get(&recovery));
     let codes = shown["codes"].as_array().expect("codes");
     assert_eq!(codes.len(), 10);
