@@ -25,25 +25,32 @@ CREATE TABLE session (
 
 CREATE INDEX session_by_user ON session (user_id, id);
 
--- The second factor of a user.
-CREATE TABLE totp (
-    user_id INTEGER PRIMARY KEY REFERENCES user (id),
-    -- Readable, because codes are computed from it (design 6).
+-- Second factors of a user: one-time codes, and the recovery codes for when those cannot be had.
+CREATE TABLE authenticator (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL REFERENCES user (id),
+    kind TEXT NOT NULL CHECK (kind IN ('totp', 'recovery')),
+    -- Of one-time codes: the seed, readable, because codes are computed from it (design 6). Of recovery codes: the salt
+    -- of their hashes.
     secret BLOB NOT NULL,
     created_us INTEGER NOT NULL,
     last_used_us INTEGER,
-    -- The time step of the newest code that was taken: none is taken twice.
-    last_step INTEGER NOT NULL
+    -- Of one-time codes: the time step of the newest that was taken. None is taken twice.
+    last_step INTEGER,
+    UNIQUE (user_id, kind),
+    CHECK ((kind = 'totp') = (last_step IS NOT NULL))
 ) STRICT;
 
 CREATE TABLE recovery_code (
-    user_id INTEGER NOT NULL REFERENCES user (id),
-    -- SHA-256 of the code without dashes, in upper case.
+    authenticator_id INTEGER NOT NULL REFERENCES authenticator (id),
+    -- Argon2id: forty bits would soon be found behind anything faster.
     hash BLOB NOT NULL,
-    created_us INTEGER NOT NULL,
     used_us INTEGER,
-    PRIMARY KEY (user_id, hash)
+    PRIMARY KEY (authenticator_id, hash)
 ) STRICT, WITHOUT ROWID;
+
+-- Whether members who sign in must have a second factor.
+ALTER TABLE organization ADD COLUMN require_2fa INTEGER NOT NULL DEFAULT 0;
 
 -- Links that work once: to sign in for the first time, or to set a password.
 CREATE TABLE user_link (

@@ -9,8 +9,10 @@
 //! | `store` | the SQLite file: opening, group commits, what ingestion needs in memory, a file of queries per resource; alone names SQLite's driver | `domain` |
 //! | [`http`] | transport: the gate, the lanes, the workers, requests and answers, route tables; alone names the HTTP server that it wraps; knows no resource | `domain` |
 //! | `issues` | what an event is called and tagged with: pure | `domain` |
+//! | `identity` | who somebody is: passwords, second factors, sessions | `domain`, `store`, `http` |
 //! | `ingest` | the front for SDKs: from a request to one job for the writer | `domain`, `store`, `http` |
-//! | `api` | the front for management clients, `/api/0/` | `domain`, `store`, `http`, `issues` |
+//! | `api` | the front for management clients, `/api/0/` | `domain`, `store`, `http`, `identity`, `issues` |
+//! | `web` | the front for people: pages | `domain`, `store`, `http`, `identity` |
 //! | `jobs` | what the server does by itself in the background: removes what was deleted | `domain`, `store`, `identity` |
 //! | `apply` | creates and updates what a TOML file describes | `domain`, `store` |
 //! | `first_start` | what a new file begins with | `domain`, `store` |

@@ -12,14 +12,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::domain::access::Caller;
 use crate::domain::origin::OriginPattern;
 use crate::domain::secret::Secret;
+use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{ORGANIZATION_PREFIX, Token, TokenHash, TokenOwner};
 use crate::domain::{Error, Result};
 use crate::http::credentials::Credentials;
 use crate::http::{Method, Request, cookies};
 use crate::identity::{SESSION_COOKIE, csrf_token};
-use crate::store::{Store, sessions, tokens, users};
+use crate::store::{Connection, Store, sessions, tokens, users};
 
+use super::Api;
 use super::error::{self, Failure};
 
 /// Tokens that were asked for lately.
@@ -150,17 +152,17 @@ impl KnownTokens {
 /// `Unauthorized`: they are wrong, revoked, expired, or their user was deactivated. 403 for a change by a session
 /// without the proof that one of our own pages asks for it.
 pub(super) fn authenticate(
-    store: &Store,
-    known: &KnownTokens,
+    api: &Api,
     request: &Request,
     credentials: &Credentials,
 ) -> Result<Authenticated, Failure> {
     let now = request.received;
+    let find = |text: &str| api.known_tokens.find(&api.store, text);
     let token = match credentials {
         Credentials::Bearer(text) if text.starts_with(ORGANIZATION_PREFIX) => {
-            organization_token(known.find(store, text)?, now)?
+            organization_token(find(text)?, now)?
         }
-        Credentials::Bearer(text) => user_token(known.find(store, text)?, now)?,
+        Credentials::Bearer(text) => user_token(find(text)?, now)?,
         Credentials::BearerEmpty => {
             return Err(unauthorized("Invalid token header. No credentials provided.").into());
         }
@@ -170,13 +172,11 @@ pub(super) fn authenticate(
         }
         // A legacy API key is the user name before an empty password; with a password it is some other scheme's
         // business.
-        Credentials::Basic { user, password } if password.is_empty() => {
-            api_key(known.find(store, user)?, now)?
-        }
+        Credentials::Basic { user, password } if password.is_empty() => api_key(find(user)?, now)?,
         Credentials::Basic { .. } | Credentials::Other => {
             return Ok(Authenticated::without_token(Caller::Anonymous));
         }
-        Credentials::None => return session(store, request).map(Authenticated::without_token),
+        Credentials::None => return session(api, request).map(Authenticated::without_token),
     };
     Ok(Authenticated::of_token(token))
 }
@@ -184,12 +184,12 @@ pub(super) fn authenticate(
 /// The caller of an endpoint that is for browsers alone: whoever sends an `Authorization` field, of whatever kind, is
 /// not signed in there (facts/auth-and-tokens.md 2.2), so nothing that it holds is even looked at.
 pub(super) fn authenticate_browser(
-    store: &Store,
+    api: &Api,
     request: &Request,
 ) -> Result<Authenticated, Failure> {
     let caller = match request.headers.get("Authorization") {
         Some(_) => Caller::Anonymous,
-        None => session(store, request)?,
+        None => session(api, request)?,
     };
     Ok(Authenticated::without_token(caller))
 }
@@ -228,13 +228,8 @@ fn api_key(known: Option<Arc<KnownToken>>, now: Timestamp) -> Result<Arc<KnownTo
 }
 
 /// Of a browser. A session that is over is none, so that a page can say so.
-fn session(store: &Store, request: &Request) -> Result<Caller, Failure> {
-    let cookie = cookies::find(&request.headers, SESSION_COOKIE);
-    let Some(secret) = cookie.and_then(Secret::parse) else {
-        return Ok(Caller::Anonymous);
-    };
-    let found = sessions::find_by_hash(&*store.read()?, secret.hash())?;
-    let Some(session) = found.filter(|session| !session.is_expired(request.received)) else {
+fn session(api: &Api, request: &Request) -> Result<Caller, Failure> {
+    let Some((secret, session)) = find_session(&*api.store.read()?, request)? else {
         return Ok(Caller::Anonymous);
     };
     if !matches!(request.method, Method::Get | Method::Head) {
@@ -244,10 +239,26 @@ fn session(store: &Store, request: &Request) -> Result<Caller, Failure> {
             return Err(error::detail(403, text).into());
         }
     }
+    api.identity.keep_awake(&session, request.received);
     Ok(Caller::Session {
         user: session.user,
         session: session.id,
     })
+}
+
+/// The session whose cookie came along, if it is not over.
+fn find_session(connection: &Connection, request: &Request) -> Result<Option<(Secret, Session)>> {
+    let Some(secret) = session_cookie(request) else {
+        return Ok(None);
+    };
+    let session = sessions::find_by_hash(connection, secret.hash())?;
+    let session = session.filter(|session| !session.is_expired(request.received));
+    Ok(session.map(|session| (secret, session)))
+}
+
+/// What a browser sends that was signed in once.
+pub(super) fn session_cookie(request: &Request) -> Option<Secret> {
+    cookies::find(&request.headers, SESSION_COOKIE).and_then(Secret::parse)
 }
 
 fn refuse_expired(token: &Token, now: Timestamp) -> Result<()> {

@@ -225,8 +225,9 @@ fn filter(query: SearchQuery) -> Option<MemberFilter> {
             "id" => filter.ids = Some(numbers()),
             "user.id" => filter.users = Some(numbers()),
             "isInvited" => filter.invited = Some(is_true),
+            "has2fa" => filter.second_factor = Some(is_true),
             // Nobody has any of these.
-            "ssoLinked" | "has2fa" | "hasExternalUsers" if !is_true => {}
+            "ssoLinked" | "hasExternalUsers" if !is_true => {}
             _ => return None,
         }
     }

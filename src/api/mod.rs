@@ -17,6 +17,7 @@ mod api_keys;
 mod attachments;
 mod audit_log;
 mod auth;
+mod authenticators;
 mod body;
 mod download;
 mod entries;
@@ -46,6 +47,7 @@ mod project_transfer;
 mod projects;
 mod rate_limits;
 mod search;
+mod sign_in;
 mod stats;
 mod stats_summary;
 mod stats_v2;
@@ -60,7 +62,7 @@ use crate::domain::Error;
 use crate::domain::access::{Access, Caller};
 use crate::domain::actor::{Actor, Who};
 use crate::domain::dsn::UrlPrefix;
-use crate::domain::id::TeamId;
+use crate::domain::id::{SessionId, TeamId};
 use crate::domain::key::{ClientKey, PublicKey};
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::slug::IdOrSlug;
@@ -74,9 +76,10 @@ use crate::store::projects as stored_projects;
 use crate::store::projects::Project;
 use crate::store::readers::Reader;
 use crate::store::teams::{self as stored_teams, Team};
+use crate::store::users::{self as stored_users, User};
 use crate::store::{
     Connection, Store, client_keys, members as stored_members,
-    organizations as stored_organizations,
+    organizations as stored_organizations, second_factors, sessions,
 };
 
 use body::Fields;
@@ -380,6 +383,17 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/users/me/", LoggedIn, Any(index::me)),
         line("GET", "/api/0/users/me/regions/", Open, Any(index::regions)),
         line("GET", "/api/0/internal/health/", LoggedIn, Any(index::health)),
+        line("POST", "/api/0/auth/", Open, Any(sign_in::with_basic)),
+        line("PUT", "/api/0/auth/", Open, Any(sign_in::verify)),
+        line("DELETE", "/api/0/auth/", Open, Any(sign_in::sign_out)),
+        line("GET", "/api/0/auth/config/", Open, Any(sign_in::config)),
+        line("POST", "/api/0/auth/login/", Open, Any(sign_in::with_password)),
+        line("GET", "/api/0/users/{user}/authenticators/", Browser, Any(authenticators::list)),
+        line("GET", "/api/0/users/{user}/authenticators/{method}/enroll/", Browser, Any(authenticators::begin)),
+        line("POST", "/api/0/users/{user}/authenticators/{method}/enroll/", Browser, Any(authenticators::enroll)),
+        line("GET", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, Any(authenticators::get)),
+        line("PUT", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, Any(authenticators::regenerate)),
+        line("DELETE", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, Any(authenticators::delete)),
         line("GET", "/api/0/organizations/", ORGANIZATION, Any(organizations::list)),
         line("POST", "/api/0/organizations/", ORGANIZATION, Any(organization_settings::create)),
         line("GET", "/api/0/organizations/{org}/", ORGANIZATION, InOrganization(organizations::get)),
@@ -547,6 +561,47 @@ impl Call<'_> {
         !["", "0", "false"].contains(&value.as_str())
     }
 
+    /// The user of the session that a browser is signed in with.
+    ///
+    /// # Errors
+    /// `Forbidden` for a token; the routes that come here ask for a session.
+    fn session(&self) -> Result<(User, SessionId)> {
+        let Caller::Session { user, session } = self.caller else {
+            return Err(Error::Forbidden.into());
+        };
+        let user = stored_users::find(&self.connection, user)?.ok_or(Error::Forbidden)?;
+        Ok((user, session))
+    }
+
+    /// The same, of somebody who gave the password a short while ago.
+    ///
+    /// # Errors
+    /// 401 that asks for the password (facts/auth-and-tokens.md 5).
+    fn verified_session(&self) -> Result<(User, SessionId)> {
+        let (user, id) = self.session()?;
+        let session = sessions::find(&self.connection, id)?;
+        if !session.is_some_and(|session| session.is_verified(self.request.received)) {
+            return Err(error::sudo_required(&user.email).into());
+        }
+        Ok((user, id))
+    }
+
+    /// What the caller may do in an organization of a path.
+    ///
+    /// # Errors
+    /// 401 to a member in a browser who has no second factor where one is demanded.
+    fn entry(&self, organization: &Organization) -> Result<Access> {
+        let access = self.access(organization)?;
+        if let Caller::Session { user, .. } = self.caller
+            && organization.require_2fa
+            && access.role().is_some()
+            && !second_factors::has_one(&self.connection, user)?
+        {
+            return Err(error::second_factor_required().into());
+        }
+        Ok(access)
+    }
+
     /// What the caller may do in an organization.
     fn access(&self, organization: &Organization) -> Result<Access> {
         Ok(access_of(&self.connection, &self.caller, organization)?)
@@ -561,7 +616,7 @@ impl Call<'_> {
 
     fn organization(&self) -> Result<InOrganization> {
         let organization = self.find_organization()?;
-        let access = self.access(&organization)?;
+        let access = self.entry(&organization)?;
         if !access.allows(self.wanted) {
             return Err(Error::Forbidden.into());
         }
@@ -577,7 +632,7 @@ impl Call<'_> {
         let segment = IdOrSlug::parse(self.params.get("team"));
         let team = stored_teams::find(&self.connection, organization.id, &segment)?
             .ok_or(Error::NotFound)?;
-        let access = self.access(&organization)?;
+        let access = self.entry(&organization)?;
         let allowed = access.team_scopes(team.id).intersects(self.wanted)
             || or_as_member && access.is_in_team(team.id);
         if !allowed {
@@ -600,7 +655,7 @@ impl Call<'_> {
             return Err(self.renamed(organization, &segment)?);
         };
         let teams = stored_projects::list_team_ids(&self.connection, project.id)?;
-        let access = self.access(&organization)?;
+        let access = self.entry(&organization)?;
         if self.is_for_others(&project) || !access.allows_project(self.wanted, &teams) {
             return Err(Error::Forbidden.into());
         }
@@ -630,7 +685,7 @@ impl Call<'_> {
             return Ok(Error::NotFound.into());
         };
         let teams = stored_projects::list_team_ids(&self.connection, project.id)?;
-        let access = self.access(&organization)?;
+        let access = self.entry(&organization)?;
         if self.is_for_others(&project) || !access.allows_project(self.wanted, &teams) {
             return Ok(Error::Forbidden.into());
         }
@@ -729,6 +784,10 @@ impl Api {
             known_tokens: auth::KnownTokens::default(),
             limits: RateLimits::new(is_limited),
         }
+    }
+
+    fn is_https(&self) -> bool {
+        self.prefix.as_str().starts_with("https:")
     }
 
     /// Answers a request whose path this module [`owns`].
@@ -890,8 +949,8 @@ impl Api {
             return Err(wrong.refusal().into());
         }
         let found = match seen.is_for_browsers {
-            true => auth::authenticate_browser(&self.store, request),
-            false => auth::authenticate(&self.store, &self.known_tokens, request, credentials),
+            true => auth::authenticate_browser(self, request),
+            false => auth::authenticate(self, request, credentials),
         };
         let found = match found {
             Ok(found) => found,

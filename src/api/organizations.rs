@@ -84,7 +84,7 @@ impl OrganizationBody {
             },
             date_created: organization.created,
             is_early_adopter: organization.early_adopter,
-            require_2fa: false,
+            require_2fa: organization.require_2fa,
             require_email_verification: false,
             avatar: AvatarBody::LETTER,
             allow_member_invite: organization.policy.invite,

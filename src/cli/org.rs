@@ -281,6 +281,7 @@ fn update(invocation: &Invocation) -> Result<(), Failure> {
             policy: old.policy,
             early_adopter: old.early_adopter,
             superuser_access: old.superuser_access,
+            require_2fa: old.require_2fa,
             options: Vec::new(),
         };
         for (of, on) in &policy {

@@ -18,6 +18,7 @@ pub(crate) mod outcome;
 pub(crate) mod password;
 pub(crate) mod platform;
 pub(crate) mod project_setting;
+pub(crate) mod recovery_code;
 pub(crate) mod scope;
 pub(crate) mod secret;
 pub(crate) mod session;
@@ -25,6 +26,7 @@ pub(crate) mod slug;
 pub(crate) mod stored;
 pub(crate) mod time;
 pub(crate) mod token;
+pub(crate) mod totp;
 pub(crate) mod window;
 
 pub(crate) use error::{Error, FieldErrors, Result};

@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::domain::password;
+use crate::domain::recovery_code::{RecoveryCode, RecoveryHash, Salt};
 
 const RUNNING_MAX: usize = 2;
 /// Those who wait keep a worker each, of which there are few.
@@ -49,6 +50,19 @@ impl Hashing {
     pub(crate) fn hash(&self, text: &str) -> Result<crate::domain::Result<String>, Busy> {
         let _slot = self.slot()?;
         Ok(password::hash(text))
+    }
+
+    /// Hashes recovery codes, one after another.
+    ///
+    /// # Errors
+    /// Too many at once, or the system gave no memory.
+    pub(crate) fn recovery(
+        &self,
+        codes: &[RecoveryCode],
+        salt: Salt,
+    ) -> Result<crate::domain::Result<Vec<RecoveryHash>>, Busy> {
+        let _slot = self.slot()?;
+        Ok(codes.iter().map(|code| code.hash(salt)).collect())
     }
 
     /// How many passwords were hashed since the start.

@@ -2,9 +2,13 @@
 //! API, come here, so that the rules are the same and guesses at one count at the other.
 //!
 //! Invariants: every try of a password runs exactly one Argon2, whether or not there is such an account, unless it is
-//! refused before; what is refused says nothing about the account.
+//! refused before; what is refused says nothing about the account. No session of a user with a second factor begins
+//! without a code of it, and no code is taken twice: [`Identity::begin`] and [`Identity::sign_in_with_code`] are the only
+//! ways to a session.
 
+pub(crate) mod cookies;
 pub(crate) mod hashing;
+mod second_factor;
 mod sign_in;
 pub(crate) mod throttle;
 pub(crate) mod token_use;
@@ -17,12 +21,15 @@ use hashing::Hashing;
 use throttle::Throttle;
 use token_use::TokenUses;
 
+pub(crate) use second_factor::{NotEnrolled, Removal, issuer};
 pub(crate) use sign_in::{Begun, NewCookies, NotSignedIn, Try, Visitor};
 
 /// The names of the cookies (facts/auth-and-tokens.md 9.1; the device's is ours).
 pub(crate) const SESSION_COOKIE: &str = "sentrysid";
 pub(crate) const CSRF_COOKIE: &str = "sc";
 pub(crate) const DEVICE_COOKIE: &str = "picket_device";
+/// Stands for a right password until the code of the second factor comes.
+pub(crate) const PENDING_COOKIE: &str = "picket_pending";
 
 /// What a page of ours repeats to prove that a change comes from it: it follows from the session.
 pub(crate) fn csrf_token(session: &Secret) -> Secret {
@@ -35,6 +42,7 @@ pub(crate) struct Identity {
     pub(crate) throttle: Throttle,
     pub(crate) token_uses: TokenUses,
     pending: sign_in::Pending,
+    unseen_codes: second_factor::UnseenCodes,
 }
 
 impl Identity {
@@ -45,6 +53,7 @@ impl Identity {
             throttle: Throttle::default(),
             token_uses: TokenUses::default(),
             pending: sign_in::Pending::default(),
+            unseen_codes: second_factor::UnseenCodes::default(),
         }
     }
 }

@@ -3,6 +3,9 @@
 //!
 //! A stranger must not lock a user out: failures count for the address and, apart from that, for the account; and the
 //! count of the account does not hold for a browser that signed in as this user before.
+//!
+//! What comes after a right password is counted apart, by user, and right tries as well as wrong ones ([`Tries`]).
+//! Strangers never get there, so they can neither use these up nor, with the names that they make up, crowd them out.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,8 +21,6 @@ pub(crate) enum Subject {
     Address(IpAddr),
     /// Passwords of an account, by what was typed as its address in lower case, whether or not there is such one.
     Account(String),
-    /// One-time codes of a user.
-    Code(UserId),
 }
 
 impl Subject {
@@ -43,7 +44,28 @@ impl Subject {
         match self {
             Subject::Address(_) => (30, 600),
             Subject::Account(_) => (10, 600),
-            Subject::Code(_) => (5, 300),
+        }
+    }
+}
+
+/// What somebody who gave the right password, or is signed in, may try only so often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Tries {
+    /// Codes at the door (facts/auth-and-tokens.md 9.3).
+    Codes,
+    /// Codes of a new seed (9.3 there).
+    Enrolment,
+    /// The password once more (7 there).
+    Verification,
+}
+
+impl Tries {
+    /// How many in how many seconds; all of these hold.
+    fn limits(self) -> &'static [(u32, i64)] {
+        match self {
+            Tries::Codes => &[(5, 20), (20, 3600)],
+            Tries::Enrolment => &[(10, 86_400)],
+            Tries::Verification => &[(5, 3600)],
         }
     }
 }
@@ -55,11 +77,28 @@ const SUBJECTS_MAX: usize = 100_000;
 #[derive(Default)]
 pub(crate) struct Throttle {
     failures: Mutex<HashMap<Subject, Failures>>,
+    /// By user and what is tried, one for each limit. As many as there are users.
+    tries: Mutex<HashMap<(UserId, Tries), Vec<Failures>>>,
 }
 
 struct Failures {
     count: u32,
     window_ends: Timestamp,
+}
+
+impl Failures {
+    fn begin(window_ends: Timestamp) -> Failures {
+        Failures {
+            count: 0,
+            window_ends,
+        }
+    }
+
+    /// Whether its window is over, or, since the clock was set back, would be too long. `window_ends` is that of a
+    /// window that begins now.
+    fn is_over(&self, now: Timestamp, window_ends: Timestamp) -> bool {
+        now >= self.window_ends || self.window_ends > window_ends
+    }
 }
 
 impl Throttle {
@@ -83,18 +122,45 @@ impl Throttle {
             }
         }
         let window_ends = now.plus_secs(subject.limit().1);
-        let known = failures.entry(subject).or_insert(Failures {
-            count: 0,
-            window_ends,
-        });
-        // Also when the clock was set back by more than a window.
-        if now >= known.window_ends || known.window_ends > window_ends {
-            *known = Failures {
-                count: 0,
-                window_ends,
-            };
+        let known = failures
+            .entry(subject)
+            .or_insert(Failures::begin(window_ends));
+        if known.is_over(now, window_ends) {
+            *known = Failures::begin(window_ends);
         }
         known.count = known.count.saturating_add(1);
+    }
+
+    /// Counts a try before anything is made of it, so that of many at once no more get through than one after another.
+    ///
+    /// # Errors
+    /// It is one too many and not counted: how many seconds to wait.
+    pub(crate) fn count_try(&self, user: UserId, tries: Tries, now: Timestamp) -> Result<(), u32> {
+        let mut all = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let limits = tries.limits();
+        let ends = |window_secs: i64| now.plus_secs(window_secs);
+        let known = all.entry((user, tries)).or_insert_with(|| {
+            let windows = limits.iter();
+            windows
+                .map(|(_, secs)| Failures::begin(ends(*secs)))
+                .collect()
+        });
+        for (window, (_, secs)) in known.iter_mut().zip(limits) {
+            if window.is_over(now, ends(*secs)) {
+                *window = Failures::begin(ends(*secs));
+            }
+        }
+        let full = known
+            .iter()
+            .zip(limits)
+            .filter(|(window, (most, _))| window.count >= *most);
+        if let Some(until) = full.map(|(window, _)| window.window_ends).max() {
+            return Err(u32::try_from(until.secs() - now.secs()).unwrap_or(0).max(1));
+        }
+        for window in known {
+            window.count += 1;
+        }
+        Ok(())
     }
 }
 
@@ -139,5 +205,24 @@ mod tests {
         let before = NOW.plus_secs(-100_000);
         throttle.count_failure(ann(), before);
         assert_eq!(throttle.wait_secs(&ann(), before), None);
+    }
+
+    #[test]
+    fn tries_are_counted_in_every_window_of_theirs() {
+        let throttle = Throttle::default();
+        let count = |now| throttle.count_try(UserId(1), Tries::Codes, now);
+        for round in 0..4 {
+            let now = NOW.plus_secs(round * 20);
+            for _ in 0..5 {
+                assert_eq!(count(now), Ok(()));
+            }
+            assert_eq!(count(now), Err(if round < 3 { 20 } else { 3540 }));
+        }
+        assert_eq!(count(NOW.plus_secs(3599)), Err(1));
+        assert_eq!(throttle.count_try(UserId(2), Tries::Codes, NOW), Ok(()));
+        assert_eq!(throttle.count_try(UserId(1), Tries::Enrolment, NOW), Ok(()));
+        assert_eq!(count(NOW.plus_secs(3600)), Ok(()));
+        // The clock was set back.
+        assert_eq!(count(NOW.plus_secs(-100_000)), Ok(()));
     }
 }

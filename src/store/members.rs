@@ -261,6 +261,8 @@ pub(crate) struct MemberFilter {
     pub(crate) roles: Option<Vec<OrganizationRole>>,
     /// Invitations only, or none.
     pub(crate) invited: Option<bool>,
+    /// Those with a second factor only, or those without; invitations are.
+    pub(crate) second_factor: Option<bool>,
 }
 
 /// A page of the members of an organization in the order of their numbers: at most `limit` after the first `offset`.
@@ -328,6 +330,15 @@ pub(crate) fn list(
         Some(true) => conditions.push_str(" AND member.user_id IS NULL"),
         Some(false) => conditions.push_str(" AND member.user_id IS NOT NULL"),
         None => {}
+    }
+    if let Some(with) = filter.second_factor {
+        let not = if with { "" } else { "NOT " };
+        // Writing to a String cannot fail.
+        let _ = write!(
+            conditions,
+            " AND {not}EXISTS (SELECT 1 FROM authenticator
+                               WHERE authenticator.user_id = member.user_id AND authenticator.kind = 'totp')"
+        );
     }
     Ok(connection
         .prepare_cached(&format!(

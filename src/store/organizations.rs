@@ -28,13 +28,15 @@ pub(crate) struct Organization {
     /// This and the next are shown as they were set.
     pub(crate) early_adopter: bool,
     pub(crate) superuser_access: bool,
+    /// Whether members who sign in must have a second factor.
+    pub(crate) require_2fa: bool,
     pub(crate) created: Timestamp,
 }
 
 pub(super) const COLUMNS: &str = "organization.id, organization.slug, organization.name, organization.created_us, \
      organization.open_membership, organization.members_invite, organization.members_create_projects, \
      organization.members_admin_events, organization.members_write_alerts, organization.early_adopter, \
-     organization.superuser_access";
+     organization.superuser_access, organization.require_2fa";
 
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Organization> {
     Ok(Organization {
@@ -50,6 +52,7 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Organization> {
         },
         early_adopter: row.get("early_adopter")?,
         superuser_access: row.get("superuser_access")?,
+        require_2fa: row.get("require_2fa")?,
         created: Timestamp::from_us(row.get("created_us")?),
     })
 }
@@ -424,6 +427,7 @@ pub(crate) struct OrganizationChange {
     pub(crate) policy: MemberPolicy,
     pub(crate) early_adopter: bool,
     pub(crate) superuser_access: bool,
+    pub(crate) require_2fa: bool,
     pub(crate) options: Vec<OptionChange>,
 }
 
@@ -497,6 +501,7 @@ fn update_columns(
             old.superuser_access,
             new.superuser_access,
         ),
+        ("require2FA", old.require_2fa, new.require_2fa),
     ] {
         if old != new {
             data.insert(field.to_owned(), json!(format!("from {old} to {new}")));
@@ -510,7 +515,7 @@ fn update_columns(
          SET slug = :slug, name = :name, open_membership = :open_membership, members_invite = :invite,
              members_create_projects = :create_projects, members_admin_events = :admin_events,
              members_write_alerts = :write_alerts, early_adopter = :early_adopter,
-             superuser_access = :superuser_access
+             superuser_access = :superuser_access, require_2fa = :require_2fa
          WHERE id = :id",
     )?
     .execute(named_params! {
@@ -523,6 +528,7 @@ fn update_columns(
         ":write_alerts": is.write_alerts,
         ":early_adopter": new.early_adopter,
         ":superuser_access": new.superuser_access,
+        ":require_2fa": new.require_2fa,
         ":id": old.id.0,
     })
     .map_err(|error| {
@@ -567,6 +573,41 @@ fn update_options(
         unit.touch(Touched::Organization(organization));
     }
     Ok(())
+}
+
+/// Demands a second factor of nobody any more, as when an identity provider comes to vouch for the members; whether
+/// it was demanded.
+pub(crate) fn stop_requiring_2fa(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    organization: OrganizationId,
+) -> Result<bool> {
+    let stopped = unit
+        .prepare_cached("UPDATE organization SET require_2fa = 0 WHERE id = :id AND require_2fa")?
+        .execute([organization.0])?;
+    if stopped > 0 {
+        audit::record(
+            unit,
+            actor,
+            Entry {
+                organization: Some(organization),
+                event: "org.edit",
+                target: organization.0,
+                data: json!({ "require2FA": "from true to false" }),
+            },
+        )?;
+    }
+    Ok(stopped > 0)
+}
+
+/// Whether an identity provider vouches for the members.
+pub(crate) fn has_provider(
+    connection: &Connection,
+    organization: OrganizationId,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM identity_provider WHERE organization_id = :organization")?
+        .exists([organization.0])
 }
 
 /// Hides an organization with all that it has. Its slug is free at once, its keys and tokens are good for nothing; what

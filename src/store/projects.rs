@@ -364,6 +364,8 @@ pub(super) fn list_ids(
 pub(crate) enum ProjectsOf {
     /// Those of the user's teams.
     User(UserId),
+    /// The same for a user in a browser: without the organizations that demand a second factor, if there is none.
+    SignedIn(UserId),
     /// All of this one.
     Organization(OrganizationId),
 }
@@ -411,7 +413,12 @@ pub(crate) fn list_own(
     let (platforms, keys) = (texts(&filter.platforms), texts(&filter.keys));
     let ids = filter.ids.as_ref().map(|ids| json!(ids).to_string());
     let owner: Box<dyn rusqlite::ToSql> = match of {
-        ProjectsOf::User(user) => Box::new(json!(list_teams_of(connection, user)?).to_string()),
+        ProjectsOf::User(user) => {
+            Box::new(json!(list_teams_of(connection, user, false)?).to_string())
+        }
+        ProjectsOf::SignedIn(user) => {
+            Box::new(json!(list_teams_of(connection, user, true)?).to_string())
+        }
         ProjectsOf::Organization(id) => Box::new(id.0),
     };
     let path = if ids.is_some() || keys.is_some() {
@@ -477,12 +484,12 @@ fn own_sql(of: ProjectsOf, path: Path, place: DatePlace, conditions: &str) -> St
         Path::Named | Path::Gathered => "NOT INDEXED",
     };
     let (index, own) = match (of, path) {
-        (ProjectsOf::User(_), Path::Gathered) => (
+        (ProjectsOf::User(_) | ProjectsOf::SignedIn(_), Path::Gathered) => (
             index,
             "project.id IN (SELECT project_id FROM project_team
                             WHERE team_id IN (SELECT value FROM json_each(:owner)))",
         ),
-        (ProjectsOf::User(_), Path::Named | Path::Walked) => (
+        (ProjectsOf::User(_) | ProjectsOf::SignedIn(_), Path::Named | Path::Walked) => (
             index,
             "EXISTS (SELECT 1 FROM project_team WHERE project_team.project_id = project.id
                      AND project_team.team_id IN (SELECT value FROM json_each(:owner)))",
@@ -502,16 +509,27 @@ fn own_sql(of: ProjectsOf, path: Path, place: DatePlace, conditions: &str) -> St
     )
 }
 
-/// The ids of the teams that a user is in, in whatever organization.
-fn list_teams_of(connection: &Connection, user: UserId) -> rusqlite::Result<Vec<i64>> {
+/// The ids of the teams that a user is in, in whatever organization; or only in those that let the user in without a
+/// second factor, or with the one that there is.
+fn list_teams_of(
+    connection: &Connection,
+    user: UserId,
+    is_session: bool,
+) -> rusqlite::Result<Vec<i64>> {
     connection
         .prepare_cached(
             "SELECT team.id FROM member
              JOIN team_member ON team_member.member_id = member.id
              JOIN team ON team.id = team_member.team_id AND team.deleted_us IS NULL
-             WHERE member.user_id = :user",
+             JOIN organization ON organization.id = member.organization_id
+             WHERE member.user_id = :user
+               AND (NOT :is_session OR NOT organization.require_2fa
+                    OR EXISTS (SELECT 1 FROM authenticator WHERE user_id = :user AND kind = 'totp'))",
         )?
-        .query_map([user.0], |row| row.get(0))?
+        .query_map(
+            named_params! { ":user": user.0, ":is_session": is_session },
+            |row| row.get(0),
+        )?
         .collect()
 }
 
@@ -522,7 +540,7 @@ fn has_many(
     owner: &dyn rusqlite::ToSql,
 ) -> rusqlite::Result<bool> {
     let of = match of {
-        ProjectsOf::User(_) => {
+        ProjectsOf::User(_) | ProjectsOf::SignedIn(_) => {
             "project_team WHERE team_id IN (SELECT value FROM json_each(:owner))"
         }
         ProjectsOf::Organization(_) => "project WHERE organization_id = :owner",

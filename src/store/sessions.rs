@@ -49,6 +49,14 @@ pub(crate) fn find_by_hash(
         .optional()
 }
 
+/// A session, also when it has expired.
+pub(crate) fn find(connection: &Connection, id: SessionId) -> rusqlite::Result<Option<Session>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM session WHERE id = :id"))?
+        .query_row([id.0], from_row)
+        .optional()
+}
+
 /// The sessions of a user that have not expired, newest first.
 pub(crate) fn list_of_user(
     connection: &Connection,

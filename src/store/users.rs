@@ -25,10 +25,13 @@ pub(crate) struct User {
     pub(crate) created: Timestamp,
     pub(crate) last_login: Option<Timestamp>,
     pub(crate) last_active: Option<Timestamp>,
+    /// Whether signing in takes a code beside the password.
+    pub(crate) has_second_factor: bool,
 }
 
 pub(super) const COLUMNS: &str = "user.id, user.email, user.name, user.password_hash, user.active, user.superuser, \
-     user.created_us, user.last_login_us, user.last_active_us";
+     user.created_us, user.last_login_us, user.last_active_us, \
+     EXISTS (SELECT 1 FROM authenticator WHERE user_id = user.id AND kind = 'totp') AS has_second_factor";
 
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<User> {
     let moment = |column: &str| -> rusqlite::Result<Option<Timestamp>> {
@@ -44,6 +47,7 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<User> {
         created: Timestamp::from_us(row.get("created_us")?),
         last_login: moment("last_login_us")?,
         last_active: moment("last_active_us")?,
+        has_second_factor: row.get("has_second_factor")?,
     })
 }
 

@@ -65,9 +65,17 @@ pub(super) fn redirect_with_next(page: &str, request: &Request) -> Response {
         "" => request.path.clone(),
         query => format!("{}?{query}", request.path),
     };
+    redirect_to_with_next(page, &here)
+}
+
+/// To a page that leads on to this path.
+pub(super) fn redirect_to_with_next(page: &str, next: &str) -> Response {
+    if next == "/" {
+        return redirect(page);
+    }
     redirect(format!(
         "{page}?next={}",
-        utf8_percent_encode(&here, NON_ALPHANUMERIC)
+        utf8_percent_encode(next, NON_ALPHANUMERIC)
     ))
 }
 

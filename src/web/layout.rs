@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::errors::Result;
 use super::{Visit, Web};
+use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::store::users::User;
 
@@ -32,6 +33,12 @@ pub(super) fn name_of(user: &User) -> &str {
     } else {
         &user.name
     }
+}
+
+/// A moment as people read it, to the minute.
+pub(super) fn minute(moment: &Timestamp) -> String {
+    let text = moment.floor_to(60).to_string();
+    text.replace('T', " ").replace(":00Z", " UTC")
 }
 
 /// A page of HTML.
@@ -66,7 +73,7 @@ pub(super) fn secured(response: Response) -> Response {
         .with_header("Content-Security-Policy", POLICY)
         .with_header("X-Content-Type-Options", "nosniff")
         .with_header("X-Frame-Options", "DENY")
-        // Links in pages may hold what must not be told to others. With `no-referrer`, browsers would send `Origin:
-        // null` with our own forms.
+        // Links in pages may hold what must not be told to others. Not `no-referrer`: with that, browsers send forms of
+        // ours without their origin too.
         .with_header("Referrer-Policy", "same-origin")
 }

@@ -5,10 +5,9 @@ use askama::Template;
 use super::errors::Result;
 use super::form::{self, checked_next, redirect};
 use super::layout::{self, Head};
-use super::{Visit, Web, session};
-use crate::domain::error::Error;
+use super::{Visit, Web};
 use crate::http::{Request, Response};
-use crate::identity::{Begun, NotSignedIn, Try};
+use crate::identity::{NotSignedIn, Try, Visitor, cookies};
 use crate::store::sessions;
 
 #[derive(Template)]
@@ -47,17 +46,14 @@ pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
 pub(super) fn submit(web: &Web, visit: &Visit<'_>) -> Result<Response> {
     let next = checked_next(visit.form.text("next"));
     let email = visit.form.text("email");
-    let visitor = session::visitor(visit.request);
+    let visitor = Visitor::of(visit.request);
     let result = web.identity.sign_in(&Try {
         email,
         password: visit.form.text("password"),
         visitor: &visitor,
     });
     let (status, problem) = match result {
-        Ok(Begun::Session(cookies)) => return Ok(web.with_session(redirect(next), &cookies)),
-        Ok(Begun::NeedsCode(_)) => {
-            return Err(Error::internal("there is no page for second factors").into());
-        }
+        Ok(begun) => return Ok(web.enter(next, &begun)),
         Err(NotSignedIn::Failed(error)) => return Err(error.into()),
         Err(NotSignedIn::Wrong | NotSignedIn::Lapsed) => (400, WRONG),
         Err(NotSignedIn::Throttled { .. } | NotSignedIn::Busy) => (429, TOO_MANY),
@@ -84,5 +80,6 @@ pub(super) fn sign_out(web: &Web, visit: &Visit<'_>) -> Result<Response> {
     };
     web.store
         .write(move |unit| sessions::delete(unit, user, id))?;
-    Ok(web.without_session(redirect("/auth/login/")))
+    let answer = redirect("/auth/login/");
+    Ok(cookies::without_session(answer, web.is_https()))
 }

@@ -13,6 +13,9 @@ mod form;
 mod home;
 mod layout;
 mod login;
+mod qr_code;
+mod second_factor;
+mod security;
 mod session;
 mod tokens;
 
@@ -65,9 +68,16 @@ fn routes() -> Vec<Route<Target>> {
         line("POST", "/auth/logout/", SignedIn, login::sign_out),
 
         // Second factor, invitation, reset, first sign-in.
+        line("GET", "/auth/2fa/", Nothing, second_factor::show),
+        line("POST", "/auth/2fa/", Nothing, second_factor::submit),
 
         // Account.
         line("GET", "/settings/account/", SignedIn, account::show),
+        line("GET", "/settings/account/security/", SignedIn, security::show),
+        line("GET", "/settings/account/security/totp/", Verified, security::begin),
+        line("POST", "/settings/account/security/totp/", Verified, security::enroll),
+        line("POST", "/settings/account/security/totp/remove/", Verified, security::remove),
+        line("POST", "/settings/account/security/recovery-codes/", Verified, security::regenerate),
 
         // Projects.
         line("GET", "/accept-transfer/", SignedIn, accept_transfer::show),
@@ -202,7 +212,8 @@ impl Web {
         };
         let response = (target.handler)(self, &visit)?;
         if let Some(signed_in) = &visit.signed_in {
-            self.keep_awake(signed_in, request.received);
+            self.identity
+                .keep_awake(&signed_in.session, request.received);
         }
         Ok(response)
     }

@@ -10,16 +10,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 
 use super::*;
+use crate::support::Session;
 
 /// What is looked up before the caller's scopes are, and where they are effective.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Place {
     /// Nobody has to say who is asking.
     Open,
-    /// Who is signed in in a browser, and no token.
-    Browser,
     /// Whoever is known.
     LoggedIn,
+    /// A browser that is signed in, and no token.
+    Browser,
     /// Nothing: the token's scopes are enough.
     Anywhere,
     Organization,
@@ -51,6 +52,18 @@ const EVENT_R: &str = "project:read project:write project:admin event:read event
 const LINES: &[Line] = &[
     Line("GET", "/api/0/", Open, "", &[200]),
     Line("GET", "/api/0/auth/", Open, "", &[200]),
+    Line("POST", "/api/0/auth/", Open, "", &[400]),
+    Line("PUT", "/api/0/auth/", Open, "", &[400]),
+    Line("DELETE", "/api/0/auth/", Open, "", &[204]),
+    Line("GET", "/api/0/auth/config/", Open, "", &[200]),
+    Line("POST", "/api/0/auth/login/", Open, "", &[400]),
+    Line("GET", "/api/0/users/{user}/authenticators/", Browser, "", &[200]),
+    Line("GET", "/api/0/users/{user}/authenticators/{method}/enroll/", Browser, "", &[200]),
+    Line("POST", "/api/0/users/{user}/authenticators/{method}/enroll/", Browser, "", &[400]),
+    // Nobody has one: 404.
+    Line("GET", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, "", &[404]),
+    Line("PUT", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, "", &[404]),
+    Line("DELETE", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, "", &[404]),
     Line("GET", "/api/0/users/me/", LoggedIn, "", &[200]),
     Line("GET", "/api/0/users/me/regions/", Open, "", &[200]),
     Line("GET", "/api/0/internal/health/", LoggedIn, "", &[200]),
@@ -161,7 +174,9 @@ impl Line {
     }
 
     fn body(&self) -> Option<&'static [u8]> {
-        (self.4 == [400]).then_some(b"[1]")
+        // All that this one reads is the `Authorization` field.
+        let has_none = self.name() == "POST /api/0/auth/";
+        (self.4 == [400] && !has_none).then_some(b"[1]")
     }
 }
 
@@ -251,22 +266,36 @@ enum Owner {
     Dead,
 }
 
+/// How a caller says who it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    Token,
+    /// The cookie of a session, and the proof that the request comes from a page of ours.
+    Session,
+    /// The cookie alone.
+    Cookie,
+}
+
 #[derive(Clone, Debug)]
 struct Who {
     name: String,
+    way: Way,
     token: String,
     scopes: BTreeSet<&'static str>,
     owner: Owner,
-    /// Who is signed in in a browser, and has no token.
-    session: Option<&'static str>,
 }
 
 impl Who {
-    fn client(&self, ground: &Ground) -> Client {
-        match (self.session, self.owner) {
-            (Some(email), _) => ground.session(email),
-            (None, Owner::Nobody) => ground.server.client(),
-            (None, _) => ground.server.with_token(&self.token),
+    fn client(&self, server: &Server) -> Client {
+        let session = Session {
+            cookie: self.token.clone(),
+            csrf: csrf(&self.token),
+        };
+        match self.way {
+            Way::Token if self.owner == Owner::Nobody => server.client(),
+            Way::Token => server.with_token(&self.token),
+            Way::Session => session.client(server),
+            Way::Cookie => session.reader(server),
         }
     }
 
@@ -313,16 +342,23 @@ fn expected(line: &Line, who: &Who) -> Vec<u16> {
     let may = |held: &BTreeSet<&str>| !wanted.is_disjoint(held);
     if *place == Browser {
         // Of a token nothing is said, not even that it is wrong. What others have is not there for a user.
-        return match (who.session, line.1.contains("{own}")) {
-            (None, _) => vec![403],
-            (Some("ann@example.test"), _) | (Some(_), false) => done.to_vec(),
-            (Some(_), true) => vec![400, 404],
+        let is_here = who.is_user() && who.way != Way::Token;
+        let is_proven = who.way == Way::Session || line.0 == "GET";
+        return match (is_here && is_proven, who.owner) {
+            (false, _) => vec![403],
+            (true, Owner::Member("owner", _)) => done.to_vec(),
+            (true, _) if line.1.contains("{own}") => vec![400, 404],
+            (true, _) => done.to_vec(),
         };
     }
     if who.owner == Owner::Dead {
         return vec![401];
     }
-    if who.owner == Owner::Nobody && *place != Open {
+    // Before anything else is looked at.
+    if who.way == Way::Cookie && who.owner != Owner::Nobody && line.0 != "GET" {
+        return vec![403];
+    }
+    if who.owner == Owner::Nobody && ![Open, Browser].contains(place) {
         return vec![401];
     }
     let allowed = match place {
@@ -351,6 +387,13 @@ fn of_rule(line: &Line, who: &Who) -> Vec<u16> {
         "GET /api/0/auth/" if !who.is_user() => vec![400],
         "GET /api/0/users/me/" if who.is_organization() => vec![403],
         "POST /api/0/accept-transfer/" if who.is_organization() => vec![401],
+        // It is about a session.
+        "PUT /api/0/auth/" if who.owner == Owner::Nobody => vec![401],
+        "PUT /api/0/auth/" | "DELETE /api/0/auth/"
+            if who.way == Way::Token && who.owner != Owner::Nobody =>
+        {
+            vec![403]
+        }
         // They ask for a user.
         "POST /api/0/organizations/" | "DELETE /api/0/organizations/{org}/"
             if who.is_organization() =>
@@ -397,18 +440,61 @@ fn with_implied(scopes: &'static str) -> BTreeSet<&'static str> {
     all
 }
 
+/// The cookie of a session of the matrix, numbered.
+fn cookie(number: usize) -> String {
+    format!("{number:064}")
+}
+
+/// What goes with a session's cookie.
+fn csrf(cookie: &str) -> String {
+    use sha2::Digest;
+    let hash = sha2::Sha256::digest(format!("csrf\0{cookie}"));
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Who has sessions: number of the cookie, name of the user, and the user's place.
+const SESSIONS: [(usize, &str, Owner); 7] = [
+    (1, "mia", Owner::Member("member", None)),
+    (2, "cem", Owner::Member("member", Some("contributor"))),
+    (3, "tom", Owner::Member("member", Some("admin"))),
+    (4, "ada", Owner::Member("admin", Some("contributor"))),
+    (5, "max", Owner::Member("manager", None)),
+    (6, "ann", Owner::Member("owner", None)),
+    (7, "eve", Owner::Stranger),
+];
+
+/// A session of Ann's that has expired.
+const EXPIRED: usize = 8;
+
+/// Everybody who asks in a browser. A session that is over, or never was, is nobody.
+fn everybody_in_browsers() -> Vec<Who> {
+    let who = |number: usize, name: &str, way, owner| Who {
+        name: format!("{name} by {way:?}"),
+        way,
+        token: cookie(number),
+        scopes: set(ALL_SCOPES),
+        owner,
+    };
+    let sessions = SESSIONS.into_iter();
+    let mut all: Vec<Who> = sessions
+        .map(|(number, name, owner)| who(number, name, Way::Session, owner))
+        .collect();
+    all.extend([
+        who(6, "ann", Way::Cookie, Owner::Member("owner", None)),
+        who(EXPIRED, "expired", Way::Session, Owner::Nobody),
+        who(9, "unknown", Way::Session, Owner::Nobody),
+    ]);
+    all
+}
+
 /// Everybody who asks: one caller of each kind, and one with a token of each single scope, whose owner has all.
 fn everybody() -> Vec<Who> {
     let who = |name: &str, token: String, scopes, owner| Who {
         name: name.to_owned(),
+        way: Way::Token,
         token,
         scopes: with_implied(scopes),
         owner,
-        session: None,
-    };
-    let session = |email: &'static str, owner| Who {
-        session: Some(email),
-        ..who(email, String::new(), ALL_SCOPES, owner)
     };
     let mut all = vec![
         who("anonymous", String::new(), "", Owner::Nobody),
@@ -465,24 +551,12 @@ fn everybody() -> Vec<Who> {
             ALL_SCOPES,
             Owner::OtherOrganization,
         ),
-        session("mia@example.test", Owner::Member("member", None)),
-        session(
-            "cem@example.test",
-            Owner::Member("member", Some("contributor")),
-        ),
-        session("tom@example.test", Owner::Member("member", Some("admin"))),
-        session(
-            "ada@example.test",
-            Owner::Member("admin", Some("contributor")),
-        ),
-        session("max@example.test", Owner::Member("manager", None)),
-        session("ann@example.test", Owner::Member("owner", None)),
-        session("eve@example.test", Owner::Stranger),
     ];
     for (number, scope) in ALL_SCOPES.split_whitespace().enumerate() {
         let owner = Owner::Member("owner", None);
         all.push(who(scope, token(100 + number), scope, owner));
     }
+    all.extend(everybody_in_browsers());
     all
 }
 
@@ -574,19 +648,7 @@ struct Ground {
     server: Server,
     /// The segments of the paths, by their names.
     segments: Vec<(&'static str, String)>,
-    /// Those who are signed in in a browser.
-    sessions: Vec<(&'static str, Client)>,
 }
-
-const PEOPLE: [&str; 7] = [
-    "mia@example.test",
-    "cem@example.test",
-    "tom@example.test",
-    "ada@example.test",
-    "max@example.test",
-    "ann@example.test",
-    "eve@example.test",
-];
 
 const EVENT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -619,6 +681,26 @@ impl Ground {
                  INSERT INTO environment (project_id, name, first_us) VALUES (31, 'production', 0);",
             )
             .expect("a change");
+        for (cookie_number, name, _) in SESSIONS.into_iter().chain([(EXPIRED, "ann", Owner::Dead)])
+        {
+            let expires = match cookie_number {
+                EXPIRED => START,
+                _ => START.plus_secs(60),
+            };
+            database
+                .execute(
+                    "INSERT INTO session (hash, user_id, created_us, last_used_us, expires_us, address, user_agent,
+                                          verified_us)
+                     SELECT ?1, id, ?2, ?2, ?3, '', '', ?2 FROM user WHERE email = ?4",
+                    rusqlite::params![
+                        hash(&cookie(cookie_number)),
+                        START.us(),
+                        expires.us(),
+                        format!("{name}@example.test")
+                    ],
+                )
+                .expect("a session");
+        }
         let member = number(
             "SELECT member.id FROM member JOIN user ON user.id = user_id WHERE user.email = 'vic@example.test'",
         );
@@ -649,18 +731,11 @@ impl Ground {
             ("{own}", of_kind("user", "6").to_string()),
             ("{token}", of_kind("organization", "1").to_string()),
             ("{api_key}", of_kind("api-key", "old").to_string()),
+            ("{user}", "me".to_owned()),
+            ("{method}", "totp".to_owned()),
+            ("{authenticator}", "1".to_owned()),
         ];
-        let sessions = PEOPLE.map(|email| (email, server.signed_in(email))).into();
-        Ground {
-            server,
-            segments,
-            sessions,
-        }
-    }
-
-    fn session(&self, email: &str) -> Client {
-        let found = self.sessions.iter().find(|(known, _)| *known == email);
-        found.expect("a session").1.clone()
+        Ground { server, segments }
     }
 
     fn target(&self, line: &Line) -> String {
@@ -681,17 +756,23 @@ impl Ground {
         self.server.with_token(&token(6))
     }
 
-    /// The owner, as the line wants to be asked.
-    fn owner_for(&self, line: &Line) -> Client {
-        match line.2 {
-            Browser => self.session("ann@example.test"),
-            _ => self.owner(),
+    /// The owner as somebody who may ask this: by a session where no token may.
+    fn able(&self, line: &Line) -> Client {
+        if line.2 != Browser && line.name() != "PUT /api/0/auth/" {
+            return self.owner();
         }
+        self.owner_in_a_browser()
+    }
+
+    fn owner_in_a_browser(&self) -> Client {
+        let cookie = cookie(6);
+        let csrf = csrf(&cookie);
+        Session { cookie, csrf }.client(&self.server)
     }
 
     fn ask(&self, line: &Line, who: &Who) -> Answer {
         let client = who
-            .client(self)
+            .client(&self.server)
             .with_header("Content-Type", "application/json");
         client.send(line.0, &self.target(line), line.body())
     }
@@ -807,6 +888,9 @@ fn what_is_not_there_or_elsewhere_is_not_found_on_any_line() {
         ("{own}", ["999999", "nothing"]),
         ("{token}", ["999999", "nothing"]),
         ("{api_key}", ["999999", "nothing"]),
+        ("{user}", ["999999", "nobody"]),
+        ("{method}", ["sms", "nothing"]),
+        ("{authenticator}", ["999999", "nothing"]),
     ];
     for line in served(&ground.server) {
         for (segment, others) in elsewhere {
@@ -816,7 +900,7 @@ fn what_is_not_there_or_elsewhere_is_not_found_on_any_line() {
             for other in others {
                 let target = ground.target_with(line, segment, other);
                 let client = ground
-                    .owner_for(line)
+                    .able(line)
                     .with_header("Content-Type", "application/json");
                 // A user's tokens are looked for once it is known whose, which the body may say.
                 let body = line.body().map(|body| match line.2 {
@@ -840,7 +924,7 @@ fn strangers_are_told_what_is_not_there() {
             Place::Organization => "{org}",
             Team | OwnTeam => "{team}",
             Project => "{project}",
-            Open | Browser | LoggedIn | Anywhere => continue,
+            Open | LoggedIn | Browser | Anywhere => continue,
         };
         let target = ground.target_with(line, segment, "nothing");
         let answer = stranger.send(line.0, &target, line.body());
@@ -863,11 +947,12 @@ fn a_method_without_a_line_is_refused_on_every_path() {
                 continue;
             }
             let answer = ground
-                .owner_for(line)
+                .able(line)
                 .send(method, &ground.target(line), None);
             let refusal = format!(r#"{{"detail":"Method \"{method}\" not allowed."}}"#);
             match line.2 {
-                Open | Browser | LoggedIn => assert_answer(&answer, 405, &refusal),
+                Open | LoggedIn => assert_answer(&answer, 405, &refusal),
+                Browser => assert_eq!(answer.status, 403),
                 // Where no scope opens the method, that is said first.
                 _ if answer.status == 403 => assert_answer(&answer, 403, NO_PERMISSION),
                 _ => assert_answer(&answer, 405, &refusal),
@@ -883,7 +968,7 @@ fn a_method_without_a_line_is_refused_on_every_path() {
 fn what_a_client_does_not_take_and_who_it_is_not_from_is_refused_on_every_line() {
     let ground = Ground::new();
     for line in served(&ground.server) {
-        let owner = ground.owner_for(line);
+        let owner = ground.able(line);
         let page = owner
             .clone()
             .with_header("Origin", "https://elsewhere.test");
@@ -909,7 +994,7 @@ fn a_body_of_another_type_or_without_end_is_refused_on_every_line_that_reads_one
         if line.body().is_none() {
             continue;
         }
-        let owner = ground.owner_for(line);
+        let owner = ground.able(line);
         let target = ground.target(line);
         let text = owner.clone().with_header("Content-Type", "text/plain");
         assert_answer(
@@ -982,7 +1067,7 @@ fn every_line_is_limited() {
         "/api/0/projects/acme/web/stats/",
         &format!("/api/0/projects/acme/web/keys/{KEY}/stats/"),
     ] {
-        for owner in [ground.owner(), ground.session("ann@example.test")] {
+        for owner in [ground.owner(), ground.owner_in_a_browser()] {
             let mut requests = 0;
             while owner.get(path).status != 429 {
                 requests += 1;
@@ -992,7 +1077,7 @@ fn every_line_is_limited() {
     }
     for line in served(&Ground::new().server) {
         let answer = ground
-            .owner_for(line)
+            .able(line)
             .send(line.0, &ground.target(line), line.body());
         assert_eq!(answer.status, 429, "{} {}", line.0, line.1);
     }

@@ -11,6 +11,7 @@ mod project_index;
 mod projects;
 mod rate_limits;
 mod schema;
+mod session;
 mod teams;
 mod token_use;
 

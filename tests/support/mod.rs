@@ -5,6 +5,8 @@ pub(crate) mod client;
 mod contract;
 pub(crate) mod process;
 pub(crate) mod schema;
+pub(crate) mod session;
+pub(crate) mod totp;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +17,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub(crate) use client::{Answer, Client};
+pub(crate) use session::Session;
 
 /// The moment at which every test begins: the start of a minute, an hour and a day.
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_767_312_000);

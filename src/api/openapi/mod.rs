@@ -59,6 +59,9 @@ const SEGMENTS: &[(&str, &str)] = &[
     ("item", "The item's number."),
     ("token", "The token's number."),
     ("api_key", "The API key's number."),
+    ("user", "`me`, or the number of the user who is signed in."),
+    ("method", "The word of a method: `totp`."),
+    ("authenticator", "The method's `authId`."),
 ];
 
 /// The answers that are the same for all endpoints: name in the document, status, meaning, shape of the body.
@@ -78,8 +81,8 @@ const SHARED: &[(&str, u16, &str, &str)] = &[
     (
         "Unauthorized",
         401,
-        "There are no credentials, or wrong ones.",
-        "Detail",
+        "There are no credentials, or wrong ones; an object in `detail` says what else is asked of a session.",
+        "Detail|CodedDetail",
     ),
     (
         "Forbidden",
@@ -322,9 +325,11 @@ impl Operation<'_> {
             "operationId": described["id"],
             "summary": described["summary"],
             "security": match self.line.target.permission {
-                Permission::Open => json!([{}, {"token": []}]),
+                Permission::Open => json!([{}, {"token": []}, {"session": [], "csrf": []}]),
                 Permission::Browser => json!([{"session": [], "csrf": []}]),
-                Permission::LoggedIn | Permission::Scopes { .. } => json!([{"token": []}]),
+                Permission::LoggedIn | Permission::Scopes { .. } => {
+                    json!([{"token": []}, {"session": [], "csrf": []}])
+                }
             },
             "parameters": self.query_parameters(),
         });
@@ -443,7 +448,8 @@ impl Operation<'_> {
         response
     }
 
-    /// A refusal whose body has one of several shapes: the one of all endpoints, errors by field, the endpoint's own.
+    /// A refusal whose body has one of several shapes: the one of all endpoints, errors by field, the endpoint's own,
+    /// which may be of another type than JSON.
     fn refusal(
         &self,
         meaning: &str,
@@ -452,7 +458,8 @@ impl Operation<'_> {
         own: Option<&Value>,
     ) -> Value {
         let may_be_empty = own.is_some_and(|shape| shape == "empty");
-        let own = own.filter(|shape| *shape != "empty");
+        let others = own.and_then(|shape| shape["$content"].as_object());
+        let own = own.filter(|shape| *shape != "empty" && others.is_none());
         let mut schemas: Vec<Value> = generic
             .iter()
             .chain(own)
@@ -466,6 +473,9 @@ impl Operation<'_> {
             _ => json!({ "anyOf": schemas }),
         };
         let mut response = json!({"description": meaning, "content": json_content(schema)});
+        for (media_type, shape) in others.into_iter().flatten() {
+            response["content"][media_type]["schema"] = self.shapes.schema(shape);
+        }
         if may_be_empty {
             response["x-may-be-empty"] = json!(true);
         }
