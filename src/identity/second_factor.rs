@@ -223,7 +223,8 @@ impl Identity {
         };
         let totp = totp.ok_or(NotSignedIn::Lapsed)?;
         if let Some(code) = Code::parse(typed) {
-            return Ok(totp.seed.step_of(&code, now).map(Proof::Step));
+            let step = totp.seed.step_of(&code, now);
+            return Ok(step.map(|step| Proof::Step(totp.seed, step)));
         }
         let (Some(code), Some(recovery)) = (RecoveryCode::parse(typed), recovery) else {
             return Ok(None);

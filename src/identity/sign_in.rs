@@ -313,7 +313,7 @@ impl Identity {
             if !users::find(unit, new.user)?.is_some_and(|user| user.active) {
                 return Err(Error::Forbidden);
             }
-            let is_proven = match proof {
+            let is_proven = match &proof {
                 Some(proof) => second_factors::take(unit, &actor, new.user, proof)?,
                 None => !second_factors::has_one(unit, new.user)?,
             };

@@ -43,10 +43,10 @@ pub(crate) struct NewCodes {
 }
 
 /// What somebody proves with that the second factor is theirs.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum Proof {
-    /// The time step of a code that was computed from the seed.
-    Step(i64),
+    /// The time step of a code that was computed from this seed.
+    Step(Seed, i64),
     Recovery(RecoveryHash),
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn list_demanding(
 }
 
 /// Enrols a user, or gives another seed; the recovery codes are given to who has none. `step`: of the code that proved
-/// the seed. False, and nothing is done, if that code was taken before.
+/// the seed. None, and nothing is done, if that code was taken before.
 pub(crate) fn set_totp(
     unit: &mut Unit<'_>,
     actor: &Actor,
@@ -166,15 +166,25 @@ pub(crate) struct Enrolled {
 
 /// Takes a code; false when there is no such code, or it was taken before. Of one-time codes, taking one takes all
 /// that are older.
-pub(crate) fn take(unit: &mut Unit<'_>, actor: &Actor, user: UserId, proof: Proof) -> Result<bool> {
+pub(crate) fn take(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    user: UserId,
+    proof: &Proof,
+) -> Result<bool> {
     let now = actor.at.us();
     let taken = match proof {
-        Proof::Step(step) => unit
+        Proof::Step(seed, step) => unit
             .prepare_cached(
                 "UPDATE authenticator SET last_step = :step, last_used_us = :now
-                 WHERE user_id = :user AND kind = 'totp' AND last_step < :step",
+                 WHERE user_id = :user AND kind = 'totp' AND secret = :seed AND last_step < :step",
             )?
-            .execute(named_params! { ":step": step, ":now": now, ":user": user.0 })?,
+            .execute(named_params! {
+                ":step": step,
+                ":now": now,
+                ":user": user.0,
+                ":seed": seed.as_bytes(),
+            })?,
         Proof::Recovery(hash) => unit
             .prepare_cached(
                 "UPDATE recovery_code SET used_us = :now
