@@ -11,7 +11,7 @@
 //! | `issues` | what an event is called and tagged with: pure | `domain` |
 //! | `ingest` | the front for SDKs: from a request to one job for the writer | `domain`, `store`, `http` |
 //! | `api` | the front for management clients, `/api/0/` | `domain`, `store`, `http`, `issues` |
-//! | `jobs` | what the server does by itself in the background: removes what was deleted | `domain`, `store` |
+//! | `jobs` | what the server does by itself in the background: removes what was deleted, and what is too old | `domain`, `store` |
 //! | `apply` | creates and updates what a TOML file describes | `domain`, `store` |
 //! | `first_start` | what a new file begins with | `domain`, `store` |
 //! | `config` | every setting in one table: flag, variable, line of a file | `domain` |
