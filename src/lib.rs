@@ -13,7 +13,7 @@
 //! | `ingest` | the front for SDKs: from a request to one job for the writer | `domain`, `store`, `http` |
 //! | `api` | the front for management clients, `/api/0/` | `domain`, `store`, `http`, `identity`, `issues` |
 //! | `web` | the front for people: pages | `domain`, `store`, `http`, `identity` |
-//! | `jobs` | what the server does by itself in the background: removes what was deleted | `domain`, `store`, `identity` |
+//! | `jobs` | what the server does by itself in the background: removes what was deleted, and what is too old | `domain`, `store`, `identity` |
 //! | `apply` | creates and updates what a TOML file describes | `domain`, `store` |
 //! | `first_start` | what a new file begins with | `domain`, `store` |
 //! | `config` | every setting in one table: flag, variable, line of a file | `domain` |

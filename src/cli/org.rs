@@ -67,8 +67,10 @@ pub(super) const SHOW: Command = Command {
     run: show,
 };
 
-/// The options for what plain members may do, each with what it says and its place in a policy.
-const POLICY: [(&str, fn(&mut MemberPolicy) -> &mut bool); 5] = [
+type PartOfPolicy = fn(&mut MemberPolicy) -> &mut bool;
+
+/// The options for what plain members may do, each with its place in a policy.
+const POLICY: [(&str, PartOfPolicy); 5] = [
     ("open-membership", |policy| &mut policy.open_membership),
     ("members-invite", |policy| &mut policy.invite),
     ("members-create-projects", |policy| {

@@ -15,7 +15,7 @@ use super::projects::{self, Project};
 use super::snapshot::Touched;
 use super::teams::{self, Team};
 use super::writer::Unit;
-use super::{client_keys, members};
+use super::{client_keys, members, users};
 use crate::domain::access::Access;
 use crate::domain::actor::Actor;
 use crate::domain::id::{OrganizationId, ProjectId, UserId};
@@ -158,9 +158,11 @@ pub(crate) fn find(
         return Ok(Err(Refusal::NoOffer));
     };
     if let Some(user) = offer.user {
+        let is_active = users::find(connection, user)?.is_some_and(|user| user.active);
         let access = access_of(connection, &organization, user, ScopeSet::ALL)?;
         let teams = projects::list_team_ids(connection, project.id)?;
-        if !access.allows_project(ScopeSet::of(&[Scope::ProjectAdmin]), &teams) {
+        let may = access.allows_project(ScopeSet::of(&[Scope::ProjectAdmin]), &teams);
+        if !(is_active && may) {
             return Ok(Err(Refusal::NoOffer));
         }
     }

@@ -1086,7 +1086,7 @@ fn every_line_is_limited() {
 #[test]
 fn a_token_has_what_its_scopes_imply_in_order() {
     let ground = Ground::new();
-    let browser = ground.session("ann@example.test");
+    let browser = ground.owner_in_a_browser();
     for scope in ALL_SCOPES.split_whitespace() {
         let made = browser.post_json("/api/0/api-tokens/", &json!({"scopes": [scope]}));
         assert_eq!(made.status, 201, "{scope}: {}", made.text());
@@ -1111,7 +1111,7 @@ fn a_role_has_its_scopes_and_a_token_has_no_more() {
         ("manager", "max@example.test"),
         ("owner", "ann@example.test"),
     ] {
-        let browser = ground.session(email);
+        let browser = ground.server.signed_in(email);
         let own = of_role(&ROLES, role);
         assert_eq!(
             ok(&browser.get(organization))["access"],

@@ -329,7 +329,11 @@ fn a_link_is_good_for_one_person_a_week_and_until_the_next() {
     let change = |sql: &str| server.database().execute_batch(sql).expect("a change");
     change("UPDATE member SET role = 'member' WHERE id = 1");
     assert_answer(&take(&server, &third), 400, invalid);
-    change("UPDATE member SET role = 'owner' WHERE id = 1");
+    change(
+        "UPDATE member SET role = 'owner' WHERE id = 1; UPDATE user SET active = 0 WHERE id = 1",
+    );
+    assert_answer(&take(&server, &third), 400, invalid);
+    change("UPDATE user SET active = 1 WHERE id = 1");
     assert_done(&take(&server, &third));
 }
 
