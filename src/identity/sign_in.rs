@@ -13,7 +13,7 @@ use crate::domain::secret::{Secret, SecretHash};
 use crate::domain::time::Timestamp;
 use crate::store::sessions::{self, NewSession};
 use crate::store::users::{self, User};
-use crate::store::{second_factors, users as stored_users};
+use crate::store::{Connection, second_factors, users as stored_users};
 
 /// Who is at the door.
 #[derive(Clone)]
@@ -106,8 +106,12 @@ impl Identity {
     /// # Errors
     /// See [`NotSignedIn`].
     pub(crate) fn sign_in(&self, given: &Try<'_>) -> Result<Begun, NotSignedIn> {
-        let visitor = given.visitor;
         let user = self.check_password(given)?;
+        self.go_on(user, given.visitor)
+    }
+
+    /// A session for a user who has proved to be who they are but for the second factor, or the question for that.
+    pub(super) fn go_on(&self, user: User, visitor: &Visitor) -> Result<Begun, NotSignedIn> {
         let connection = self.store.read()?;
         if second_factors::find_totp(&connection, user.id)?.is_some() {
             return Ok(Begun::NeedsCode(self.pending.add(user.id, visitor.now)));
@@ -116,54 +120,35 @@ impl Identity {
         Ok(Begun::Session(self.begin(user, visitor, None)?))
     }
 
-    /// The user whose password was given.
+    /// The user whose password was given. One Argon2 whether or not there is such a user, and none for who is refused.
+    ///
+    /// # Errors
+    /// See [`NotSignedIn`].
     pub(crate) fn check_password(&self, given: &Try<'_>) -> Result<User, NotSignedIn> {
-        let Visitor { address, now, .. } = *given.visitor;
-        let user = {
+        let visitor = given.visitor;
+        let (user, subjects) = {
             let connection = self.store.read()?;
             let user = users::find_by_email(&connection, given.email.trim())?;
-            self.refuse_throttled(&connection, given, user.as_ref())?;
-            user
+            let device = known_device(&connection, user.as_ref(), visitor)?;
+            let subjects = Subject::of_password(given.email, visitor.address, device);
+            (user, subjects)
         };
+        let counted = self
+            .throttle
+            .take(subjects, visitor.now)
+            .map_err(|retry_after_secs| NotSignedIn::Throttled { retry_after_secs })?;
         let hash = user.as_ref().and_then(|user| user.password_hash.as_deref());
-        let is_right = self
-            .hashing
-            .verify(given.password, hash)
-            .map_err(|_| NotSignedIn::Busy)?;
+        let Ok(is_right) = self.hashing.verify(given.password, hash) else {
+            counted.give_back();
+            return Err(NotSignedIn::Busy);
+        };
         match user {
-            Some(user) if is_right && user.active => Ok(user),
-            _ => {
-                self.throttle.count_failure(Subject::address(address), now);
-                self.throttle
-                    .count_failure(Subject::account(given.email), now);
-                Err(NotSignedIn::Wrong)
+            Some(user) if is_right && user.active => {
+                counted.give_back();
+                Ok(user)
             }
+            _ => Err(NotSignedIn::Wrong),
         }
-    }
-
-    fn refuse_throttled(
-        &self,
-        connection: &crate::store::Connection,
-        given: &Try<'_>,
-        user: Option<&User>,
-    ) -> Result<(), NotSignedIn> {
-        let visitor = given.visitor;
-        let wait = |subject| self.throttle.wait_secs(&subject, visitor.now);
-        if let Some(retry_after_secs) = wait(Subject::address(visitor.address)) {
-            return Err(NotSignedIn::Throttled { retry_after_secs });
-        }
-        if let Some(retry_after_secs) = wait(Subject::account(given.email)) {
-            let is_known = match (user, &visitor.device) {
-                (Some(user), Some(device)) => {
-                    sessions::knows_device(connection, user.id, device.hash())?
-                }
-                _ => false,
-            };
-            if !is_known {
-                return Err(NotSignedIn::Throttled { retry_after_secs });
-            }
-        }
-        Ok(())
     }
 
     /// Begins a session of a user about whom there is no doubt any more. Always a new one, so that nobody can lay a
@@ -217,4 +202,18 @@ impl Identity {
     pub(crate) fn end_pending(&self, secret: &Secret) {
         self.pending.remove(secret);
     }
+}
+
+/// The cookie of a browser that signed in as this user before.
+fn known_device(
+    connection: &Connection,
+    user: Option<&User>,
+    visitor: &Visitor,
+) -> Result<Option<SecretHash>, Error> {
+    let (Some(user), Some(device)) = (user, &visitor.device) else {
+        return Ok(None);
+    };
+    let hash = device.hash();
+    let is_known = sessions::knows_device(connection, user.id, hash)?;
+    Ok(is_known.then_some(hash))
 }
