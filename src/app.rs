@@ -2,7 +2,7 @@
 //!
 //! The order of a start: the file (lock, migrations), the public address, the transport, then what the apply
 //! file or the first start brings, then the background. The order of a stop: the transport (nobody is accepted, what
-//! is in flight finishes), the background, then the store (what is queued is committed, the write-ahead log is
+//! is in flight finishes), the background, mail, then the store (what is queued is committed, the write-ahead log is
 //! emptied).
 
 use std::fmt;
@@ -16,6 +16,7 @@ use crate::apply;
 use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
+use crate::domain::mail::MailSettings;
 use crate::domain::time::{Clock, Timestamp};
 use crate::first_start::{self, FirstStart};
 use crate::http::{
@@ -25,6 +26,7 @@ use crate::http::{
 use crate::identity::Identity;
 use crate::ingest::{self, Ingest};
 use crate::jobs::Jobs;
+use crate::outbound::mail::Mailer;
 use crate::store::Store;
 use crate::web::Web;
 
@@ -48,6 +50,8 @@ pub struct Settings {
     pub api_rate_limits: bool,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
+    /// How mail is sent; none is without this.
+    pub mail: Option<MailSettings>,
 }
 
 /// An apply file that was read.
@@ -75,6 +79,7 @@ impl Settings {
             api_rate_limits: true,
             connections_max: http.connections_max,
             connections_per_address_max: http.per_address_max,
+            mail: None,
         }
     }
 }
@@ -118,6 +123,8 @@ impl std::error::Error for StartError {}
 pub struct App {
     server: Server,
     jobs: Jobs,
+    mailer: Arc<Mailer>,
+    identity: Arc<Identity>,
     store: Arc<Store>,
     url_prefix: UrlPrefix,
     applied: Option<apply::Report>,
@@ -165,6 +172,13 @@ impl App {
             },
         )
         .map_err(|error| failed(&error))?;
+        let mailer = Mailer::start(settings.mail.as_ref()).map_err(|error| failed(&error))?;
+        let mailer = Arc::new(mailer);
+        let identity = Arc::new(Identity::new(
+            Arc::clone(&store),
+            Arc::clone(&mailer),
+            url_prefix.clone(),
+        ));
         let server = Server::start(
             listener,
             transport,
@@ -174,12 +188,13 @@ impl App {
             Arc::new(GeneralService {
                 api: Api::new(
                     Arc::clone(&store),
+                    Arc::clone(&identity),
                     url_prefix.clone(),
                     settings.api_rate_limits,
                 ),
                 web: Web::new(
                     Arc::clone(&store),
-                    Arc::new(Identity::new(Arc::clone(&store))),
+                    Arc::clone(&identity),
                     url_prefix.clone(),
                 ),
             }),
@@ -203,6 +218,8 @@ impl App {
         Ok(App {
             server,
             jobs,
+            mailer,
+            identity,
             store,
             url_prefix,
             applied,
@@ -216,6 +233,11 @@ impl App {
 
     pub fn url_prefix(&self) -> &UrlPrefix {
         &self.url_prefix
+    }
+
+    /// How many passwords were hashed since the start, to be compared or to be kept: one for every try.
+    pub fn password_runs(&self) -> u64 {
+        self.identity.hashing.runs()
     }
 
     /// What the apply file changed, if there was one.
@@ -233,6 +255,8 @@ impl App {
         // What the writer commits is answered over the transport, so that goes first.
         let finished = self.server.stop(within);
         drop(self.jobs);
+        // Letters are made from what is in the store.
+        self.mailer.stop();
         self.store.close();
         finished
     }

@@ -65,6 +65,7 @@ use crate::domain::slug::IdOrSlug;
 use crate::http::credentials::Credentials;
 use crate::http::router::{Found, Params, Route, Router};
 use crate::http::{Body, Method, Request, Response};
+use crate::identity::Identity;
 use crate::store::organizations::Organization;
 use crate::store::projects as stored_projects;
 use crate::store::projects::Project;
@@ -658,6 +659,7 @@ struct InProject {
 /// The management API.
 pub(crate) struct Api {
     store: Arc<Store>,
+    identity: Arc<Identity>,
     prefix: UrlPrefix,
     routes: Router<Target>,
     known_tokens: auth::KnownTokens,
@@ -667,8 +669,14 @@ pub(crate) struct Api {
 
 impl Api {
     /// `is_limited`: whether a client may call only so often.
-    pub(crate) fn new(store: Arc<Store>, prefix: UrlPrefix, is_limited: bool) -> Api {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        identity: Arc<Identity>,
+        prefix: UrlPrefix,
+        is_limited: bool,
+    ) -> Api {
         Api {
+            identity,
             store,
             prefix,
             routes: Router::new(routes()),

@@ -1,20 +1,28 @@
-//! Who somebody is: passwords, second factors, sessions. Both fronts that people sign in through, the pages and the
+//! Who somebody is: passwords, second factors, sessions, links that stand for them. Both fronts that people sign in through, the pages and the
 //! API, come here, so that the rules are the same and guesses at one count at the other.
 //!
 //! Invariants: every try of a password runs exactly one Argon2, whether or not there is such an account, unless it is
 //! refused before; what is refused says nothing about the account.
 
 pub(crate) mod hashing;
+mod letters;
+mod links;
+mod passwords;
 mod sign_in;
 pub(crate) mod throttle;
 
 use std::sync::Arc;
 
+use crate::domain::dsn::UrlPrefix;
 use crate::domain::secret::Secret;
+use crate::outbound::mail::Mailer;
 use crate::store::Store;
 use hashing::Hashing;
 use throttle::Throttle;
 
+pub(crate) use letters::Invitation;
+pub(crate) use links::link_url;
+pub(crate) use passwords::{NotTaken, SetUp};
 pub(crate) use sign_in::{Begun, NewCookies, NotSignedIn, Try, Visitor};
 
 /// The names of the cookies (facts/auth-and-tokens.md 9.1; the device's is ours).
@@ -29,15 +37,20 @@ pub(crate) fn csrf_token(session: &Secret) -> Secret {
 
 pub(crate) struct Identity {
     store: Arc<Store>,
+    mailer: Arc<Mailer>,
+    /// What links start with.
+    prefix: UrlPrefix,
     pub(crate) hashing: Hashing,
     pub(crate) throttle: Throttle,
     pending: sign_in::Pending,
 }
 
 impl Identity {
-    pub(crate) fn new(store: Arc<Store>) -> Identity {
+    pub(crate) fn new(store: Arc<Store>, mailer: Arc<Mailer>, prefix: UrlPrefix) -> Identity {
         Identity {
             store,
+            mailer,
+            prefix,
             hashing: Hashing::default(),
             throttle: Throttle::default(),
             pending: sign_in::Pending::default(),

@@ -153,6 +153,9 @@ impl Identity {
 
     /// Begins a session of a user about whom there is no doubt any more. Always a new one, so that nobody can lay a
     /// session of their own under somebody else's sign-in.
+    ///
+    /// # Errors
+    /// `Wrong`: the user was switched off, or given another password, after `user` was read.
     pub(crate) fn begin(
         &self,
         user: User,
@@ -176,16 +179,22 @@ impl Identity {
             at: visitor.now,
         };
         let device_hash = device.hash();
-        self.store.write(move |unit| {
+        let password_hash = user.password_hash.clone();
+        let has_begun = self.store.write(move |unit| {
             let now = actor.at;
-            // Deactivated since the password was checked.
-            if !stored_users::find(unit, new.user)?.is_some_and(|user| user.active) {
-                return Err(Error::Forbidden);
+            // Switched off, or given another password, since the old one was checked.
+            let is_as_it_was = |user: User| user.active && user.password_hash == password_hash;
+            if !stored_users::find(unit, new.user)?.is_some_and(is_as_it_was) {
+                return Ok(false);
             }
             sessions::create(unit, &new, now)?;
             sessions::set_device(unit, new.user, device_hash, now)?;
-            users::set_signed_in(unit, &actor, new.user)
+            users::set_signed_in(unit, &actor, new.user)?;
+            Ok(true)
         })?;
+        if !has_begun {
+            return Err(NotSignedIn::Wrong);
+        }
         Ok(NewCookies {
             user,
             session,

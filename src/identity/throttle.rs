@@ -37,6 +37,8 @@ pub(crate) enum Subject {
     LinksTo(IpAddr),
     /// And those that an account is sent.
     LinksFor(Account),
+    /// Letters that invite an address.
+    InvitationsTo(Account),
 }
 
 /// What was typed as an account's address, without case. Its hash, so that none is longer than another.
@@ -95,6 +97,10 @@ impl Subject {
         Subject::LinksFor(Account::new(email))
     }
 
+    pub(crate) fn invitations_to(email: &str) -> Subject {
+        Subject::InvitationsTo(Account::new(email))
+    }
+
     /// How many tries in how many seconds.
     fn limit(&self) -> (u32, i64) {
         match self {
@@ -103,7 +109,7 @@ impl Subject {
             Subject::Account(_) => (100, 3600),
             Subject::Code(_) => (5, 300),
             Subject::LinksTo(_) => (20, 3600),
-            Subject::LinksFor(_) => (5, 3600),
+            Subject::LinksFor(_) | Subject::InvitationsTo(_) => (5, 3600),
         }
     }
 }

@@ -65,10 +65,15 @@ pub(super) fn redirect_with_next(page: &str, request: &Request) -> Response {
         "" => request.path.clone(),
         query => format!("{}?{query}", request.path),
     };
-    redirect(format!(
+    redirect(with_next(page, &here))
+}
+
+/// The path of a page that leads back to this one.
+pub(super) fn with_next(page: &str, here: &str) -> String {
+    format!(
         "{page}?next={}",
-        utf8_percent_encode(&here, NON_ALPHANUMERIC)
-    ))
+        utf8_percent_encode(here, NON_ALPHANUMERIC)
+    )
 }
 
 /// Where to go after signing in: a path of this server, else its beginning. Browsers take `//host`, `/\host` and

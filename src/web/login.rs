@@ -18,6 +18,7 @@ struct Page<'a> {
     next: &'a str,
     email: &'a str,
     problem: Option<&'a str>,
+    notice: Option<&'a str>,
 }
 
 /// To the sign-in page, and back from there.
@@ -32,6 +33,7 @@ pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
     if visit.signed_in.is_some() {
         return Ok(redirect(next));
     }
+    let notice = visit.request.query_value("notice");
     Ok(layout::page(
         200,
         &Page {
@@ -39,6 +41,9 @@ pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
             next,
             email: "",
             problem: None,
+            notice: (notice.as_deref() == Some(PASSWORD_SET)).then_some(
+                "Your password is set, and all sessions have ended. Sign in with the new one.",
+            ),
         },
     ))
 }
@@ -53,28 +58,45 @@ pub(super) fn submit(web: &Web, visit: &Visit<'_>) -> Result<Response> {
         password: visit.form.text("password"),
         visitor: &visitor,
     });
-    let (status, problem) = match result {
-        Ok(Begun::Session(cookies)) => return Ok(web.with_session(redirect(next), &cookies)),
+    let (status, problem, retry_after_secs) = match result {
+        Ok(Begun::Session(cookies)) => {
+            web.end_replaced(visit)?;
+            return Ok(web.with_session(redirect(next), &cookies));
+        }
         Ok(Begun::NeedsCode(_)) => {
             return Err(Error::internal("there is no page for second factors").into());
         }
         Err(NotSignedIn::Failed(error)) => return Err(error.into()),
-        Err(NotSignedIn::Wrong | NotSignedIn::Lapsed) => (400, WRONG),
-        Err(NotSignedIn::Throttled { .. } | NotSignedIn::Busy) => (429, TOO_MANY),
+        Err(NotSignedIn::Wrong | NotSignedIn::Lapsed) => (400, WRONG, None),
+        Err(NotSignedIn::Throttled { retry_after_secs }) => (429, TOO_MANY, Some(retry_after_secs)),
+        Err(NotSignedIn::Busy) => (429, TOO_MANY, Some(1)),
     };
-    Ok(layout::page(
+    let page = layout::page(
         status,
         &Page {
             head: Head::of(visit),
             next,
             email,
             problem: Some(problem),
+            notice: None,
         },
-    ))
+    );
+    Ok(match retry_after_secs {
+        Some(secs) => page.with_header("Retry-After", secs.to_string()),
+        None => page,
+    })
+}
+
+/// What the sign-in page is told to say.
+const PASSWORD_SET: &str = "password-set";
+
+/// To the sign-in page, which says that the password was set.
+pub(super) fn redirect_after_reset() -> Response {
+    redirect(format!("/auth/login/?notice={PASSWORD_SET}"))
 }
 
 const WRONG: &str = "Email or password is not right.";
-const TOO_MANY: &str = "Too many tries. Please wait a few minutes and try again.";
+pub(super) const TOO_MANY: &str = "Too many tries. Please wait a few minutes and try again.";
 
 /// `POST /auth/logout/`: the session is over, also for whoever copied its cookie.
 pub(super) fn sign_out(web: &Web, visit: &Visit<'_>) -> Result<Response> {

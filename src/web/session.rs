@@ -12,9 +12,9 @@ use crate::identity::{
 use crate::store::users::{self, User};
 use crate::store::{Connection, sessions};
 
-use super::Web;
 use super::errors::Result;
 use super::form::{self, Form};
+use super::{Visit, Web};
 
 /// The user of this request's session.
 pub(super) struct SignedIn {
@@ -162,6 +162,17 @@ impl Web {
                     https,
                 ),
             )
+    }
+
+    /// Ends the session that a browser had when it signs in anew: nobody is left with its cookie.
+    pub(super) fn end_replaced(&self, visit: &Visit<'_>) -> Result<()> {
+        let Some(signed_in) = &visit.signed_in else {
+            return Ok(());
+        };
+        let (user, id) = (signed_in.user.id, signed_in.session.id);
+        self.store
+            .write(move |unit| sessions::delete(unit, user, id))?;
+        Ok(())
     }
 
     /// An answer after which the browser is not signed in.

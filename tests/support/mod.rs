@@ -5,6 +5,7 @@ pub(crate) mod client;
 mod contract;
 pub(crate) mod process;
 pub(crate) mod schema;
+pub(crate) mod smtp;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -123,6 +124,11 @@ impl Server {
 
     fn app(&self) -> &App {
         self.app.as_ref().expect("the server runs")
+    }
+
+    /// How many passwords the server has hashed since it started.
+    pub(crate) fn password_runs(&self) -> u64 {
+        self.app().password_runs()
     }
 
     pub(crate) fn url_prefix(&self) -> String {
