@@ -31,7 +31,9 @@ pub(super) fn overview() -> String {
     let mut text =
         "Picket, a Sentry-compatible server.\n\nUsage: picket COMMAND [OPTIONS]\n\n".to_owned();
     text.push_str(&list(&COMMANDS.iter().collect::<Vec<_>>()));
-    text.push_str("  help          tell what there is, or with a command all about that one\n");
+    text.push_str(
+        "  help                  tell what there is, or with a command all about that one\n",
+    );
     text.push_str("\npicket --version tells the version.\n");
     text
 }
@@ -59,7 +61,7 @@ pub(super) fn of_group(noun: &str) -> String {
 fn list(commands: &[&Command]) -> String {
     let mut text = "Commands:\n".to_owned();
     for command in commands {
-        text.push_str(&format!("  {:<14}{}\n", command.name, command.summary));
+        text.push_str(&format!("  {:<22}{}\n", command.name, command.summary));
     }
     text
 }

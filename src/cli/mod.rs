@@ -6,11 +6,15 @@
 
 mod apply;
 mod arguments;
+mod confirm;
 mod credentials;
 mod dsn;
 mod help;
 mod serve;
+mod table;
 mod token;
+mod typed_password;
+mod user;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -64,6 +68,17 @@ const COMMANDS: &[Command] = &[
     token::CREATE,
     token::LIST,
     token::REVOKE,
+    user::CREATE,
+    user::LIST,
+    user::SHOW,
+    user::SET_PASSWORD,
+    user::RESET_PASSWORD,
+    user::DEACTIVATE,
+    user::ACTIVATE,
+    user::SUPERUSER,
+    user::SESSIONS,
+    user::REVOKE_SESSIONS,
+    user::DISABLE_2FA,
 ];
 
 /// A command as it was called, with all settings read.

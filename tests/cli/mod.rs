@@ -9,3 +9,4 @@ mod settings;
 mod stop;
 mod token;
 mod usage;
+mod user;

@@ -4,13 +4,24 @@ use std::process::Stdio;
 
 use crate::support::process::Binary;
 
-const COMMANDS: [&str; 6] = [
+const COMMANDS: [&str; 17] = [
     "serve",
     "apply",
     "dsn",
     "token create",
     "token list",
     "token revoke",
+    "user create",
+    "user list",
+    "user show",
+    "user set-password",
+    "user reset-password",
+    "user deactivate",
+    "user activate",
+    "user superuser",
+    "user sessions",
+    "user revoke-sessions",
+    "user disable-2fa",
 ];
 
 #[test]
