@@ -27,7 +27,7 @@ impl Form {
         {
             return Err(Failure::BadForm);
         }
-        let bytes = body.into_vec().map_err(|error| Failure::internal(error))?;
+        let bytes = body.into_vec().map_err(Failure::internal)?;
         let fields = form_urlencoded::parse(&bytes)
             .map(|(name, value)| (name.into_owned(), value.into_owned()));
         Ok(Form(fields.collect()))

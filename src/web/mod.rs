@@ -289,7 +289,7 @@ mod tests {
         headers.push("Content-Type", "application/x-www-form-urlencoded");
         let response = web.handle(Request {
             method: Method::parse(method),
-            path: path.replace('{', "").replace('}', ""),
+            path: path.replace(['{', '}'], ""),
             query: String::new(),
             headers,
             body: crate::http::Body::Memory(form.as_bytes().to_vec()),
