@@ -2,7 +2,7 @@
 //!
 //! The order of a start: the file (lock, migrations), the public address, the transport, then what the apply
 //! file or the first start brings, then the background. The order of a stop: the transport (nobody is accepted, what
-//! is in flight finishes), the background, then the store (what is queued is committed, the write-ahead log is
+//! is in flight finishes), the background, mail, then the store (what is queued is committed, the write-ahead log is
 //! emptied).
 
 use std::fmt;
@@ -16,6 +16,7 @@ use crate::apply;
 use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
+use crate::domain::mail::MailSettings;
 use crate::domain::time::{Clock, Timestamp};
 use crate::first_start::{self, FirstStart};
 use crate::http::{
@@ -25,6 +26,7 @@ use crate::http::{
 use crate::identity::Identity;
 use crate::ingest::{self, Ingest};
 use crate::jobs::{Jobs, Retention};
+use crate::outbound::mail::Mailer;
 use crate::store::Store;
 use crate::web::Web;
 
@@ -50,6 +52,8 @@ pub struct Settings {
     pub connections_per_address_max: usize,
     /// How long entries of the audit log are kept; 0 is for ever.
     pub audit_retention_days: u32,
+    /// How mail is sent; none is without this.
+    pub mail: Option<MailSettings>,
 }
 
 /// An apply file that was read.
@@ -78,6 +82,7 @@ impl Settings {
             connections_max: http.connections_max,
             connections_per_address_max: http.per_address_max,
             audit_retention_days: 365,
+            mail: None,
         }
     }
 }
@@ -121,6 +126,7 @@ impl std::error::Error for StartError {}
 pub struct App {
     server: Server,
     jobs: Jobs,
+    mailer: Arc<Mailer>,
     store: Arc<Store>,
     identity: Arc<Identity>,
     clock: Clock,
@@ -170,7 +176,13 @@ impl App {
             },
         )
         .map_err(|error| failed(&error))?;
-        let identity = Arc::new(Identity::new(Arc::clone(&store)));
+        let mailer = Mailer::start(settings.mail.as_ref()).map_err(|error| failed(&error))?;
+        let mailer = Arc::new(mailer);
+        let identity = Arc::new(Identity::new(
+            Arc::clone(&store),
+            Arc::clone(&mailer),
+            url_prefix.clone(),
+        ));
         let server = Server::start(
             listener,
             transport,
@@ -219,6 +231,7 @@ impl App {
         Ok(App {
             server,
             jobs,
+            mailer,
             store,
             identity,
             clock,
@@ -234,6 +247,11 @@ impl App {
 
     pub fn url_prefix(&self) -> &UrlPrefix {
         &self.url_prefix
+    }
+
+    /// How many passwords were hashed since the start, to be compared or to be kept: one for every try.
+    pub fn password_runs(&self) -> u64 {
+        self.identity.hashing.runs()
     }
 
     /// What the apply file changed, if there was one.
@@ -254,6 +272,8 @@ impl App {
         self.identity
             .token_uses
             .flush(&self.store, self.clock.now());
+        // Letters are made from what is in the store.
+        self.mailer.stop();
         self.store.close();
         finished
     }

@@ -14,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
+use crate::domain::mail::{self, MailSettings, SmtpServer};
 
 /// What all commands are told, checked.
 #[derive(Clone, Debug)]
@@ -35,6 +36,10 @@ pub(crate) struct Config {
     pub(crate) connections_per_address_max: usize,
     /// 0: for ever.
     pub(crate) audit_retention_days: u32,
+    /// None: no mail is sent.
+    pub(crate) smtp_url: Option<String>,
+    pub(crate) smtp_password_file: Option<PathBuf>,
+    pub(crate) mail_from: Option<String>,
     #[cfg(feature = "test-clock")]
     pub(crate) test_clock: Option<PathBuf>,
 }
@@ -46,6 +51,37 @@ impl Config {
             Some(prefix) => prefix.clone(),
             None => UrlPrefix::of_address(self.listen),
         }
+    }
+
+    /// How mail is sent, if it is.
+    ///
+    /// # Errors
+    /// One sentence: one of the settings is missing, or the file with the password cannot be read.
+    pub(crate) fn mail(&self) -> Result<Option<MailSettings>, String> {
+        let Some(url) = &self.smtp_url else {
+            return match &self.smtp_password_file {
+                Some(_) => Err("--smtp-password-file needs --smtp-url".to_owned()),
+                None => Ok(None),
+            };
+        };
+        let Some(from) = &self.mail_from else {
+            return Err("--smtp-url needs --mail-from".to_owned());
+        };
+        let password = match &self.smtp_password_file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file).map_err(|error| {
+                    format!(
+                        "--smtp-password-file: cannot read {}: {error}",
+                        file.display()
+                    )
+                })?;
+                Some(text.trim_end_matches(['\r', '\n']).to_owned())
+            }
+            None => None,
+        };
+        MailSettings::new(url, password, from)
+            .map(Some)
+            .map_err(|error| format!("--smtp-url: {error}"))
     }
 
     /// What [`load`] starts from; every field is overwritten by the table's defaults.
@@ -65,6 +101,9 @@ impl Config {
             connections_max: 0,
             connections_per_address_max: 0,
             audit_retention_days: 0,
+            smtp_url: None,
+            smtp_password_file: None,
+            mail_from: None,
             #[cfg(feature = "test-clock")]
             test_clock: None,
         }
@@ -284,6 +323,43 @@ pub(crate) const SETTINGS: &[Setting] = &[
                 .ok_or_else(|| {
                     format!("{text:?} is no number of days from 0 to {AUDIT_DAYS_MAX}")
                 })?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "smtp-url",
+        hint: Some("URL"),
+        default: None,
+        meaning: "the server that mail is handed to: smtps://USER@HOST for TLS from the start, smtp://USER@HOST for \
+                  STARTTLS, smtp://HOST?tls=none for neither; the password may stand in it (USER:PASSWORD, \
+                  percent-encoded), which is better done in the environment or the settings file than in a flag that \
+                  others on the machine can see; unset, no mail is sent",
+        only_serve: true,
+        set: |config, text| {
+            SmtpServer::parse(text)?;
+            config.smtp_url = Some(text.to_owned());
+            Ok(())
+        },
+    },
+    Setting {
+        name: "smtp-password-file",
+        hint: Some("FILE"),
+        default: None,
+        meaning: "a file with the password for the user in --smtp-url",
+        only_serve: true,
+        set: |config, text| {
+            config.smtp_password_file = Some(path(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "mail-from",
+        hint: Some("ADDRESS"),
+        default: None,
+        meaning: "whom mail comes from, such as Picket <picket@example.test>; needed with --smtp-url",
+        only_serve: true,
+        set: |config, text| {
+            config.mail_from = Some(mail::check_sender(text)?);
             Ok(())
         },
     },

@@ -183,10 +183,7 @@ pub(super) fn authenticate(
 
 /// The caller of an endpoint that is for browsers alone: whoever sends an `Authorization` field, of whatever kind, is
 /// not signed in there (facts/auth-and-tokens.md 2.2), so nothing that it holds is even looked at.
-pub(super) fn authenticate_browser(
-    api: &Api,
-    request: &Request,
-) -> Result<Authenticated, Failure> {
+pub(super) fn authenticate_browser(api: &Api, request: &Request) -> Result<Authenticated, Failure> {
     let caller = match request.headers.get("Authorization") {
         Some(_) => Caller::Anonymous,
         None => session(api, request)?,
@@ -290,6 +287,7 @@ mod tests {
     use crate::domain::token::TokenText;
     use crate::http::{Body, Headers};
     use crate::identity::Identity;
+    use crate::outbound::mail::Mailer;
     use crate::store::readers::statements;
     use crate::store::tokens::NewToken;
 
@@ -317,8 +315,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("picket.db");
         let store = Arc::new(Store::open(&path, Durability::Normal).unwrap());
-        let identity = Arc::new(Identity::new(Arc::clone(&store)));
         let prefix = UrlPrefix::parse("http://127.0.0.1:9000").unwrap();
+        let mailer = Arc::new(Mailer::start(None).unwrap());
+        let identity = Arc::new(Identity::new(Arc::clone(&store), mailer, prefix.clone()));
         let api = Api::new(Arc::clone(&store), identity, prefix, true);
         let text = TokenText::random_user();
         let made = text.clone();

@@ -7,9 +7,6 @@ use crate::config::{self, SETTINGS};
 
 const WIDTH: usize = 100;
 
-/// Of the column with the commands' names; wider than the longest.
-const NAME_WIDTH: usize = 18;
-
 /// Of the command or group that the words name, or of everything.
 ///
 /// # Errors

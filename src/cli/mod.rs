@@ -19,6 +19,8 @@ mod serve;
 mod table;
 mod team;
 mod token;
+mod typed_password;
+mod user;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -103,6 +105,17 @@ const COMMANDS: &[Command] = &[
     token::ROTATE,
     token::REVOKE,
     token::REVOKE_ALL,
+    user::CREATE,
+    user::LIST,
+    user::SHOW,
+    user::SET_PASSWORD,
+    user::RESET_PASSWORD,
+    user::DEACTIVATE,
+    user::ACTIVATE,
+    user::SUPERUSER,
+    user::SESSIONS,
+    user::REVOKE_SESSIONS,
+    user::DISABLE_2FA,
 ];
 
 /// A command as it was called, with all settings read.

@@ -12,6 +12,7 @@ pub(crate) mod error;
 pub(crate) mod event_id;
 pub(crate) mod id;
 pub(crate) mod key;
+pub(crate) mod mail;
 pub(crate) mod option;
 pub(crate) mod origin;
 pub(crate) mod outcome;

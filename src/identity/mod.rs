@@ -1,4 +1,4 @@
-//! Who somebody is: passwords, second factors, sessions. Both fronts that people sign in through, the pages and the
+//! Who somebody is: passwords, second factors, sessions, links that stand for them. Both fronts that people sign in through, the pages and the
 //! API, come here, so that the rules are the same and guesses at one count at the other.
 //!
 //! Invariants: every try of a password runs exactly one Argon2, whether or not there is such an account, unless it is
@@ -8,6 +8,9 @@
 
 pub(crate) mod cookies;
 pub(crate) mod hashing;
+mod letters;
+mod links;
+mod passwords;
 mod second_factor;
 mod sign_in;
 pub(crate) mod throttle;
@@ -15,12 +18,17 @@ pub(crate) mod token_use;
 
 use std::sync::Arc;
 
+use crate::domain::dsn::UrlPrefix;
 use crate::domain::secret::Secret;
+use crate::outbound::mail::Mailer;
 use crate::store::Store;
 use hashing::Hashing;
 use throttle::Throttle;
 use token_use::TokenUses;
 
+pub(crate) use letters::Invitation;
+pub(crate) use links::link_url;
+pub(crate) use passwords::{NotTaken, SetUp};
 pub(crate) use second_factor::{NotEnrolled, Removal, issuer};
 pub(crate) use sign_in::{Begun, NewCookies, NotSignedIn, Try, Visitor};
 
@@ -38,6 +46,9 @@ pub(crate) fn csrf_token(session: &Secret) -> Secret {
 
 pub(crate) struct Identity {
     store: Arc<Store>,
+    mailer: Arc<Mailer>,
+    /// What links start with.
+    prefix: UrlPrefix,
     pub(crate) hashing: Hashing,
     pub(crate) throttle: Throttle,
     pub(crate) token_uses: TokenUses,
@@ -46,9 +57,11 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn new(store: Arc<Store>) -> Identity {
+    pub(crate) fn new(store: Arc<Store>, mailer: Arc<Mailer>, prefix: UrlPrefix) -> Identity {
         Identity {
             store,
+            mailer,
+            prefix,
             hashing: Hashing::default(),
             throttle: Throttle::default(),
             token_uses: TokenUses::default(),

@@ -13,6 +13,7 @@ use crate::domain::secret::{Secret, SecretHash};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::http::{Request, cookies};
+use crate::store::Connection;
 use crate::store::second_factors::{self, Proof};
 use crate::store::sessions::{self, NewSession};
 use crate::store::users::{self, User};
@@ -155,61 +156,42 @@ impl Identity {
         self.begin(user, given.visitor, None)
     }
 
-    /// The user whose password was given.
+    /// The user whose password was given. One Argon2 whether or not there is such a user, and none for who is refused.
+    ///
+    /// # Errors
+    /// See [`NotSignedIn`].
     pub(crate) fn check_password(&self, given: &Try<'_>) -> Result<User, NotSignedIn> {
-        let Visitor { address, now, .. } = *given.visitor;
-        let user = {
+        let visitor = given.visitor;
+        let (user, subjects) = {
             let connection = self.store.read()?;
             let user = users::find_by_email(&connection, given.email.trim())?;
-            self.refuse_throttled(&connection, given, user.as_ref())?;
-            user
+            let device = known_device(&connection, user.as_ref(), visitor)?;
+            let subjects = Subject::of_password(given.email, visitor.address, device);
+            (user, subjects)
         };
+        let counted = self
+            .throttle
+            .take(subjects, visitor.now)
+            .map_err(|retry_after_secs| NotSignedIn::Throttled { retry_after_secs })?;
         let hash = user.as_ref().and_then(|user| user.password_hash.as_deref());
-        let is_right = self
-            .hashing
-            .verify(given.password, hash)
-            .map_err(|_| NotSignedIn::Busy)?;
+        let Ok(is_right) = self.hashing.verify(given.password, hash) else {
+            counted.give_back();
+            return Err(NotSignedIn::Busy);
+        };
         match user {
-            Some(user) if is_right && user.active => Ok(user),
-            _ => {
-                self.throttle.count_failure(Subject::address(address), now);
-                self.throttle
-                    .count_failure(Subject::account(given.email), now);
-                Err(NotSignedIn::Wrong)
+            Some(user) if is_right && user.active => {
+                counted.give_back();
+                Ok(user)
             }
+            _ => Err(NotSignedIn::Wrong),
         }
-    }
-
-    fn refuse_throttled(
-        &self,
-        connection: &crate::store::Connection,
-        given: &Try<'_>,
-        user: Option<&User>,
-    ) -> Result<(), NotSignedIn> {
-        let visitor = given.visitor;
-        let wait = |subject| self.throttle.wait_secs(&subject, visitor.now);
-        if let Some(retry_after_secs) = wait(Subject::address(visitor.address)) {
-            return Err(NotSignedIn::Throttled { retry_after_secs });
-        }
-        if let Some(retry_after_secs) = wait(Subject::account(given.email)) {
-            let is_known = match (user, &visitor.device) {
-                (Some(user), Some(device)) => {
-                    sessions::knows_device(connection, user.id, device.hash())?
-                }
-                _ => false,
-            };
-            if !is_known {
-                return Err(NotSignedIn::Throttled { retry_after_secs });
-            }
-        }
-        Ok(())
     }
 
     /// Begins a session of a user whose password was right or for whom `provider` vouches, or asks for the code of the
     /// second factor first. Always a new session, so that nobody can lay one of their own under somebody else's sign-in.
     ///
     /// # Errors
-    /// The user was deactivated, or the store's.
+    /// `Wrong`: the user was switched off, or given another password, after `user` was read.
     pub(crate) fn begin(
         &self,
         user: User,
@@ -222,6 +204,7 @@ impl Identity {
                 Created::NotProven => {
                     Begun::NeedsCode(self.pending.add(&user, provider, visitor.now))
                 }
+                Created::Changed => return Err(NotSignedIn::Wrong),
             },
         )
     }
@@ -272,7 +255,7 @@ impl Identity {
         let proof = proof.ok_or(NotSignedIn::Wrong)?;
         match self.create_session(user, visitor, awaited.provider, Some(proof))? {
             Created::Session(cookies) => Ok(cookies),
-            Created::NotProven => Err(NotSignedIn::Wrong),
+            Created::NotProven | Created::Changed => Err(NotSignedIn::Wrong),
         }
     }
 
@@ -307,26 +290,28 @@ impl Identity {
             at: visitor.now,
         };
         let device_hash = device.hash();
-        let is_made = self.store.write(move |unit| {
+        let password_hash = user.password_hash.clone();
+        let refused = self.store.write(move |unit| {
             let now = actor.at;
-            // Deactivated since the password was checked.
-            if !users::find(unit, new.user)?.is_some_and(|user| user.active) {
-                return Err(Error::Forbidden);
+            // Switched off, or given another password, since the old one was checked.
+            let is_as_it_was = |user: User| user.active && user.password_hash == password_hash;
+            if !users::find(unit, new.user)?.is_some_and(is_as_it_was) {
+                return Ok(Some(Created::Changed));
             }
             let is_proven = match &proof {
                 Some(proof) => second_factors::take(unit, &actor, new.user, proof)?,
                 None => !second_factors::has_one(unit, new.user)?,
             };
             if !is_proven {
-                return Ok(false);
+                return Ok(Some(Created::NotProven));
             }
             sessions::create(unit, &new, now)?;
             sessions::set_device(unit, new.user, device_hash, now)?;
             users::set_signed_in(unit, &actor, new.user)?;
-            Ok(true)
+            Ok(None)
         })?;
-        if !is_made {
-            return Ok(Created::NotProven);
+        if let Some(refused) = refused {
+            return Ok(refused);
         }
         Ok(Created::Session(NewCookies {
             user,
@@ -389,4 +374,20 @@ enum Created {
     Session(NewCookies),
     /// A code is asked for, or the one that was brought is good no longer.
     NotProven,
+    /// The user is not as when the password was checked.
+    Changed,
+}
+
+/// The cookie of a browser that signed in as this user before.
+fn known_device(
+    connection: &Connection,
+    user: Option<&User>,
+    visitor: &Visitor,
+) -> Result<Option<SecretHash>, Error> {
+    let (Some(user), Some(device)) = (user, &visitor.device) else {
+        return Ok(None);
+    };
+    let hash = device.hash();
+    let is_known = sessions::knows_device(connection, user.id, hash)?;
+    Ok(is_known.then_some(hash))
 }

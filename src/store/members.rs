@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 
 use super::audit::{self, Entry};
 use super::conflict;
+use super::organizations::{self, Organization};
 use super::users::{self, User};
 use super::writer::Unit;
 use crate::domain::access::Membership;
 use crate::domain::actor::Actor;
 use crate::domain::id::{MemberId, OrganizationId, ProjectId, TeamId, UserId};
 use crate::domain::scope::{OrganizationRole, TeamRole};
-use crate::domain::slug::Slug;
+use crate::domain::slug::{IdOrSlug, Slug};
 use crate::domain::time::Timestamp;
 use crate::domain::token::TokenHash;
 use crate::domain::{Error, Result};
@@ -627,6 +628,68 @@ pub(crate) fn invite_again(
             event: "member.reinvite",
             target: member.id.0,
             data: json!({ "email": member.email(), "role": member.role.as_str() }),
+        },
+    )?;
+    Ok(())
+}
+
+/// The invitation that a link leads to; none if there is no such link, if it was used or has expired, or if the
+/// organization is gone.
+pub(crate) fn find_invitation(
+    connection: &Connection,
+    member: MemberId,
+    hash: TokenHash,
+    now: Timestamp,
+) -> rusqlite::Result<Option<(Member, Organization)>> {
+    let found = connection
+        .prepare_cached(&format!(
+            "SELECT {}, member.organization_id FROM {TABLES}
+             WHERE member.id = :member AND member.invite_hash = :hash AND member.invite_expires_us > :now
+               AND member.user_id IS NULL",
+            columns()
+        ))?
+        .query_row(
+            named_params! { ":member": member.0, ":hash": hash.0, ":now": now.us() },
+            |row| Ok((from_row(row)?, row.get::<_, i64>("organization_id")?)),
+        )
+        .optional()?;
+    let Some((member, organization)) = found else {
+        return Ok(None);
+    };
+    let organization = organizations::find(connection, &IdOrSlug::Id(organization))?;
+    Ok(organization.map(|organization| (member, organization)))
+}
+
+/// Makes an invitation a user's place, with its role and its seats in teams. Its link is good for nothing from then on.
+///
+/// # Errors
+/// `Conflict`: the user is a member already.
+pub(crate) fn accept(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    organization: OrganizationId,
+    invitation: &Member,
+    user: UserId,
+) -> Result<()> {
+    let seats = list_seats(unit, invitation.id)?;
+    unit.prepare_cached(
+        "UPDATE member SET user_id = :user, email = NULL, invite_hash = NULL, invite_expires_us = NULL
+         WHERE id = :id AND user_id IS NULL",
+    )?
+    .execute(named_params! { ":user": user.0, ":id": invitation.id.0 })
+    .map_err(|error| {
+        conflict(error, || {
+            "You are a member of this organization already.".to_owned()
+        })
+    })?;
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(organization),
+            event: "member.accept-invite",
+            target: invitation.id.0,
+            data: audit_data(invitation.email(), Some(user), invitation.role, &seats),
         },
     )?;
     Ok(())

@@ -120,6 +120,23 @@ pub(crate) fn set_verified(connection: &Connection, id: SessionId, now: Timestam
     Ok(())
 }
 
+/// Gives a session another secret, so that nobody who copied its cookie goes on with it.
+pub(crate) fn set_hash(
+    connection: &Connection,
+    id: SessionId,
+    hash: SecretHash,
+    now: Timestamp,
+) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE session SET hash = :hash, verified_us = :now WHERE id = :id")?
+        .execute(named_params! {
+            ":hash": hash.0.as_slice(),
+            ":now": now.us(),
+            ":id": id.0,
+        })?;
+    Ok(())
+}
+
 /// Ends one session of a user; whether there was one.
 pub(crate) fn delete(connection: &Connection, user: UserId, id: SessionId) -> Result<bool> {
     let deleted = connection

@@ -35,10 +35,13 @@ pub(super) fn name_of(user: &User) -> &str {
     }
 }
 
-/// A moment as people read it, to the minute.
-pub(super) fn minute(moment: &Timestamp) -> String {
+/// A moment as pages show it: `2026-01-02 03:04 UTC`.
+pub(super) fn minute(moment: Timestamp) -> String {
     let text = moment.floor_to(60).to_string();
-    text.replace('T', " ").replace(":00Z", " UTC")
+    match text.split_once('T') {
+        Some((day, time)) => format!("{day} {} UTC", time.get(..5).unwrap_or(time)),
+        None => text,
+    }
 }
 
 /// A page of HTML.
@@ -73,7 +76,7 @@ pub(super) fn secured(response: Response) -> Response {
         .with_header("Content-Security-Policy", POLICY)
         .with_header("X-Content-Type-Options", "nosniff")
         .with_header("X-Frame-Options", "DENY")
-        // Links in pages may hold what must not be told to others. Not `no-referrer`: with that, browsers send forms of
-        // ours without their origin too.
+        // Paths of pages may hold what must not be told to others. With "no-referrer" browsers would not say either that
+        // a form comes from here.
         .with_header("Referrer-Policy", "same-origin")
 }

@@ -17,6 +17,7 @@ struct Page<'a> {
     next: &'a str,
     email: &'a str,
     problem: Option<&'a str>,
+    notice: Option<&'a str>,
 }
 
 /// To the sign-in page, and back from there.
@@ -31,6 +32,7 @@ pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
     if visit.signed_in.is_some() {
         return Ok(redirect(next));
     }
+    let notice = visit.request.query_value("notice");
     Ok(layout::page(
         200,
         &Page {
@@ -38,6 +40,9 @@ pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
             next,
             email: "",
             problem: None,
+            notice: (notice.as_deref() == Some(PASSWORD_SET)).then_some(
+                "Your password is set, and all sessions have ended. Sign in with the new one.",
+            ),
         },
     ))
 }
@@ -52,25 +57,39 @@ pub(super) fn submit(web: &Web, visit: &Visit<'_>) -> Result<Response> {
         password: visit.form.text("password"),
         visitor: &visitor,
     });
-    let (status, problem) = match result {
-        Ok(begun) => return Ok(web.enter(next, &begun)),
+    let (status, problem, retry_after_secs) = match result {
+        Ok(begun) => return web.enter(visit, next, &begun),
         Err(NotSignedIn::Failed(error)) => return Err(error.into()),
-        Err(NotSignedIn::Wrong | NotSignedIn::Lapsed) => (400, WRONG),
-        Err(NotSignedIn::Throttled { .. } | NotSignedIn::Busy) => (429, TOO_MANY),
+        Err(NotSignedIn::Wrong | NotSignedIn::Lapsed) => (400, WRONG, None),
+        Err(NotSignedIn::Throttled { retry_after_secs }) => (429, TOO_MANY, Some(retry_after_secs)),
+        Err(NotSignedIn::Busy) => (429, TOO_MANY, Some(1)),
     };
-    Ok(layout::page(
+    let page = layout::page(
         status,
         &Page {
             head: Head::of(visit),
             next,
             email,
             problem: Some(problem),
+            notice: None,
         },
-    ))
+    );
+    Ok(match retry_after_secs {
+        Some(secs) => page.with_header("Retry-After", secs.to_string()),
+        None => page,
+    })
+}
+
+/// What the sign-in page is told to say.
+const PASSWORD_SET: &str = "password-set";
+
+/// To the sign-in page, which says that the password was set.
+pub(super) fn redirect_after_reset() -> Response {
+    redirect(format!("/auth/login/?notice={PASSWORD_SET}"))
 }
 
 const WRONG: &str = "Email or password is not right.";
-const TOO_MANY: &str = "Too many tries. Please wait a few minutes and try again.";
+pub(super) const TOO_MANY: &str = "Too many tries. Please wait a few minutes and try again.";
 
 /// `POST /auth/logout/`: the session is over, also for whoever copied its cookie.
 pub(super) fn sign_out(web: &Web, visit: &Visit<'_>) -> Result<Response> {

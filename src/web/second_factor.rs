@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::errors::Result;
-use super::form::{checked_next, redirect, redirect_to_with_next};
+use super::form::{checked_next, redirect_to_with_next};
 use super::layout::{self, Head};
 use super::{Visit, Web};
 use crate::domain::secret::Secret;
@@ -60,11 +60,7 @@ pub(super) fn submit(web: &Web, visit: &Visit<'_>) -> Result<Response> {
     let typed = visit.form.text("code");
     let visitor = Visitor::of(visit.request);
     match web.identity.sign_in_with_code(&pending, typed, &visitor) {
-        Ok(new) => Ok(cookies_of::with_session(
-            redirect(next),
-            &new,
-            web.is_https(),
-        )),
+        Ok(new) => web.enter_with(visit, next, &new),
         Err(NotSignedIn::Failed(error)) => Err(error.into()),
         Err(NotSignedIn::Lapsed) => Ok(again()),
         Err(NotSignedIn::Wrong) => Ok(page(visit, 400, next, Some(WRONG))),

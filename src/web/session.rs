@@ -5,13 +5,15 @@ use crate::domain::secret::Secret;
 use crate::domain::session::Session;
 use crate::http::cookies::{self, Lifetime};
 use crate::http::{Request, Response};
-use crate::identity::{Begun, CSRF_COOKIE, SESSION_COOKIE, cookies as cookies_of, csrf_token};
+use crate::identity::{
+    Begun, CSRF_COOKIE, NewCookies, SESSION_COOKIE, cookies as cookies_of, csrf_token,
+};
 use crate::store::users::{self, User};
 use crate::store::{Connection, sessions};
 
-use super::Web;
 use super::errors::Result;
 use super::form::{self, Form, redirect};
+use super::{Visit, Web};
 
 /// The user of this request's session.
 pub(super) struct SignedIn {
@@ -116,14 +118,33 @@ impl Csrf {
 
 impl Web {
     /// On to a path of this server with a new session, or to where its code is asked for, and from there to the path.
-    pub(super) fn enter(&self, next: &str, begun: &Begun) -> Response {
+    pub(super) fn enter(&self, visit: &Visit<'_>, next: &str, begun: &Begun) -> Result<Response> {
         match begun {
-            Begun::Session(new) => cookies_of::with_session(redirect(next), new, self.is_https()),
+            Begun::Session(new) => self.enter_with(visit, next, new),
             Begun::NeedsCode(pending) => {
                 let page = form::redirect_to_with_next("/auth/2fa/", next);
-                cookies_of::with_pending(page, pending, self.is_https())
+                Ok(cookies_of::with_pending(page, pending, self.is_https()))
             }
         }
+    }
+
+    /// The same, with a session. The one that the browser had until now ends: nobody is left with its cookie.
+    pub(super) fn enter_with(
+        &self,
+        visit: &Visit<'_>,
+        next: &str,
+        new: &NewCookies,
+    ) -> Result<Response> {
+        if let Some(signed_in) = &visit.signed_in {
+            let (user, id) = (signed_in.user.id, signed_in.session.id);
+            self.store
+                .write(move |unit| sessions::delete(unit, user, id))?;
+        }
+        Ok(cookies_of::with_session(
+            redirect(next),
+            new,
+            self.is_https(),
+        ))
     }
 }
 

@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::errors::{Failure, Result};
 use super::form::{Form, redirect};
-use super::layout::{self, Head};
+use super::layout::{self, Head, minute};
 use super::{Visit, Web};
 use crate::domain::access::Access;
 use crate::domain::id::{ProjectId, TokenId};
@@ -147,8 +147,8 @@ impl Shown {
                 true => "all projects".to_owned(),
                 false => names.join(", "),
             },
-            created: when(token.created),
-            expires: token.expires.map_or_else(|| "never".to_owned(), when),
+            created: minute(token.created),
+            expires: token.expires.map_or_else(|| "never".to_owned(), minute),
             state: if is_expired {
                 "expired"
             } else if expires_soon {
@@ -157,7 +157,7 @@ impl Shown {
                 ""
             },
             is_warning: is_expired || expires_soon,
-            last_used: token.last_used.map_or_else(|| "never".to_owned(), when),
+            last_used: token.last_used.map_or_else(|| "never".to_owned(), minute),
             last_address: token.last_address.unwrap_or_default(),
         })
     }
@@ -173,12 +173,6 @@ fn project_name(connection: &Connection, id: ProjectId) -> Result<Option<String>
     Ok(organization
         .zip(project)
         .map(|(organization, project)| format!("{}/{}", organization.slug, project.slug)))
-}
-
-/// A moment for people, to the minute.
-fn when(moment: Timestamp) -> String {
-    let text = moment.floor_to(60).to_string();
-    format!("{} UTC", text[..16].replace('T', " "))
 }
 
 #[derive(Template)]

@@ -946,9 +946,7 @@ fn a_method_without_a_line_is_refused_on_every_path() {
             if is_served {
                 continue;
             }
-            let answer = ground
-                .able(line)
-                .send(method, &ground.target(line), None);
+            let answer = ground.able(line).send(method, &ground.target(line), None);
             let refusal = format!(r#"{{"detail":"Method \"{method}\" not allowed."}}"#);
             match line.2 {
                 Open | LoggedIn => assert_answer(&answer, 405, &refusal),

@@ -10,3 +10,4 @@ mod settings;
 mod stop;
 mod token;
 mod usage;
+mod user;

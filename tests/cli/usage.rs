@@ -42,6 +42,17 @@ const COMMANDS: &[&str] = &[
     "token rotate",
     "token revoke",
     "token revoke-all",
+    "user create",
+    "user list",
+    "user show",
+    "user set-password",
+    "user reset-password",
+    "user deactivate",
+    "user activate",
+    "user superuser",
+    "user sessions",
+    "user revoke-sessions",
+    "user disable-2fa",
 ];
 
 #[test]

@@ -6,6 +6,7 @@ mod contract;
 pub(crate) mod process;
 pub(crate) mod schema;
 pub(crate) mod session;
+pub(crate) mod smtp;
 pub(crate) mod totp;
 
 use std::path::{Path, PathBuf};
@@ -127,6 +128,11 @@ impl Server {
 
     fn app(&self) -> &App {
         self.app.as_ref().expect("the server runs")
+    }
+
+    /// How many passwords the server has hashed since it started.
+    pub(crate) fn password_runs(&self) -> u64 {
+        self.app().password_runs()
     }
 
     pub(crate) fn url_prefix(&self) -> String {

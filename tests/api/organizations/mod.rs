@@ -1,7 +1,7 @@
 //! `/api/0/organizations/` and below (facts/management-api.md 3).
 
-mod audit_log;
 mod api_keys;
+mod audit_log;
 mod members;
 mod org_auth_tokens;
 mod project_keys;

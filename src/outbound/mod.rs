@@ -1,0 +1,3 @@
+//! What the server sends to others by itself.
+
+pub(crate) mod mail;
