@@ -16,6 +16,7 @@ from pathlib import Path
 
 import management
 import matrix
+import pages
 import stored
 import table
 import wire
@@ -225,6 +226,7 @@ def main():
         file.close()
         if report.failed:
             print(f"the server's log:\n{server.log.read_text(errors='replace')}")
+    pages.check(work, binary, report)
     made = table.table(found)
     print(made)
     if "--write-table" in sys.argv:
