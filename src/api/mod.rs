@@ -158,7 +158,7 @@ const ORGANIZATION_TOKENS: Permission = Permission::Scopes {
     delete: &[Scope::OrgWrite, Scope::OrgAdmin],
 };
 
-/// What an organization's own token can do or be deprived of by another one in its place.
+/// Putting another token of the organization in the place of one, which ends that one.
 const ORGANIZATION_TOKEN_ROTATION: Permission = Permission::Scopes {
     get: &[],
     post: &[Scope::OrgWrite, Scope::OrgAdmin],

@@ -172,8 +172,8 @@ pub(crate) struct Store {
     orders: Orders,
     snapshot: Arc<Snapshot>,
     _lock: Option<ServerLock>,
-    /// Of a command's: the file, and which version of the credentials it found there.
-    beside: Option<(PathBuf, u64)>,
+    /// Of a command's: the file.
+    beside: Option<PathBuf>,
 }
 
 impl Store {
@@ -199,7 +199,7 @@ impl Store {
     pub(crate) fn open_beside(path: &Path) -> Result<Store, OpenError> {
         connection::touch(path)?;
         let mut store = Store::open_with(path, Durability::Full, None)?;
-        store.beside = Some((path.to_owned(), store.snapshot.credentials_version()));
+        store.beside = Some(path.to_owned());
         Ok(store)
     }
 
@@ -272,8 +272,8 @@ impl Store {
     pub(crate) fn close(&self) {
         self.writer.stop();
         self.readers.close();
-        if let Some((path, version)) = &self.beside
-            && *version != self.snapshot.credentials_version()
+        if let Some(path) = &self.beside
+            && self.snapshot.changed_credentials()
             // Only now that SQLite has let go of the file: this opens and closes it.
             && ServerLock::is_taken(path)
         {

@@ -215,6 +215,8 @@ pub(crate) struct Snapshot {
     keys: Shards<PublicKey, KeyState>,
     /// How often credentials changed.
     credentials_version: AtomicU64,
+    /// Whether this process changed any.
+    changed_credentials: AtomicBool,
     /// When commits of other processes were last looked for: milliseconds since `begun`.
     looked_ms: AtomicU64,
     begun: Instant,
@@ -232,6 +234,7 @@ impl Snapshot {
             projects: Shards::new(),
             keys: Shards::new(),
             credentials_version: AtomicU64::new(0),
+            changed_credentials: AtomicBool::new(false),
             looked_ms: AtomicU64::new(0),
             begun: Instant::now(),
             deletions: Bell::default(),
@@ -244,6 +247,16 @@ impl Snapshot {
     /// as the number stays that was there before the reading.
     pub(crate) fn credentials_version(&self) -> u64 {
         self.credentials_version.load(Ordering::Acquire)
+    }
+
+    /// Whether this process changed what lets somebody in.
+    pub(super) fn changed_credentials(&self) -> bool {
+        self.changed_credentials.load(Ordering::Relaxed)
+    }
+
+    fn forget_credentials(&self) {
+        self.changed_credentials.store(true, Ordering::Relaxed);
+        self.credentials_version.fetch_add(1, Ordering::Release);
     }
 
     /// Whether commits of other processes were looked for within [`FRESH_FOR`]. If not, what is remembered of credentials
@@ -309,12 +322,12 @@ impl Snapshot {
     ) -> rusqlite::Result<()> {
         match touched {
             Touched::Credentials => {
-                self.credentials_version.fetch_add(1, Ordering::Release);
+                self.forget_credentials();
             }
             Touched::Organization(id) => {
                 if !organizations::is_there(connection, *id)? {
                     // Its tokens are good for nothing.
-                    self.credentials_version.fetch_add(1, Ordering::Release);
+                    self.forget_credentials();
                     for project in projects::list_ids(connection, *id)? {
                         self.projects.remove(&project);
                     }

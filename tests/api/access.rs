@@ -1097,6 +1097,20 @@ fn a_token_has_what_its_scopes_imply_in_order() {
     }
 }
 
+/// The scopes that no line asks for are the ones of which the README says so.
+#[test]
+fn the_readme_names_the_scopes_that_open_nothing() {
+    let asked: BTreeSet<&str> = LINES.iter().flat_map(|line| set(line.3)).collect();
+    let nothing: Vec<&str> = set(ALL_SCOPES)
+        .into_iter()
+        .filter(|scope| !asked.contains(scope))
+        .collect();
+    let readme = include_str!("../../README.md").split_whitespace();
+    let readme = readme.collect::<Vec<_>>().join(" ");
+    let listed = format!("these open nothing yet: `{}`.", nothing.join("`, `"));
+    assert!(readme.contains(&listed), "{listed}");
+}
+
 /// Every role against every scope, as the organization's detail tells what the caller may do there: in a browser, and
 /// with a token of each single scope.
 #[test]
