@@ -9,6 +9,7 @@
 //! | `store` | the SQLite file: opening, group commits, what ingestion needs in memory, a file of queries per resource; alone names SQLite's driver | `domain` |
 //! | [`http`] | transport: the gate, the lanes, the workers, requests and answers, route tables; alone names the HTTP server that it wraps; knows no resource | `domain` |
 //! | `issues` | what an event is called and tagged with: pure | `domain` |
+//! | `outbound` | what the server asks of other servers: the one HTTP client, with its guards | `domain` |
 //! | `ingest` | the front for SDKs: from a request to one job for the writer | `domain`, `store`, `http` |
 //! | `api` | the front for management clients, `/api/0/` | `domain`, `store`, `http`, `issues` |
 //! | `jobs` | what the server does by itself in the background: removes what was deleted | `domain`, `store` |
@@ -33,6 +34,7 @@ mod identity;
 mod ingest;
 mod issues;
 mod jobs;
+mod outbound;
 mod store;
 mod web;
 
@@ -45,3 +47,4 @@ pub use domain::time::{Clock, Timestamp};
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use ingest::fuzzing;
+pub use outbound::http::Settings as OutboundSettings;
