@@ -25,6 +25,7 @@ use crate::http::{
 use crate::identity::Identity;
 use crate::ingest::{self, Ingest};
 use crate::jobs::Jobs;
+use crate::outbound::http::{Client, Settings as OutboundSettings};
 use crate::store::Store;
 use crate::web::Web;
 
@@ -48,6 +49,8 @@ pub struct Settings {
     pub api_rate_limits: bool,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
+    /// What may be asked of other servers.
+    pub outbound: OutboundSettings,
 }
 
 /// An apply file that was read.
@@ -75,6 +78,7 @@ impl Settings {
             api_rate_limits: true,
             connections_max: http.connections_max,
             connections_per_address_max: http.per_address_max,
+            outbound: OutboundSettings::default(),
         }
     }
 }
@@ -165,6 +169,8 @@ impl App {
             },
         )
         .map_err(|error| failed(&error))?;
+        let outbound = Client::new(&settings.outbound).map_err(StartError::plain)?;
+        let identity = Arc::new(Identity::new(Arc::clone(&store), &url_prefix, outbound));
         let server = Server::start(
             listener,
             transport,
@@ -174,14 +180,11 @@ impl App {
             Arc::new(GeneralService {
                 api: Api::new(
                     Arc::clone(&store),
+                    Arc::clone(&identity),
                     url_prefix.clone(),
                     settings.api_rate_limits,
                 ),
-                web: Web::new(
-                    Arc::clone(&store),
-                    Arc::new(Identity::new(Arc::clone(&store))),
-                    url_prefix.clone(),
-                ),
+                web: Web::new(Arc::clone(&store), identity, url_prefix.clone()),
             }),
         )
         .map_err(|error| StartError::plain(format!("the transport cannot start: {error}")))?;

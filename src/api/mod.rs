@@ -16,6 +16,7 @@
 mod attachments;
 mod audit_log;
 mod auth;
+mod auth_provider;
 mod body;
 mod download;
 mod entries;
@@ -65,13 +66,14 @@ use crate::domain::slug::IdOrSlug;
 use crate::http::credentials::Credentials;
 use crate::http::router::{Found, Params, Route, Router};
 use crate::http::{Body, Method, Request, Response};
+use crate::identity::Identity;
 use crate::store::organizations::Organization;
 use crate::store::projects as stored_projects;
 use crate::store::projects::Project;
 use crate::store::readers::Reader;
 use crate::store::teams::{self as stored_teams, Team};
 use crate::store::{
-    Connection, Store, client_keys, members as stored_members,
+    Connection, Store, client_keys, identity_providers, members as stored_members,
     organizations as stored_organizations,
 };
 
@@ -156,6 +158,14 @@ const AUDIT_LOG: Permission = Permission::Scopes {
     post: &[],
     put: &[],
     delete: &[],
+};
+
+/// Who vouches for an organization's members.
+const AUTH_PROVIDER: Permission = Permission::Scopes {
+    get: &[Scope::OrgRead],
+    post: &[],
+    put: &[Scope::OrgAdmin],
+    delete: &[Scope::OrgAdmin],
 };
 
 /// The teams of an organization.
@@ -367,6 +377,11 @@ fn routes() -> Vec<Route<Target>> {
         line("POST", "/api/0/organizations/{org}/org-auth-tokens/{token}/rotate/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::rotate)),
         line("GET", "/api/0/organizations/{org}/audit-logs/", AUDIT_LOG, InOrganization(audit_log::list)),
 
+        // Single sign-on.
+        line("GET", "/api/0/organizations/{org}/auth-provider/", AUTH_PROVIDER, InOrganization(auth_provider::get)),
+        line("PUT", "/api/0/organizations/{org}/auth-provider/", AUTH_PROVIDER, InOrganization(auth_provider::update)),
+        line("DELETE", "/api/0/organizations/{org}/auth-provider/", AUTH_PROVIDER, InOrganization(auth_provider::delete)),
+
         // Teams.
         line("GET", "/api/0/organizations/{org}/teams/", ORGANIZATION_TEAMS, InOrganization(teams::list)),
         line("POST", "/api/0/organizations/{org}/teams/", ORGANIZATION_TEAMS, InOrganization(teams::create)),
@@ -505,6 +520,31 @@ impl Call<'_> {
         Ok(access_of(&self.connection, &self.caller, organization)?)
     }
 
+    /// Whether the organization's identity provider must vouch for the user of a session first. Tokens never wait for it
+    /// (facts/auth-and-tokens.md 6.3).
+    fn awaits_provider(&self, organization: &Organization) -> Result<bool> {
+        let Caller::Session { user, session } = &self.caller else {
+            return Ok(false);
+        };
+        let now = self.request.received;
+        Ok(identity_providers::must_vouch(
+            &self.connection,
+            organization.id,
+            *user,
+            *session,
+            now,
+        )?)
+    }
+
+    /// # Errors
+    /// 401 `sso-required`.
+    fn refuse_unvouched(&self, organization: &Organization) -> Result<()> {
+        if self.awaits_provider(organization)? {
+            return Err(error::sso_required(&organization.slug).into());
+        }
+        Ok(())
+    }
+
     /// # Errors
     /// `NotFound`, also for one that the caller could not see: its existence is no secret.
     fn find_organization(&self) -> Result<Organization> {
@@ -514,6 +554,7 @@ impl Call<'_> {
 
     fn organization(&self) -> Result<InOrganization> {
         let organization = self.find_organization()?;
+        self.refuse_unvouched(&organization)?;
         let access = self.access(&organization)?;
         if !access.allows(self.wanted) {
             return Err(Error::Forbidden.into());
@@ -530,6 +571,7 @@ impl Call<'_> {
         let segment = IdOrSlug::parse(self.params.get("team"));
         let team = stored_teams::find(&self.connection, organization.id, &segment)?
             .ok_or(Error::NotFound)?;
+        self.refuse_unvouched(&organization)?;
         let access = self.access(&organization)?;
         let allowed = access.team_scopes(team.id).intersects(self.wanted)
             || or_as_member && access.is_in_team(team.id);
@@ -553,6 +595,7 @@ impl Call<'_> {
             return Err(self.renamed(organization, &segment)?);
         };
         let teams = stored_projects::list_team_ids(&self.connection, project.id)?;
+        self.refuse_unvouched(&organization)?;
         let access = self.access(&organization)?;
         let is_for_others = self
             .caller
@@ -580,6 +623,7 @@ impl Call<'_> {
             return Ok(Error::NotFound.into());
         };
         let teams = stored_projects::list_team_ids(&self.connection, project.id)?;
+        self.refuse_unvouched(&organization)?;
         if !self
             .access(&organization)?
             .allows_project(self.wanted, &teams)
@@ -658,6 +702,7 @@ struct InProject {
 /// The management API.
 pub(crate) struct Api {
     store: Arc<Store>,
+    identity: Arc<Identity>,
     prefix: UrlPrefix,
     routes: Router<Target>,
     known_tokens: auth::KnownTokens,
@@ -667,9 +712,15 @@ pub(crate) struct Api {
 
 impl Api {
     /// `is_limited`: whether a client may call only so often.
-    pub(crate) fn new(store: Arc<Store>, prefix: UrlPrefix, is_limited: bool) -> Api {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        identity: Arc<Identity>,
+        prefix: UrlPrefix,
+        is_limited: bool,
+    ) -> Api {
         Api {
             store,
+            identity,
             prefix,
             routes: Router::new(routes()),
             known_tokens: auth::KnownTokens::default(),

@@ -90,6 +90,7 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
         api_rate_limits: config.api_rate_limits,
         connections_max: config.connections_max,
         connections_per_address_max: config.connections_per_address_max,
+        outbound: config.outbound.clone(),
     })
 }
 

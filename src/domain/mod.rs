@@ -21,6 +21,7 @@ pub(crate) mod project_setting;
 pub(crate) mod scope;
 pub(crate) mod secret;
 pub(crate) mod session;
+pub(crate) mod single_sign_on;
 pub(crate) mod slug;
 pub(crate) mod stored;
 pub(crate) mod time;

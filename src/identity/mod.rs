@@ -6,13 +6,17 @@
 
 pub(crate) mod hashing;
 mod sign_in;
+pub(crate) mod single_sign_on;
 pub(crate) mod throttle;
 
 use std::sync::Arc;
 
+use crate::domain::dsn::UrlPrefix;
 use crate::domain::secret::Secret;
+use crate::outbound::http::Client;
 use crate::store::Store;
 use hashing::Hashing;
+use single_sign_on::SingleSignOn;
 use throttle::Throttle;
 
 pub(crate) use sign_in::{Begun, NewCookies, NotSignedIn, Try, Visitor};
@@ -21,6 +25,10 @@ pub(crate) use sign_in::{Begun, NewCookies, NotSignedIn, Try, Visitor};
 pub(crate) const SESSION_COOKIE: &str = "sentrysid";
 pub(crate) const CSRF_COOKIE: &str = "sc";
 pub(crate) const DEVICE_COOKIE: &str = "picket_device";
+/// Binds a sign-in at an identity provider to the browser that it began in.
+pub(crate) const SINGLE_SIGN_ON_COOKIE: &str = "picket_sso";
+/// What the provider is shown again when its user signs out. It is worth nothing else; here only the browser keeps it.
+pub(crate) const ID_TOKEN_COOKIE: &str = "picket_id_token";
 
 /// What a page of ours repeats to prove that a change comes from it: it follows from the session.
 pub(crate) fn csrf_token(session: &Secret) -> Secret {
@@ -32,15 +40,17 @@ pub(crate) struct Identity {
     pub(crate) hashing: Hashing,
     pub(crate) throttle: Throttle,
     pending: sign_in::Pending,
+    pub(crate) single_sign_on: SingleSignOn,
 }
 
 impl Identity {
-    pub(crate) fn new(store: Arc<Store>) -> Identity {
+    pub(crate) fn new(store: Arc<Store>, prefix: &UrlPrefix, http: Client) -> Identity {
         Identity {
             store,
             hashing: Hashing::default(),
             throttle: Throttle::default(),
             pending: sign_in::Pending::default(),
+            single_sign_on: SingleSignOn::new(http, prefix.as_str()),
         }
     }
 }

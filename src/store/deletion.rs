@@ -91,6 +91,12 @@ const OF_TEAM: &[Part] = &[
 /// What belongs to an organization beside its projects and teams.
 const OF_ORGANIZATION: &[Part] = &[
     part("member", "id", "organization_id = :owner"),
+    part(
+        "identity",
+        "provider_id, subject",
+        "provider_id = (SELECT id FROM identity_provider WHERE organization_id = :owner)",
+    ),
+    part("identity_provider", "id", "organization_id = :owner"),
     part("auth_token", "id", "organization_id = :owner"),
     part(
         "organization_option",

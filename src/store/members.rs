@@ -29,6 +29,8 @@ pub(crate) struct Member {
     pub(crate) who: Person,
     /// Who invited them, if they were.
     pub(crate) inviter: Option<Inviter>,
+    /// Whether the organization's identity provider knows them.
+    pub(crate) sso_linked: bool,
     pub(crate) created: Timestamp,
 }
 
@@ -100,13 +102,20 @@ fn columns() -> String {
     format!(
         "member.id AS member_id, member.role, member.email AS invited_email, member.invite_expires_us,
          member.created_us AS member_created_us, {},
-         inviter.id AS inviter_id, inviter.email AS inviter_email, inviter.name AS inviter_name",
+         inviter.id AS inviter_id, inviter.email AS inviter_email, inviter.name AS inviter_name,
+         {IS_LINKED} AS sso_linked",
         users::COLUMNS
     )
 }
 
 const TABLES: &str = "member LEFT JOIN user ON user.id = member.user_id
                       LEFT JOIN user AS inviter ON inviter.id = member.inviter_user_id";
+
+/// Whether the organization's identity provider knows a member.
+const IS_LINKED: &str =
+    "EXISTS (SELECT 1 FROM identity JOIN identity_provider ON identity_provider.id = provider_id
+                                 WHERE identity.user_id = member.user_id
+                                   AND identity_provider.organization_id = member.organization_id)";
 
 /// Leaves out the members whose accounts are off.
 const IS_SHOWN: &str =
@@ -140,6 +149,7 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Member> {
         role: parse_role(&role),
         who,
         inviter,
+        sso_linked: row.get("sso_linked")?,
         created: Timestamp::from_us(row.get("member_created_us")?),
     })
 }
@@ -261,6 +271,8 @@ pub(crate) struct MemberFilter {
     pub(crate) roles: Option<Vec<OrganizationRole>>,
     /// Invitations only, or none.
     pub(crate) invited: Option<bool>,
+    /// Those only whom the organization's identity provider knows, or the others.
+    pub(crate) sso_linked: Option<bool>,
 }
 
 /// A page of the members of an organization in the order of their numbers: at most `limit` after the first `offset`.
@@ -328,6 +340,11 @@ pub(crate) fn list(
         Some(true) => conditions.push_str(" AND member.user_id IS NULL"),
         Some(false) => conditions.push_str(" AND member.user_id IS NOT NULL"),
         None => {}
+    }
+    if let Some(is_linked) = filter.sso_linked {
+        let not = if is_linked { "" } else { "NOT " };
+        // Writing to a String cannot fail.
+        let _ = write!(conditions, " AND {not}{IS_LINKED}");
     }
     Ok(connection
         .prepare_cached(&format!(

@@ -65,10 +65,12 @@ pub(super) fn redirect_with_next(page: &str, request: &Request) -> Response {
         "" => request.path.clone(),
         query => format!("{}?{query}", request.path),
     };
-    redirect(format!(
-        "{page}?next={}",
-        utf8_percent_encode(&here, NON_ALPHANUMERIC)
-    ))
+    redirect(format!("{page}?next={}", encoded(&here)))
+}
+
+/// A text for the query of a link.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 /// Where to go after signing in: a path of this server, else its beginning. Browsers take `//host`, `/\host` and

@@ -66,6 +66,7 @@ pub(super) fn secured(response: Response) -> Response {
         .with_header("Content-Security-Policy", POLICY)
         .with_header("X-Content-Type-Options", "nosniff")
         .with_header("X-Frame-Options", "DENY")
-        // Links in pages may hold what must not be told to others.
-        .with_header("Referrer-Policy", "no-referrer")
+        // Links in pages may hold what must not be told to others. Not `no-referrer`: with that, browsers send forms of
+        // ours without their origin too.
+        .with_header("Referrer-Policy", "same-origin")
 }

@@ -13,6 +13,7 @@ mod home;
 mod layout;
 mod login;
 mod session;
+mod single_sign_on;
 
 use std::sync::Arc;
 
@@ -68,6 +69,10 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/settings/account/", SignedIn, account::show),
 
         // Single sign-on.
+        line("GET", "/auth/login/{org}/", Nothing, single_sign_on::show),
+        line("GET", "/auth/login/{org}/sso/", Nothing, single_sign_on::depart),
+        line("GET", "/auth/sso/", Nothing, single_sign_on::arrive),
+        line("POST", "/auth/sso/link/", SignedIn, single_sign_on::link),
     ];
     lines
 }

@@ -25,8 +25,9 @@ use crate::http::router::Route;
 use crate::http::{Method, Response};
 use shape::Shapes;
 
-const FRAGMENTS: [&str; 9] = [
+const FRAGMENTS: [&str; 10] = [
     include_str!("common.json"),
+    include_str!("auth_provider.json"),
     include_str!("identity.json"),
     include_str!("organizations.json"),
     include_str!("projects.json"),
@@ -74,8 +75,8 @@ const SHARED: [(&str, u16, &str, &str); 18] = [
     (
         "Unauthorized",
         401,
-        "There are no credentials, or wrong ones.",
-        "Detail",
+        "There are no credentials, or wrong ones, or something is to be done first.",
+        "Detail|CodedDetail",
     ),
     (
         "Forbidden",

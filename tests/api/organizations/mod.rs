@@ -1,5 +1,6 @@
 //! `/api/0/organizations/` and below (facts/management-api.md 3).
 
+mod auth_provider;
 mod members;
 mod project_keys;
 mod projects;

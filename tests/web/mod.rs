@@ -1,0 +1,5 @@
+//! The pages.
+
+mod browser;
+mod provider;
+mod single_sign_on;
