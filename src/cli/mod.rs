@@ -10,6 +10,7 @@ mod credentials;
 mod dsn;
 mod help;
 mod serve;
+mod sso;
 mod token;
 
 use std::ffi::OsString;
@@ -61,6 +62,10 @@ const COMMANDS: &[Command] = &[
     serve::COMMAND,
     apply::COMMAND,
     dsn::COMMAND,
+    sso::SET,
+    sso::SHOW,
+    sso::TEST,
+    sso::REMOVE,
     token::CREATE,
     token::LIST,
     token::REVOKE,
