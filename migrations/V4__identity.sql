@@ -78,10 +78,15 @@ CREATE TABLE identity_provider (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     organization_id INTEGER NOT NULL UNIQUE REFERENCES organization (id),
     kind TEXT NOT NULL CHECK (kind IN ('oidc', 'saml')),
+    -- Whether members must come through it.
+    required INTEGER NOT NULL,
     -- JSON. Its secrets are readable, because they are sent to the provider (design 6).
     config TEXT NOT NULL,
     created_us INTEGER NOT NULL
 ) STRICT;
+
+-- Of an owner: may come with a password alone where members must come through the provider.
+ALTER TABLE member ADD COLUMN break_glass INTEGER NOT NULL DEFAULT 0;
 
 CREATE TABLE identity (
     provider_id INTEGER NOT NULL REFERENCES identity_provider (id),

@@ -26,6 +26,7 @@ use crate::http::{
 use crate::identity::Identity;
 use crate::ingest::{self, Ingest};
 use crate::jobs::{Jobs, Retention};
+use crate::outbound::http::{Client, Settings as OutboundSettings};
 use crate::outbound::mail::Mailer;
 use crate::store::Store;
 use crate::web::Web;
@@ -54,6 +55,8 @@ pub struct Settings {
     pub audit_retention_days: u32,
     /// How mail is sent; none is without this.
     pub mail: Option<MailSettings>,
+    /// What may be asked of other servers.
+    pub outbound: OutboundSettings,
 }
 
 /// An apply file that was read.
@@ -83,6 +86,7 @@ impl Settings {
             connections_per_address_max: http.per_address_max,
             audit_retention_days: 365,
             mail: None,
+            outbound: OutboundSettings::default(),
         }
     }
 }
@@ -178,9 +182,11 @@ impl App {
         .map_err(|error| failed(&error))?;
         let mailer = Mailer::start(settings.mail.as_ref()).map_err(|error| failed(&error))?;
         let mailer = Arc::new(mailer);
+        let outbound = Client::new(&settings.outbound).map_err(StartError::plain)?;
         let identity = Arc::new(Identity::new(
             Arc::clone(&store),
             Arc::clone(&mailer),
+            outbound,
             url_prefix.clone(),
         ));
         let server = Server::start(

@@ -15,6 +15,7 @@ use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
 use crate::domain::mail::{self, MailSettings, SmtpServer};
+use crate::outbound::http::Settings as OutboundSettings;
 
 /// What all commands are told, checked.
 #[derive(Clone, Debug)]
@@ -40,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) smtp_url: Option<String>,
     pub(crate) smtp_password_file: Option<PathBuf>,
     pub(crate) mail_from: Option<String>,
+    pub(crate) outbound: OutboundSettings,
     #[cfg(feature = "test-clock")]
     pub(crate) test_clock: Option<PathBuf>,
 }
@@ -104,6 +106,7 @@ impl Config {
             smtp_url: None,
             smtp_password_file: None,
             mail_from: None,
+            outbound: OutboundSettings::default(),
             #[cfg(feature = "test-clock")]
             test_clock: None,
         }
@@ -363,6 +366,31 @@ pub(crate) const SETTINGS: &[Setting] = &[
             Ok(())
         },
     },
+    Setting {
+        name: "outbound-internal-hosts",
+        hint: Some("HOSTS"),
+        default: None,
+        meaning: "hosts of your own network that organizations may name as their identity provider, separated by \
+                  commas, each perhaps with a port: only these may have private addresses or be asked without TLS",
+        only_serve: false,
+        set: |config, text| {
+            let hosts = text.split(',').map(str::trim);
+            config.outbound.internal_hosts = hosts.map(host).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "outbound-ca-file",
+        hint: Some("FILE"),
+        default: None,
+        meaning: "certificates (PEM) of the authorities that other servers are believed by; unset, those that \
+                  browsers believe",
+        only_serve: false,
+        set: |config, text| {
+            config.outbound.ca_file = Some(path(text)?);
+            Ok(())
+        },
+    },
     #[cfg(feature = "test-clock")]
     Setting {
         name: "test-clock",
@@ -382,6 +410,16 @@ fn path(text: &str) -> Result<PathBuf, String> {
         return Err("the path is empty".to_owned());
     }
     Ok(PathBuf::from(text))
+}
+
+fn host(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+    if text.is_empty() || !text.chars().all(is_plain) {
+        return Err(format!(
+            "{text:?} is no host, such as id.example.com or 10.0.0.5:8443"
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 fn count(text: &str, most: usize) -> Result<usize, String> {

@@ -11,7 +11,8 @@
 //! | `outbound` | what the server sends to others by itself: mail | `domain` |
 //! | `identity` | who somebody is: passwords, sessions, second factors, links that stand for them, how fast they may be guessed | `domain`, `store`, `outbound` |
 //! | `issues` | what an event is called and tagged with: pure | `domain` |
-//! | `identity` | who somebody is: passwords, second factors, sessions | `domain`, `store`, `http` |
+//! | `outbound` | what the server says to other servers by itself: the one HTTP client, with its guards, and mail | `domain` |
+//! | `identity` | who somebody is: passwords, second factors, sessions, single sign-on | `domain`, `store`, `http`, `outbound` |
 //! | `ingest` | the front for SDKs: from a request to one job for the writer | `domain`, `store`, `http` |
 //! | `api` | the front for management clients, `/api/0/` | `domain`, `store`, `http`, `identity`, `issues` |
 //! | `web` | the front for people: pages | `domain`, `store`, `http`, `identity` |
@@ -51,3 +52,4 @@ pub use domain::time::{Clock, Timestamp};
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use ingest::fuzzing;
+pub use outbound::http::Settings as OutboundSettings;

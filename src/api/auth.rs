@@ -287,6 +287,7 @@ mod tests {
     use crate::domain::token::TokenText;
     use crate::http::{Body, Headers};
     use crate::identity::Identity;
+    use crate::outbound::http::{Client, Settings as OutboundSettings};
     use crate::outbound::mail::Mailer;
     use crate::store::readers::statements;
     use crate::store::tokens::NewToken;
@@ -317,7 +318,13 @@ mod tests {
         let store = Arc::new(Store::open(&path, Durability::Normal).unwrap());
         let prefix = UrlPrefix::parse("http://127.0.0.1:9000").unwrap();
         let mailer = Arc::new(Mailer::start(None).unwrap());
-        let identity = Arc::new(Identity::new(Arc::clone(&store), mailer, prefix.clone()));
+        let http = Client::new(&OutboundSettings::default()).unwrap();
+        let identity = Arc::new(Identity::new(
+            Arc::clone(&store),
+            mailer,
+            http,
+            prefix.clone(),
+        ));
         let api = Api::new(Arc::clone(&store), identity, prefix, true);
         let text = TokenText::random_user();
         let made = text.clone();

@@ -8,6 +8,7 @@ use crate::domain::slug::Slug;
 use crate::domain::{Error, FieldErrors};
 use crate::http::page::PageError;
 use crate::http::{Refusal, Response};
+use crate::identity::single_sign_on::login_path;
 
 /// Why a handler gives no result: an error that all fronts know, or an answer in a shape of its own.
 #[derive(Debug)]
@@ -66,6 +67,17 @@ pub(super) fn answer(failure: Failure, route: &str, request_id: &str) -> Respons
             internal(request_id)
         }
     }
+}
+
+/// A member's session is of no use here until the organization's identity provider vouches for the user
+/// (facts/auth-and-tokens.md 5).
+pub(super) fn sso_required(organization: &Slug) -> Response {
+    let body = json!({ "detail": {
+        "code": "sso-required",
+        "message": "Must login via SSO",
+        "extra": { "loginUrl": login_path(organization.as_str()) },
+    } });
+    Response::json(401, &body).with_header("WWW-Authenticate", CHALLENGE)
 }
 
 /// What the transport refuses in the front's stead, in the front's shape. The page that asked may read it,

@@ -17,6 +17,7 @@ mod api_keys;
 mod attachments;
 mod audit_log;
 mod auth;
+mod auth_provider;
 mod authenticators;
 mod body;
 mod download;
@@ -78,7 +79,7 @@ use crate::store::readers::Reader;
 use crate::store::teams::{self as stored_teams, Team};
 use crate::store::users::{self as stored_users, User};
 use crate::store::{
-    Connection, Store, client_keys, members as stored_members,
+    Connection, Store, client_keys, identity_providers, members as stored_members,
     organizations as stored_organizations, second_factors, sessions,
 };
 
@@ -179,6 +180,14 @@ const AUDIT_LOG: Permission = Permission::Scopes {
     post: &[],
     put: &[],
     delete: &[],
+};
+
+/// Who vouches for an organization's members.
+const AUTH_PROVIDER: Permission = Permission::Scopes {
+    get: &[Scope::OrgRead],
+    post: &[],
+    put: &[Scope::OrgAdmin],
+    delete: &[Scope::OrgAdmin],
 };
 
 /// The teams of an organization.
@@ -423,6 +432,11 @@ fn routes() -> Vec<Route<Target>> {
         line("DELETE", "/api/0/organizations/{org}/api-keys/{api_key}/", API_KEYS, InOrganization(api_keys::delete)),
         line("GET", "/api/0/organizations/{org}/audit-logs/", AUDIT_LOG, InOrganization(audit_log::list)),
 
+        // Single sign-on.
+        line("GET", "/api/0/organizations/{org}/auth-provider/", AUTH_PROVIDER, InOrganization(auth_provider::get)),
+        line("PUT", "/api/0/organizations/{org}/auth-provider/", AUTH_PROVIDER, InOrganization(auth_provider::update)),
+        line("DELETE", "/api/0/organizations/{org}/auth-provider/", AUTH_PROVIDER, InOrganization(auth_provider::delete)),
+
         // Teams.
         line("GET", "/api/0/organizations/{org}/teams/", ORGANIZATION_TEAMS, InOrganization(teams::list)),
         line("POST", "/api/0/organizations/{org}/teams/", ORGANIZATION_TEAMS, InOrganization(teams::create)),
@@ -589,8 +603,10 @@ impl Call<'_> {
     /// What the caller may do in an organization of a path.
     ///
     /// # Errors
-    /// 401 to a member in a browser who has no second factor where one is demanded.
+    /// 401 to a member in a browser for whom the identity provider has not vouched where one must, or who has no second
+    /// factor where one is demanded.
     fn entry(&self, organization: &Organization) -> Result<Access> {
+        self.refuse_unvouched(organization)?;
         let access = self.access(organization)?;
         if let Caller::Session { user, .. } = self.caller
             && organization.require_2fa
@@ -605,6 +621,31 @@ impl Call<'_> {
     /// What the caller may do in an organization.
     fn access(&self, organization: &Organization) -> Result<Access> {
         Ok(access_of(&self.connection, &self.caller, organization)?)
+    }
+
+    /// Whether the organization's identity provider must vouch for the user of a session first. Tokens never wait for it
+    /// (facts/auth-and-tokens.md 6.3).
+    fn awaits_provider(&self, organization: &Organization) -> Result<bool> {
+        let Caller::Session { user, session } = &self.caller else {
+            return Ok(false);
+        };
+        let now = self.request.received;
+        Ok(identity_providers::must_vouch(
+            &self.connection,
+            organization.id,
+            *user,
+            *session,
+            now,
+        )?)
+    }
+
+    /// # Errors
+    /// 401 `sso-required`.
+    fn refuse_unvouched(&self, organization: &Organization) -> Result<()> {
+        if self.awaits_provider(organization)? {
+            return Err(error::sso_required(&organization.slug).into());
+        }
+        Ok(())
     }
 
     /// # Errors

@@ -94,7 +94,7 @@ impl OrganizationBody {
                 organization_url: prefix.to_string(),
                 region_url: prefix.to_string(),
             },
-            has_auth_provider: false,
+            has_auth_provider: organization.single_sign_on.is_some(),
             features: None,
             extra_options: None,
         }
@@ -465,7 +465,7 @@ pub(super) fn detail(
         pending_access_requests: team_members::count_requests(&call.connection, organization.id)?,
         aggregated_data_consent: options.get(AGGREGATED_DATA_CONSENT) == Some(&json!(true)),
         is_dynamically_sampled: false,
-        requires_sso: false,
+        requires_sso: organization.single_sign_on == Some(true),
         kept,
         default_rate_limit: option::default_rate_limit(&options).map(RateLimitBody::of),
         teams,

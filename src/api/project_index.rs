@@ -56,6 +56,10 @@ fn bodies(api: &Api, call: &Call<'_>, projects: Vec<Project>) -> Result<Vec<Proj
             let Some(organization) = organizations::find(&call.connection, &segment)? else {
                 continue;
             };
+            // Its projects are shown once its provider has vouched for the user.
+            if call.awaits_provider(&organization)? {
+                continue;
+            }
             let access = call.access(&organization)?;
             known.insert(organization.id, (organization, access));
         }

@@ -16,6 +16,7 @@ mod member;
 mod org;
 mod project;
 mod serve;
+mod sso;
 mod table;
 mod team;
 mod token;
@@ -99,6 +100,10 @@ const COMMANDS: &[Command] = &[
     key::UPDATE,
     key::ROTATE,
     key::DELETE,
+    sso::SET,
+    sso::SHOW,
+    sso::TEST,
+    sso::REMOVE,
     token::CREATE,
     token::LIST,
     token::SHOW,

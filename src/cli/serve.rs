@@ -95,6 +95,7 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
         connections_per_address_max: config.connections_per_address_max,
         audit_retention_days: config.audit_retention_days,
         mail: config.mail().map_err(Failure::Usage)?,
+        outbound: config.outbound.clone(),
     })
 }
 

@@ -23,6 +23,7 @@ pub(crate) mod recovery_code;
 pub(crate) mod scope;
 pub(crate) mod secret;
 pub(crate) mod session;
+pub(crate) mod single_sign_on;
 pub(crate) mod slug;
 pub(crate) mod stored;
 pub(crate) mod time;

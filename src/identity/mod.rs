@@ -13,6 +13,7 @@ mod links;
 mod passwords;
 mod second_factor;
 mod sign_in;
+pub(crate) mod single_sign_on;
 pub(crate) mod throttle;
 pub(crate) mod token_use;
 
@@ -20,9 +21,11 @@ use std::sync::Arc;
 
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::secret::Secret;
+use crate::outbound::http::Client;
 use crate::outbound::mail::Mailer;
 use crate::store::Store;
 use hashing::Hashing;
+use single_sign_on::SingleSignOn;
 use throttle::Throttle;
 use token_use::TokenUses;
 
@@ -38,6 +41,10 @@ pub(crate) const CSRF_COOKIE: &str = "sc";
 pub(crate) const DEVICE_COOKIE: &str = "picket_device";
 /// Stands for a right password until the code of the second factor comes.
 pub(crate) const PENDING_COOKIE: &str = "picket_pending";
+/// Binds a sign-in at an identity provider to the browser that it began in.
+pub(crate) const SINGLE_SIGN_ON_COOKIE: &str = "picket_sso";
+/// What the provider is shown again when its user signs out. It is worth nothing else; here only the browser keeps it.
+pub(crate) const ID_TOKEN_COOKIE: &str = "picket_id_token";
 
 /// What a page of ours repeats to prove that a change comes from it: it follows from the session.
 pub(crate) fn csrf_token(session: &Secret) -> Secret {
@@ -54,10 +61,17 @@ pub(crate) struct Identity {
     pub(crate) token_uses: TokenUses,
     pending: sign_in::Pending,
     unseen_codes: second_factor::UnseenCodes,
+    pub(crate) single_sign_on: SingleSignOn,
 }
 
 impl Identity {
-    pub(crate) fn new(store: Arc<Store>, mailer: Arc<Mailer>, prefix: UrlPrefix) -> Identity {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        mailer: Arc<Mailer>,
+        http: Client,
+        prefix: UrlPrefix,
+    ) -> Identity {
+        let single_sign_on = SingleSignOn::new(http, prefix.as_str());
         Identity {
             store,
             mailer,
@@ -67,6 +81,7 @@ impl Identity {
             token_uses: TokenUses::default(),
             pending: sign_in::Pending::default(),
             unseen_codes: second_factor::UnseenCodes::default(),
+            single_sign_on,
         }
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn record(
         Who::Session { user, address, .. } | Who::Visitor { user, address } => {
             (Some(user.0), None, Some(address.to_string()))
         }
+        Who::Newcomer { address } => (None, None, Some(address.to_string())),
         Who::Operator => (None, None, None),
     };
     let session = match &actor.who {

@@ -102,6 +102,12 @@ const OF_ORGANIZATION: &[Part] = &[
         "token_id, day",
         "token_id IN (SELECT id FROM auth_token WHERE organization_id = :owner)",
     ),
+    part(
+        "identity",
+        "provider_id, subject",
+        "provider_id = (SELECT id FROM identity_provider WHERE organization_id = :owner)",
+    ),
+    part("identity_provider", "id", "organization_id = :owner"),
     part("auth_token", "id", "organization_id = :owner"),
     part(
         "organization_option",

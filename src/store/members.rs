@@ -30,6 +30,8 @@ pub(crate) struct Member {
     pub(crate) who: Person,
     /// Who invited them, if they were.
     pub(crate) inviter: Option<Inviter>,
+    /// Whether the organization's identity provider knows them.
+    pub(crate) sso_linked: bool,
     pub(crate) created: Timestamp,
 }
 
@@ -101,13 +103,20 @@ fn columns() -> String {
     format!(
         "member.id AS member_id, member.role, member.email AS invited_email, member.invite_expires_us,
          member.created_us AS member_created_us, {},
-         inviter.id AS inviter_id, inviter.email AS inviter_email, inviter.name AS inviter_name",
+         inviter.id AS inviter_id, inviter.email AS inviter_email, inviter.name AS inviter_name,
+         {IS_LINKED} AS sso_linked",
         users::COLUMNS
     )
 }
 
 const TABLES: &str = "member LEFT JOIN user ON user.id = member.user_id
                       LEFT JOIN user AS inviter ON inviter.id = member.inviter_user_id";
+
+/// Whether the organization's identity provider knows a member.
+const IS_LINKED: &str =
+    "EXISTS (SELECT 1 FROM identity JOIN identity_provider ON identity_provider.id = provider_id
+                                 WHERE identity.user_id = member.user_id
+                                   AND identity_provider.organization_id = member.organization_id)";
 
 /// Leaves out the members whose accounts are off.
 const IS_SHOWN: &str =
@@ -141,6 +150,7 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Member> {
         role: parse_role(&role),
         who,
         inviter,
+        sso_linked: row.get("sso_linked")?,
         created: Timestamp::from_us(row.get("member_created_us")?),
     })
 }
@@ -264,6 +274,8 @@ pub(crate) struct MemberFilter {
     pub(crate) invited: Option<bool>,
     /// Those with a second factor only, or those without; invitations are.
     pub(crate) second_factor: Option<bool>,
+    /// Those only whom the organization's identity provider knows, or the others.
+    pub(crate) sso_linked: Option<bool>,
 }
 
 /// A page of the members of an organization in the order of their numbers: at most `limit` after the first `offset`.
@@ -340,6 +352,11 @@ pub(crate) fn list(
             " AND {not}EXISTS (SELECT 1 FROM authenticator
                                WHERE authenticator.user_id = member.user_id AND authenticator.kind = 'totp')"
         );
+    }
+    if let Some(is_linked) = filter.sso_linked {
+        let not = if is_linked { "" } else { "NOT " };
+        // Writing to a String cannot fail.
+        let _ = write!(conditions, " AND {not}{IS_LINKED}");
     }
     Ok(connection
         .prepare_cached(&format!(

@@ -16,6 +16,7 @@ pub(crate) mod connection;
 pub(crate) mod deletion;
 pub(crate) mod environments;
 pub(crate) mod events;
+pub(crate) mod identity_providers;
 pub(crate) mod items;
 mod key_windows;
 pub(crate) mod ledger;

@@ -30,13 +30,16 @@ pub(crate) struct Organization {
     pub(crate) superuser_access: bool,
     /// Whether members who sign in must have a second factor.
     pub(crate) require_2fa: bool,
+    /// Whether members must come through its identity provider; none without one.
+    pub(crate) single_sign_on: Option<bool>,
     pub(crate) created: Timestamp,
 }
 
 pub(super) const COLUMNS: &str = "organization.id, organization.slug, organization.name, organization.created_us, \
      organization.open_membership, organization.members_invite, organization.members_create_projects, \
      organization.members_admin_events, organization.members_write_alerts, organization.early_adopter, \
-     organization.superuser_access, organization.require_2fa";
+     organization.superuser_access, organization.require_2fa, \
+     (SELECT required FROM identity_provider WHERE organization_id = organization.id) AS sso_required";
 
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Organization> {
     Ok(Organization {
@@ -53,6 +56,7 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Organization> {
         early_adopter: row.get("early_adopter")?,
         superuser_access: row.get("superuser_access")?,
         require_2fa: row.get("require_2fa")?,
+        single_sign_on: row.get("sso_required")?,
         created: Timestamp::from_us(row.get("created_us")?),
     })
 }

@@ -78,10 +78,12 @@ pub(super) fn redirect_to_with_next(page: &str, next: &str) -> Response {
 
 /// The path of a page that leads back to this one.
 pub(super) fn with_next(page: &str, here: &str) -> String {
-    format!(
-        "{page}?next={}",
-        utf8_percent_encode(here, NON_ALPHANUMERIC)
-    )
+    format!("{page}?next={}", encoded(here))
+}
+
+/// A text for the query of a link.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 /// Where to go after signing in: a path of this server, else its beginning. Browsers take `//host`, `/\host` and

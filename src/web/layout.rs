@@ -76,7 +76,7 @@ pub(super) fn secured(response: Response) -> Response {
         .with_header("Content-Security-Policy", POLICY)
         .with_header("X-Content-Type-Options", "nosniff")
         .with_header("X-Frame-Options", "DENY")
-        // Paths of pages may hold what must not be told to others. With "no-referrer" browsers would not say either that
-        // a form comes from here.
+        // Links in pages may hold what must not be told to others. Not `no-referrer`: with that, browsers send forms of
+        // ours without their origin too.
         .with_header("Referrer-Policy", "same-origin")
 }

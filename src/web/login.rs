@@ -5,7 +5,7 @@ use askama::Template;
 use super::errors::Result;
 use super::form::{self, checked_next, redirect};
 use super::layout::{self, Head};
-use super::{Visit, Web};
+use super::{Visit, Web, single_sign_on};
 use crate::http::{Request, Response};
 use crate::identity::{NotSignedIn, Try, Visitor, cookies};
 use crate::store::sessions;
@@ -93,12 +93,16 @@ pub(super) const TOO_MANY: &str = "Too many tries. Please wait a few minutes and
 
 /// `POST /auth/logout/`: the session is over, also for whoever copied its cookie.
 pub(super) fn sign_out(web: &Web, visit: &Visit<'_>) -> Result<Response> {
-    let (user, id) = {
+    let (user, id, provider) = {
         let signed_in = visit.signed_in()?;
-        (signed_in.user.id, signed_in.session.id)
+        let session = &signed_in.session;
+        (signed_in.user.id, session.id, session.provider)
     };
     web.store
         .write(move |unit| sessions::delete(unit, user, id))?;
-    let answer = redirect("/auth/login/");
-    Ok(cookies::without_session(answer, web.is_https()))
+    let left = match provider {
+        Some(provider) => single_sign_on::leave(web, visit, provider)?,
+        None => redirect("/auth/login/"),
+    };
+    Ok(cookies::without_session(left, web.is_https()))
 }

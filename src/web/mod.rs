@@ -22,6 +22,7 @@ mod security;
 mod session;
 mod sessions;
 mod set_up;
+mod single_sign_on;
 mod tokens;
 mod verify;
 
@@ -124,6 +125,10 @@ fn routes() -> Vec<Route<Target>> {
         line("POST", "/settings/{org}/auth-tokens/{token}/revoke/", SignedIn, tokens::revoke),
 
         // Single sign-on.
+        line("GET", "/auth/login/{org}/", Nothing, single_sign_on::show),
+        line("GET", "/auth/login/{org}/sso/", Nothing, single_sign_on::depart),
+        line("GET", "/auth/sso/", Nothing, single_sign_on::arrive),
+        line("POST", "/auth/sso/link/", SignedIn, single_sign_on::link),
     ];
     lines
 }
@@ -272,6 +277,7 @@ mod tests {
     use crate::domain::secret::Secret;
     use crate::http::Headers;
     use crate::identity::{CSRF_COOKIE, SESSION_COOKIE};
+    use crate::outbound::http::{Client, Settings as OutboundSettings};
     use crate::outbound::mail::Mailer;
     use crate::store::sessions::{self, NewSession};
     use crate::store::users;
@@ -294,7 +300,8 @@ mod tests {
         let store = Arc::new(Store::open(&path, Durability::Normal).unwrap());
         let prefix = UrlPrefix::parse("http://picket.test").unwrap();
         let mailer = Arc::new(Mailer::start(None).unwrap());
-        let identity = Identity::new(Arc::clone(&store), mailer, prefix.clone());
+        let http = Client::new(&OutboundSettings::default()).unwrap();
+        let identity = Identity::new(Arc::clone(&store), mailer, http, prefix.clone());
         let secret = Secret::random();
         let hash = secret.hash();
         store

@@ -82,6 +82,9 @@ const LINES: &[Line] = &[
     Line("GET", "/api/0/organizations/{org}/stats_v2/?field=sum(quantity)&category=error", Place::Organization, ORG_R, &[200]),
     // No project of the caller's: 400.
     Line("GET", "/api/0/organizations/{org}/stats-summary/?field=sum(quantity)", Place::Organization, ORG_R, &[200, 400]),
+    Line("GET", "/api/0/organizations/{org}/auth-provider/", Place::Organization, "org:read", &[204]),
+    Line("PUT", "/api/0/organizations/{org}/auth-provider/", Place::Organization, "org:admin", &[400]),
+    Line("DELETE", "/api/0/organizations/{org}/auth-provider/", Place::Organization, "org:admin", &[204]),
     Line("GET", "/api/0/organizations/{org}/members/", Place::Organization, MEMBER_R, &[200]),
     Line("POST", "/api/0/organizations/{org}/members/", Place::Organization, "member:write member:admin member:invite", &[400]),
     Line("GET", "/api/0/organizations/{org}/members/{member}/", Place::Organization, MEMBER_R, &[200]),

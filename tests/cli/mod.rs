@@ -7,6 +7,7 @@ mod dsn;
 mod faults;
 mod first_start;
 mod settings;
+mod sso;
 mod stop;
 mod token;
 mod usage;

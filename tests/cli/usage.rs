@@ -123,6 +123,11 @@ fn help_for_a_server_shows_every_setting_with_its_default() {
             "--connections-per-address COUNT",
             "(default: 64); PICKET_CONNECTIONS_PER_ADDRESS",
         ),
+        (
+            "--outbound-internal-hosts HOSTS",
+            "PICKET_OUTBOUND_INTERNAL_HOSTS",
+        ),
+        ("--outbound-ca-file FILE", "PICKET_OUTBOUND_CA_FILE"),
     ] {
         assert!(help.contains(flag), "{flag}");
         assert!(help.contains(rest), "{rest}");

@@ -4,14 +4,17 @@ mod account;
 mod attacks;
 pub(crate) mod browser;
 pub(crate) mod browser_factors;
+mod browser_sso;
 mod browser_tokens;
 mod browser_transfer;
 mod factors;
 mod invitation;
 mod links;
 mod mail;
+mod provider;
 mod set_up;
 mod sign_in;
+mod single_sign_on;
 mod tokens;
 mod transfer;
 

@@ -27,6 +27,7 @@ use shape::Shapes;
 
 const FRAGMENTS: &[&str] = &[
     include_str!("common.json"),
+    include_str!("auth_provider.json"),
     include_str!("identity.json"),
     include_str!("tokens.json"),
     include_str!("organizations.json"),

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod audit_log;
+mod auth_provider;
 mod members;
 mod org_auth_tokens;
 mod project_keys;
