@@ -214,9 +214,17 @@ fn note(entry: &StoredEntry) -> String {
     let (Some(noun), Some(verb)) = (find(&NOUNS, noun), find(&VERBS, verb)) else {
         return String::new();
     };
-    let subject = ["slug", "public_key", "email", "team_slug", "name", "state"]
-        .into_iter()
-        .find_map(|field| entry.data[field].as_str());
+    let subject = [
+        "slug",
+        "public_key",
+        "email",
+        "team_slug",
+        "name",
+        "label",
+        "state",
+    ]
+    .into_iter()
+    .find_map(|field| entry.data[field].as_str());
     match subject {
         Some(subject) => format!("{verb} {noun} {subject}"),
         None => format!("{verb} {noun}"),
