@@ -514,6 +514,22 @@ fn an_end_that_is_near_is_warned_about() {
         .map(|token| token["expires_soon"] == true)
         .collect();
     assert_eq!(soon, [true, true, false]);
+    // A name is somebody's choice and no order to the terminal.
+    picket
+        .database()
+        .execute(
+            "UPDATE auth_token SET name = ?1 WHERE name = 'near'",
+            ["a\u{1b}[2Jb\nc"],
+        )
+        .unwrap();
+    let output = picket.run(&["token", "list"]);
+    for text in [&output.stdout, &output.stderr] {
+        assert!(
+            text.contains("a\u{fffd}[2Jb\u{fffd}c") && !text.contains('\u{1b}'),
+            "{text}"
+        );
+    }
+    assert_eq!(list(&picket)[0]["name"], "a\u{1b}[2Jb\nc");
 }
 
 /// No token stands anywhere in the file, beside it, or in the log of a server that says all it can, also when a client
