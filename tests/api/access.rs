@@ -48,7 +48,7 @@ const PROJECT_W: &str = "project:write project:admin";
 const EVENT_R: &str = "project:read project:write project:admin event:read event:write event:admin";
 
 #[rustfmt::skip]
-const LINES: [Line; 83] = [
+const LINES: [Line; 84] = [
     Line("GET", "/api/0/", Open, "", &[200]),
     Line("GET", "/api/0/auth/", Open, "", &[200]),
     Line("GET", "/api/0/users/me/", LoggedIn, "", &[200]),
@@ -137,6 +137,7 @@ const LINES: [Line; 83] = [
     Line("GET", "/api/0/organizations/{org}/api-keys/{api_key}/", Place::Organization, "org:admin", &[200]),
     Line("PUT", "/api/0/organizations/{org}/api-keys/{api_key}/", Place::Organization, "org:admin", &[400]),
     Line("DELETE", "/api/0/organizations/{org}/api-keys/{api_key}/", Place::Organization, "org:admin", &[204]),
+    Line("GET", "/api/0/organizations/{org}/api-keys/{api_key}/usage/", Place::Organization, "org:admin", &[200]),
 ];
 
 impl Line {
