@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::body::{Fields, Given, Null};
 use super::error::Result;
-use super::token_parts::read_scopes;
+use super::token_parts::{UsageBody, read_scopes};
 use super::{Api, Call, InOrganization};
 use crate::domain::Error;
 use crate::domain::id::TokenId;
@@ -150,4 +150,10 @@ pub(super) fn delete(api: &Api, call: Call<'_>, context: InOrganization) -> Resu
     api.store
         .write(move |unit| tokens::revoke(unit, &actor, &key))?;
     Ok(Response::empty(204))
+}
+
+/// `GET O/api-keys/{id}/usage/` (ours), as for tokens.
+pub(super) fn usage(api: &Api, call: Call<'_>, context: InOrganization) -> Result<Response> {
+    let key = get_own(&call, &context)?;
+    Ok(Response::json(200, &UsageBody::of(api, &call, key)?))
 }

@@ -430,6 +430,7 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/organizations/{org}/api-keys/{api_key}/", API_KEYS, InOrganization(api_keys::get)),
         line("PUT", "/api/0/organizations/{org}/api-keys/{api_key}/", API_KEYS, InOrganization(api_keys::update)),
         line("DELETE", "/api/0/organizations/{org}/api-keys/{api_key}/", API_KEYS, InOrganization(api_keys::delete)),
+        line("GET", "/api/0/organizations/{org}/api-keys/{api_key}/usage/", API_KEYS, InOrganization(api_keys::usage)),
         line("GET", "/api/0/organizations/{org}/audit-logs/", AUDIT_LOG, InOrganization(audit_log::list)),
 
         // Single sign-on.

@@ -619,6 +619,14 @@ impl Shown {
         })
     }
 
+    /// The name as a terminal may show it: whoever may make a token chooses its name.
+    fn printable_name(&self) -> String {
+        let chars = self.token.name.chars();
+        chars
+            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+            .collect()
+    }
+
     /// One sentence about a token that should be followed by another one.
     fn warning(&self, now: Timestamp) -> Option<String> {
         let expires = self.token.expires.filter(|_| self.expires_soon)?;
@@ -628,7 +636,7 @@ impl Shown {
             1..48 => format!("in {hours} h"),
             _ => format!("in {} days", hours / 24),
         };
-        let (id, name) = (self.token.id, &self.token.name);
+        let (id, name) = (self.token.id, self.printable_name());
         Some(format!(
             "token {id} ({name}) expires {when}; picket token rotate {id} makes the one after it"
         ))
@@ -674,7 +682,7 @@ impl Shown {
             self.token.id.to_string(),
             self.kind.to_owned(),
             self.owner.clone(),
-            self.token.name.clone(),
+            self.printable_name(),
             self.token.last_characters.clone(),
             if self.expires_soon {
                 "expires soon"

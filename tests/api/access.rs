@@ -158,6 +158,7 @@ const LINES: &[Line] = &[
     Line("GET", "/api/0/organizations/{org}/api-keys/{api_key}/", Place::Organization, "org:admin", &[200]),
     Line("PUT", "/api/0/organizations/{org}/api-keys/{api_key}/", Place::Organization, "org:admin", &[400]),
     Line("DELETE", "/api/0/organizations/{org}/api-keys/{api_key}/", Place::Organization, "org:admin", &[204]),
+    Line("GET", "/api/0/organizations/{org}/api-keys/{api_key}/usage/", Place::Organization, "org:admin", &[200]),
 ];
 
 impl Line {

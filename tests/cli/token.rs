@@ -280,6 +280,30 @@ fn tokens_of_every_kind_are_made_for_some_projects_and_listed_by_owner() {
         ])
     );
     made(&picket, &["--user", "bob@example.test"]);
+    let deeds: Vec<(String, String)> = picket
+        .database()
+        .prepare("SELECT event, data FROM audit_entry WHERE event LIKE '%token.create' OR event LIKE 'api-key.%' ORDER BY id")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let names: Vec<&str> = deeds.iter().map(|(event, _)| event.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "user-token.create",
+            "org-auth-token.create",
+            "api-key.create",
+            "user-token.create"
+        ]
+    );
+    assert_eq!(deeds[1].1, r#"{"name":"cli","scopes":["org:ci"]}"#);
+    let data: Value = serde_json::from_str(&deeds[2].1).unwrap();
+    assert_eq!(
+        data,
+        serde_json::json!({"label": "old", "scopes": key["scopes"], "status": "active"})
+    );
     let kinds = |arguments: &[&str]| -> Vec<String> {
         let text = picket.succeed(&[&["token", "list", "--json"], arguments].concat());
         let all: Vec<Value> = serde_json::from_str(&text).unwrap();
@@ -490,6 +514,22 @@ fn an_end_that_is_near_is_warned_about() {
         .map(|token| token["expires_soon"] == true)
         .collect();
     assert_eq!(soon, [true, true, false]);
+    // A name is somebody's choice and no order to the terminal.
+    picket
+        .database()
+        .execute(
+            "UPDATE auth_token SET name = ?1 WHERE name = 'near'",
+            ["a\u{1b}[2Jb\nc"],
+        )
+        .unwrap();
+    let output = picket.run(&["token", "list"]);
+    for text in [&output.stdout, &output.stderr] {
+        assert!(
+            text.contains("a\u{fffd}[2Jb\u{fffd}c") && !text.contains('\u{1b}'),
+            "{text}"
+        );
+    }
+    assert_eq!(list(&picket)[0]["name"], "a\u{1b}[2Jb\nc");
 }
 
 /// No token stands anywhere in the file, beside it, or in the log of a server that says all it can, also when a client

@@ -32,7 +32,7 @@ fn with_key(server: &Server, user: &str, password: &str) -> Client {
 #[test]
 fn a_key_is_a_user_name_with_an_empty_password() {
     let server = world();
-    make(&server, "old", OLD, "org:read project:read");
+    let path = make(&server, "old", OLD, "org:read project:read");
     let client = with_key(&server, OLD, "");
     assert_eq!(
         ok(&client.get("/api/0/")),
@@ -40,6 +40,13 @@ fn a_key_is_a_user_name_with_an_empty_password() {
     );
     ok(&client.get("/api/0/organizations/acme/"));
     ok(&client.get("/api/0/projects/acme/web/"));
+    assert_eq!(
+        ok(&ann(&server).get(&format!("{path}usage/"))),
+        json!({
+            "dateLastUsed": "2026-01-02T00:00:00Z", "lastUsedAddress": "127.0.0.1", "projectLastUsedId": "31",
+            "requestsPerDay": [[START.secs(), 3]], "daysKept": 90,
+        })
+    );
     assert_answer(
         &client.get("/api/0/organizations/beta/"),
         403,

@@ -320,7 +320,7 @@ fn a_service_account_works_rotates_and_ends() {
     ok(&server
         .with_token(&text(&next))
         .get("/api/0/projects/acme/shop/"));
-    // A deleted organization's tokens are good for nothing.
+    // A deleted organization's tokens are good for nothing, and then gone with all that was known of them.
     assert_eq!(
         ann(&server).delete("/api/0/organizations/acme/").status,
         202
@@ -330,4 +330,20 @@ fn a_service_account_works_rotates_and_ends() {
         401,
         INVALID,
     );
+    let rows = || {
+        let of_acme = "FROM auth_token WHERE organization_id IS NOT NULL";
+        count_rows(
+            &server,
+            &format!("auth_token_project WHERE token_id IN (SELECT id {of_acme})"),
+        ) + count_rows(&server, &format!("(SELECT id {of_acme})"))
+            + count_rows(
+                &server,
+                "auth_token_use WHERE token_id NOT IN (SELECT id FROM auth_token)",
+            )
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while rows() > 0 {
+        assert!(std::time::Instant::now() < deadline, "{} rows stay", rows());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }
