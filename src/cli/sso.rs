@@ -6,7 +6,7 @@ use super::{Argument, Command, Failure, Flag, Invocation, JSON, print, print_jso
 use crate::domain::actor::Actor;
 use crate::domain::scope::OrganizationRole;
 use crate::domain::single_sign_on::{
-    ClientSecret, IdentityProvider, Oidc, Protocol, ProviderConfig, Trust,
+    ClientSecret, IdentityProvider, Oidc, Protocol, ProviderConfig, Trust, parse_rule,
 };
 use crate::domain::slug::IdOrSlug;
 use crate::identity::single_sign_on::{SingleSignOn, callback_url, login_path, signed_out_url};
@@ -170,10 +170,7 @@ impl Wanted {
             Some(text) => words(text)
                 .iter()
                 .map(|rule| {
-                    let (key, word) = rule.rsplit_once('=').ok_or_else(|| {
-                        Failure::Usage(format!("--{name}: {rule:?} has no =ROLE at its end"))
-                    })?;
-                    Ok((key.to_owned(), role(name, word)?))
+                    parse_rule(rule).map_err(|text| Failure::Usage(format!("--{name}: {text}")))
                 })
                 .collect::<Result<Vec<_>, Failure>>()
                 .map(Some),

@@ -176,6 +176,23 @@ impl Trust {
     }
 }
 
+/// A rule as people write it: `operations=manager`. The key may hold more of the signs.
+///
+/// # Errors
+/// One sentence.
+pub(crate) fn parse_rule(text: &str) -> Result<(String, OrganizationRole), String> {
+    let (key, word) = text
+        .rsplit_once('=')
+        .ok_or_else(|| format!("{text:?} has no =ROLE at its end"))?;
+    let role = OrganizationRole::parse(word.trim()).ok_or_else(|| {
+        let known = OrganizationRole::ALL
+            .map(OrganizationRole::as_str)
+            .join(", ");
+        format!("{:?} is none of {known}", word.trim())
+    })?;
+    Ok((key.trim().to_owned(), role))
+}
+
 /// The part of an address behind its one `@`, in lower case.
 pub(crate) fn domain_of(email: &str) -> Option<String> {
     let (local, domain) = email.split_once('@')?;

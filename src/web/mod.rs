@@ -23,6 +23,7 @@ mod session;
 mod sessions;
 mod set_up;
 mod single_sign_on;
+mod single_sign_on_settings;
 mod tokens;
 mod verify;
 
@@ -129,6 +130,9 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/auth/login/{org}/sso/", Nothing, single_sign_on::depart),
         line("GET", "/auth/sso/", Nothing, single_sign_on::arrive),
         line("POST", "/auth/sso/link/", SignedIn, single_sign_on::link),
+        line("GET", "/settings/{org}/auth/", Verified, single_sign_on_settings::show),
+        line("POST", "/settings/{org}/auth/", Verified, single_sign_on_settings::submit),
+        line("POST", "/settings/{org}/auth/remove/", Verified, single_sign_on_settings::remove),
     ];
     lines
 }

@@ -15,6 +15,7 @@ mod provider;
 mod set_up;
 mod sign_in;
 mod single_sign_on;
+mod single_sign_on_settings;
 mod tokens;
 mod transfer;
 
