@@ -6,6 +6,7 @@ pub(crate) mod browser;
 mod invitation;
 mod links;
 mod mail;
+mod secrets;
 mod set_up;
 mod sign_in;
 
