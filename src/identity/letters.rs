@@ -1,4 +1,4 @@
-//! What is mailed, word by word. Names that people chose stand in the text as they are, which is plain.
+//! What is mailed, word by word, in plain text. Names that people chose stand on one line, whatever is in them.
 
 use super::Identity;
 use super::throttle::Subject;
@@ -42,6 +42,10 @@ impl Identity {
     }
 }
 
+fn on_one_line(name: &str) -> String {
+    name.replace(char::is_control, " ")
+}
+
 pub(super) fn reset(user: &User, link: &str, prefix: &UrlPrefix) -> Letter {
     Letter {
         to: user.email.clone(),
@@ -62,10 +66,11 @@ fn invite(invitation: Invitation, prefix: &UrlPrefix) -> Letter {
         link,
         expires,
     } = invitation;
+    let organization = on_one_line(&organization);
     let day = expires.to_string();
     let day = day.split('T').next().unwrap_or_default();
     let who = match inviter {
-        Some(inviter) => format!("{inviter} invites you to join"),
+        Some(inviter) => format!("{} invites you to join", on_one_line(&inviter)),
         None => "You are invited to join".to_owned(),
     };
     Letter {

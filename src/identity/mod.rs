@@ -1,5 +1,5 @@
-//! Who somebody is: passwords, second factors, sessions, links that stand for them. Both fronts that people sign in through, the pages and the
-//! API, come here, so that the rules are the same and guesses at one count at the other.
+//! Who somebody is: passwords, second factors, sessions, links that stand for them. Both fronts that people sign in
+//! through, the pages and the API, come here, so that the rules are the same and guesses at one count at the other.
 //!
 //! Invariants: every try of a password runs exactly one Argon2, whether or not there is such an account, unless it is
 //! refused before; what is refused says nothing about the account. No session of a user with a second factor begins

@@ -274,7 +274,12 @@ impl Identity {
         proof: Option<Proof>,
     ) -> Result<Created, NotSignedIn> {
         let session = Secret::random();
-        let device = visitor.device.clone().unwrap_or_else(Secret::random);
+        // A cookie that nobody knows may have been laid there by somebody who would be taken for this browser then.
+        let is_known = known_device(&*self.store.read()?, Some(&user), visitor)?.is_some();
+        let device = match &visitor.device {
+            Some(device) if is_known => device.clone(),
+            _ => Secret::random(),
+        };
         let new = NewSession {
             hash: session.hash(),
             user: user.id,

@@ -28,7 +28,7 @@ def check(work, binary, report):
                 | {
                     "HOME": folder,
                     "LD_LIBRARY_PATH": f"{work}/chromium/lib",
-                    "FONTCONFIG_PATH": f"{work}/chromium",
+                    "FONTCONFIG_FILE": fonts(work, folder),
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -44,6 +44,17 @@ def check(work, binary, report):
             looked_at, expected, found = json.loads(line)
             report.check(f"the pages: {looked_at}", expected, found)
         report.check(what, (0, ""), (run.returncode, run.stderr))
+
+
+def fonts(work, folder):
+    """Where the browser finds the fonts that came with it. Without any it dies of the first field of a form."""
+    file = Path(folder) / "fonts.conf"
+    file.write_text(
+        "<fontconfig>"
+        f"<dir>{work}/chromium/fonts</dir><dir>/usr/share/fonts</dir><cachedir>{folder}/fonts</cachedir>"
+        "</fontconfig>"
+    )
+    return str(file)
 
 
 def links(binary, server):

@@ -82,9 +82,12 @@ impl Post {
         post
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("smtp://127.0.0.1:{}?tls=none", self.port)
+    }
+
     pub(crate) fn settings(&self) -> MailSettings {
-        let url = format!("smtp://127.0.0.1:{}?tls=none", self.port);
-        MailSettings::new(&url, None, "Picket <picket@example.test>").expect("settings")
+        MailSettings::new(&self.url(), None, "Picket <picket@example.test>").expect("settings")
     }
 
     /// As [`Post::settings`], with a user and a password.

@@ -126,6 +126,19 @@ fn a_session_that_was_laid_under_a_sign_in_is_not_taken_up() {
     attacker.cookies.insert("sentrysid".to_owned(), planted);
     assert!(!attacker.is_signed_in());
 
+    // Nor is a browser taken for one that is known because of a cookie that was laid there.
+    let mut victim = browser(&server);
+    let planted = "6".repeat(64);
+    victim
+        .cookies
+        .insert("picket_device".to_owned(), planted.clone());
+    victim.sign_in(ANN, ANN_PASSWORD);
+    let device = victim.cookies["picket_device"].clone();
+    assert_ne!(device, planted);
+    victim.submit("/", "/auth/logout/", &[]);
+    victim.sign_in(ANN, ANN_PASSWORD);
+    assert_eq!(victim.cookies["picket_device"], device);
+
     // Nor a real one, of the attacker: it does not become the victim's.
     let attacker = signed_in(&server, BOB, BOB_PASSWORD);
     let mut victim = attacker.clone();

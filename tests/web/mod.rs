@@ -12,6 +12,7 @@ mod invitation;
 mod links;
 mod mail;
 mod provider;
+mod secrets;
 mod set_up;
 mod sign_in;
 mod single_sign_on;

@@ -24,6 +24,10 @@ fn who_signs_in_comes_to_where_they_wanted_to_go() {
     );
     // Who is signed in is not asked again.
     assert_eq!(location(&browser.get("/auth/login/")), "/");
+    // The API tells of it too.
+    let user = &server.owner().get("/api/0/").json()["user"];
+    assert_eq!(user["lastLogin"], "2026-01-02T00:00:00Z");
+    assert_eq!(user["lastActive"], "2026-01-02T00:00:00Z");
     let (actor, _) = &audit(&server, "user.sign-in")[0];
     assert_eq!(*actor, Some(user_id(&server, ANN)));
 }

@@ -145,7 +145,7 @@ async function forgetful(browser) {
 }
 
 (async () => {
-  const browser = await puppeteer.launch({ executablePath: executable, args, headless: true });
+  const browser = await puppeteer.launch({ executablePath: executable, args, headless: "shell" });
   try {
     await owner(browser);
     await invited(browser);
