@@ -248,7 +248,7 @@ fn an_account_that_is_switched_off_is_out_at_once() {
         &picket,
         &["user", "deactivate", ANN],
         2,
-        "this would switch off ann@example.test and end all its sessions; --yes says that it is meant",
+        "ann@example.test will be switched off, and all its sessions end; --yes says that it is meant, because there is no terminal to ask on",
     );
     refused(
         &picket,
@@ -359,7 +359,7 @@ fn sessions_are_listed_and_ended() {
         &picket,
         &revoke,
         2,
-        "this would sign ann@example.test out; --yes says that it is meant",
+        "ann@example.test will be signed out; --yes says that it is meant, because there is no terminal to ask on",
     );
     let one = [revoke.as_slice(), &["--yes", "--session", id]].concat();
     assert_eq!(
@@ -404,8 +404,9 @@ fn the_operator_makes_superusers_and_takes_second_factors_away() {
     picket
         .database()
         .execute_batch(
-            "INSERT INTO totp (user_id, secret, created_us, last_step) VALUES (1, x'00', 0, 0);
-             INSERT INTO recovery_code (user_id, hash, created_us) VALUES (1, x'00', 0);",
+            "INSERT INTO authenticator (user_id, kind, secret, created_us, last_step) VALUES (1, 'totp', x'00', 0, 0);
+             INSERT INTO authenticator (user_id, kind, secret, created_us) VALUES (1, 'recovery', x'00', 0);
+             INSERT INTO recovery_code (authenticator_id, hash) SELECT id, x'00' FROM authenticator WHERE kind = 'recovery';",
         )
         .unwrap();
     assert_eq!(

@@ -101,7 +101,10 @@ fn cookies_are_out_of_reach_of_scripts_and_other_sites() {
             names.push(name);
         }
         names.sort_unstable();
-        assert_eq!(names, ["picket_device", "sc", "sentrysid"]);
+        assert_eq!(
+            names,
+            ["picket_device", "picket_pending", "sc", "sentrysid"]
+        );
     }
 }
 

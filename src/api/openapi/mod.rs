@@ -420,8 +420,9 @@ impl Operation<'_> {
         }
         for (status, shape) in own.into_iter().flatten() {
             if !responses.contains_key(status) {
-                let response =
-                    self.refusal("It clashes with what exists.", None, false, Some(shape));
+                let shared = SHARED.iter().find(|(_, of, ..)| of.to_string() == *status);
+                let meaning = shared.map_or("It clashes with what exists.", |(_, _, text, _)| text);
+                let response = self.refusal(meaning, None, false, Some(shape));
                 responses.insert(status.clone(), response);
             }
         }

@@ -134,8 +134,8 @@ fn where_an_identity_provider_vouches_it_cannot_be_demanded() {
     server
         .database()
         .execute(
-            "INSERT INTO identity_provider (organization_id, kind, config, created_us)
-             SELECT id, 'oidc', '{}', 0 FROM organization WHERE slug = 'acme'",
+            "INSERT INTO identity_provider (organization_id, kind, required, config, created_us)
+             SELECT id, 'oidc', 0, '{}', 0 FROM organization WHERE slug = 'acme'",
             [],
         )
         .expect("a provider");
