@@ -58,7 +58,7 @@ def fonts(work, folder):
 
 
 def links(binary, server):
-    """A link for a new user, one for a forgotten password, and one of an invitation."""
+    """A link for a new user, one for a forgotten password, and two of invitations."""
     prefix = "http://{}:{}".format(*server.address)
 
     def link(*command):
@@ -73,15 +73,18 @@ def links(binary, server):
         )
         return run.stdout.strip()
 
-    request = urllib.request.Request(
-        f"{prefix}/api/0/organizations/acme/members/",
-        json.dumps({"email": "zed@example.test"}).encode(),
-        {"Authorization": f"Bearer {OWNER_TOKEN}", "Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request) as answer:
-        invitation = json.load(answer)["invite_link"]
+    def invite(email):
+        request = urllib.request.Request(
+            f"{prefix}/api/0/organizations/acme/members/",
+            json.dumps({"email": email}).encode(),
+            {"Authorization": f"Bearer {OWNER_TOKEN}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)["invite_link"]
+
     return {
         "link": link("create", "new@example.test"),
         "reset": link("reset-password", "ann@example.test"),
-        "invitation": invitation,
+        "invitation": invite("zed@example.test"),
+        "another": invite("yan@example.test"),
     }
