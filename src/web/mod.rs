@@ -33,7 +33,7 @@ use crate::domain::dsn::UrlPrefix;
 use crate::domain::time::Timestamp;
 use crate::http::router::{Found, Params, Route, Router};
 use crate::http::{Method, Request, Response};
-use crate::identity::Identity;
+use crate::identity::{Identity, cookies};
 use crate::store::Store;
 use crate::store::readers::Reader;
 
@@ -242,9 +242,15 @@ impl Web {
             connection,
         };
         let response = (target.handler)(self, &visit)?;
-        if let Some(signed_in) = &visit.signed_in {
-            self.identity
-                .keep_awake(&signed_in.session, request.received);
+        // What others may keep for everybody holds no cookies.
+        if let Some(signed_in) = &visit.signed_in
+            && response.header("Cache-Control").is_none()
+            && self
+                .identity
+                .keep_awake(&signed_in.session, request.received)
+        {
+            let secret = &signed_in.secret;
+            return Ok(cookies::renewed(response, secret, self.is_https()));
         }
         Ok(response)
     }
