@@ -119,7 +119,10 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InOrganization) -> 
             fields.refuse_parts(&field, faults);
         }
     }
-    let is_changed = old.as_ref().is_none_or(|old| old.roles != config.roles);
+    // Another issuer decides anew who gets the roles, so it counts as other rules.
+    let is_changed = old.as_ref().is_none_or(|old| {
+        old.roles != config.roles || old.protocol.authority() != config.protocol.authority()
+    });
     let highest = config.roles.highest();
     // Everybody who may set this up may let plain members in.
     let is_free = highest == OrganizationRole::Member;
