@@ -748,6 +748,49 @@ fn a_members_session_is_of_no_use_until_the_provider_vouches() {
     assert_eq!(session.get("/api/0/organizations/acme/").status, 200);
 }
 
+/// A project moves into an organization as everything else is done there: once its provider has vouched.
+#[test]
+fn an_unvouched_session_takes_no_project_into_the_organization() {
+    let world = World::start(json!({}));
+    let ann = world.server.owner();
+    let made = ann.post_json(
+        "/api/0/organizations/beta/projects/",
+        &json!({"name": "shop"}),
+    );
+    assert_eq!(made.status, 201, "{}", made.text());
+    let offer = |slug: &str| {
+        let target = format!("/api/0/projects/beta/{slug}/transfer/");
+        let answer = ann.post_json(&target, &json!({"email": "ops@example.test"}));
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        let link = answer.json()["transferLink"].as_str().unwrap().to_owned();
+        link.split_once("data=").unwrap().1.to_owned()
+    };
+    let data = offer("shop");
+    let mut ops = world.browser();
+    ops.sign_in("ops@example.test", "the operator's horse battery");
+    let session = world.session(&ops).unwrap();
+    let path = format!("/accept-transfer/?data={data}");
+    let shown = session.get(&format!("/api/0{path}"));
+    assert_eq!(shown.json()["organizations"], json!([]), "{}", shown.text());
+    let page = ops.get(&path);
+    assert!(!page.text().contains("Acme"), "{}", page.text());
+    let csrf = hidden(&page, "csrf");
+    let fields = [("csrf", csrf.as_str()), ("data", &data), ("to", "1")];
+    assert_eq!(ops.post("/accept-transfer/", &fields).status, 400);
+    let proof = ops.cookie("sc").unwrap();
+    let session = world
+        .session(&ops)
+        .unwrap()
+        .with_header("X-CSRFToken", proof);
+    let body = json!({"data": data, "organization": "acme"});
+    let answer = session.post_json("/api/0/accept-transfer/", &body);
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert_eq!(ann.get("/api/0/projects/beta/shop/").status, 200);
+    // A token does not wait for it.
+    let taken = world.operator().post_json("/api/0/accept-transfer/", &body);
+    assert_eq!(taken.status, 204, "{}", taken.text());
+}
+
 #[test]
 fn an_owner_who_is_demoted_must_come_through_the_provider() {
     let world = World::start(json!({}));
