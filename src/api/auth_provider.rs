@@ -77,7 +77,7 @@ impl ProviderBody {
             trust_unmarked_emails: config.trust.unmarked_emails,
             break_glass: break_glass.into_iter().map(|member| member.email).collect(),
             login_url: format!("{}{}", api.prefix, login_path(slug)),
-            callback_url: callback_url(api.prefix.as_str()),
+            callback_url: callback_url(api.prefix.as_str(), organization.id),
             signed_out_url: signed_out_url(api.prefix.as_str(), slug),
             date_created: provider.created,
         })

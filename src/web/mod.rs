@@ -128,7 +128,7 @@ fn routes() -> Vec<Route<Target>> {
         // Single sign-on.
         line("GET", "/auth/login/{org}/", Nothing, single_sign_on::show),
         line("GET", "/auth/login/{org}/sso/", Nothing, single_sign_on::depart),
-        line("GET", "/auth/sso/", Nothing, single_sign_on::arrive),
+        line("GET", "/auth/sso/{org}/", Nothing, single_sign_on::arrive),
         line("POST", "/auth/sso/link/", SignedIn, single_sign_on::link),
         line("GET", "/settings/{org}/auth/", Verified, single_sign_on_settings::show),
         line("POST", "/settings/{org}/auth/", Verified, single_sign_on_settings::submit),

@@ -44,7 +44,7 @@ fn a_provider_is_set_up_changed_and_removed() {
         "defaultRole": "member", "groupsClaim": "groups", "groupRoles": {"operations": "manager"},
         "domainRoles": {"example.com": "admin"}, "trustedDomains": [], "trustUnmarkedEmails": false,
         "breakGlass": ["ann@example.test"], "loginUrl": format!("{prefix}/auth/login/acme/"),
-        "callbackUrl": format!("{prefix}/auth/sso/"), "signedOutUrl": format!("{prefix}/auth/login/acme/"),
+        "callbackUrl": format!("{prefix}/auth/sso/1/"), "signedOutUrl": format!("{prefix}/auth/login/acme/"),
         "dateCreated": "2026-01-02T00:00:00Z",
     });
     assert_eq!(answer.json(), expected);
