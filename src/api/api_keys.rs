@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::body::{Fields, Given, Null};
 use super::error::Result;
-use super::token_parts::{UsageBody, read_scopes};
+use super::token_parts::{UsageBody, read_scopes, refuse_withheld};
 use super::{Api, Call, InOrganization};
 use crate::domain::Error;
 use crate::domain::id::TokenId;
@@ -83,7 +83,8 @@ pub(super) fn get(api: &Api, call: Call<'_>, context: InOrganization) -> Result<
     Ok(Response::json(200, &ApiKeyBody::of(api, key)))
 }
 
-/// `PUT O/api-keys/{id}/`: what the body names.
+/// `PUT O/api-keys/{id}/`: what the body names. Scopes that the key did not have are ones that the caller has: a key
+/// must not widen itself.
 pub(super) fn update(api: &Api, mut call: Call<'_>, context: InOrganization) -> Result<Response> {
     let key = get_own(&call, &context)?;
     let mut fields = call.body()?;
@@ -98,6 +99,9 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InOrganization) -> 
         allowed_origins: read_origins(&mut fields),
     };
     fields.finish()?;
+    if let Some(scopes) = change.scopes {
+        refuse_withheld(&context, scopes.difference(key.scopes))?;
+    }
     let actor = call.actor()?;
     let key = api
         .store

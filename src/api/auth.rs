@@ -47,20 +47,22 @@ pub(super) struct Authenticated {
     pub(super) caller: Caller,
     /// What the caller showed, if it is a token.
     pub(super) token: Option<Arc<KnownToken>>,
+    /// A browser's session that is to be kept for longer.
+    pub(super) renewed: Option<Secret>,
 }
 
 impl Authenticated {
-    fn without_token(caller: Caller) -> Authenticated {
-        Authenticated {
-            caller,
-            token: None,
-        }
-    }
+    const ANONYMOUS: Authenticated = Authenticated {
+        caller: Caller::Anonymous,
+        token: None,
+        renewed: None,
+    };
 
     fn of_token(token: Arc<KnownToken>) -> Authenticated {
         Authenticated {
             caller: token.caller(),
             token: Some(token),
+            renewed: None,
         }
     }
 
@@ -174,9 +176,9 @@ pub(super) fn authenticate(
         // business.
         Credentials::Basic { user, password } if password.is_empty() => api_key(find(user)?, now)?,
         Credentials::Basic { .. } | Credentials::Other => {
-            return Ok(Authenticated::without_token(Caller::Anonymous));
+            return Ok(Authenticated::ANONYMOUS);
         }
-        Credentials::None => return session(api, request).map(Authenticated::without_token),
+        Credentials::None => return session(api, request),
     };
     Ok(Authenticated::of_token(token))
 }
@@ -184,11 +186,10 @@ pub(super) fn authenticate(
 /// The caller of an endpoint that is for browsers alone: whoever sends an `Authorization` field, of whatever kind, is
 /// not signed in there (facts/auth-and-tokens.md 2.2), so nothing that it holds is even looked at.
 pub(super) fn authenticate_browser(api: &Api, request: &Request) -> Result<Authenticated, Failure> {
-    let caller = match request.headers.get("Authorization") {
-        Some(_) => Caller::Anonymous,
-        None => session(api, request)?,
-    };
-    Ok(Authenticated::without_token(caller))
+    match request.headers.get("Authorization") {
+        Some(_) => Ok(Authenticated::ANONYMOUS),
+        None => session(api, request),
+    }
 }
 
 fn organization_token(known: Option<Arc<KnownToken>>, now: Timestamp) -> Result<Arc<KnownToken>> {
@@ -225,9 +226,9 @@ fn api_key(known: Option<Arc<KnownToken>>, now: Timestamp) -> Result<Arc<KnownTo
 }
 
 /// Of a browser. A session that is over is none, so that a page can say so.
-fn session(api: &Api, request: &Request) -> Result<Caller, Failure> {
+fn session(api: &Api, request: &Request) -> Result<Authenticated, Failure> {
     let Some((secret, session)) = find_session(&*api.store.read()?, request)? else {
-        return Ok(Caller::Anonymous);
+        return Ok(Authenticated::ANONYMOUS);
     };
     if !matches!(request.method, Method::Get | Method::Head) {
         let proof = request.headers.get("X-CSRFToken").unwrap_or_default();
@@ -236,10 +237,14 @@ fn session(api: &Api, request: &Request) -> Result<Caller, Failure> {
             return Err(error::detail(403, text).into());
         }
     }
-    api.identity.keep_awake(&session, request.received);
-    Ok(Caller::Session {
-        user: session.user,
-        session: session.id,
+    let is_renewed = api.identity.keep_awake(&session, request.received);
+    Ok(Authenticated {
+        caller: Caller::Session {
+            user: session.user,
+            session: session.id,
+        },
+        token: None,
+        renewed: is_renewed.then_some(secret),
     })
 }
 

@@ -77,7 +77,7 @@ impl ProviderBody {
             trust_unmarked_emails: config.trust.unmarked_emails,
             break_glass: break_glass.into_iter().map(|member| member.email).collect(),
             login_url: format!("{}{}", api.prefix, login_path(slug)),
-            callback_url: callback_url(api.prefix.as_str()),
+            callback_url: callback_url(api.prefix.as_str(), organization.id),
             signed_out_url: signed_out_url(api.prefix.as_str(), slug),
             date_created: provider.created,
         })
@@ -119,7 +119,10 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InOrganization) -> 
             fields.refuse_parts(&field, faults);
         }
     }
-    let is_changed = old.as_ref().is_none_or(|old| old.roles != config.roles);
+    // Another issuer decides anew who gets the roles, so it counts as other rules.
+    let is_changed = old.as_ref().is_none_or(|old| {
+        old.roles != config.roles || old.protocol.authority() != config.protocol.authority()
+    });
     let highest = config.roles.highest();
     // Everybody who may set this up may let plain members in.
     let is_free = highest == OrganizationRole::Member;

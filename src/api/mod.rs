@@ -66,12 +66,13 @@ use crate::domain::dsn::UrlPrefix;
 use crate::domain::id::{SessionId, TeamId};
 use crate::domain::key::{ClientKey, PublicKey};
 use crate::domain::scope::{Scope, ScopeSet};
+use crate::domain::secret::Secret;
 use crate::domain::slug::IdOrSlug;
 use crate::domain::time::Timestamp;
 use crate::http::credentials::Credentials;
 use crate::http::router::{Found, Params, Route, Router};
 use crate::http::{Body, Method, Request, Response};
-use crate::identity::Identity;
+use crate::identity::{Identity, cookies};
 use crate::store::organizations::Organization;
 use crate::store::projects as stored_projects;
 use crate::store::projects::Project;
@@ -855,7 +856,7 @@ impl Api {
                     error::answer(failure, &format!("{} {pattern}", method.as_str()), &id)
                 });
             self.identity.token_uses.write_if_due(&self.store, now);
-            seen.tell(response, now)
+            seen.tell(response, now, self.is_https())
         };
         self.with_cors(response, &methods, origin)
     }
@@ -994,7 +995,7 @@ impl Api {
             true => auth::authenticate_browser(self, request),
             false => auth::authenticate(self, request, credentials),
         };
-        let found = match found {
+        let mut found = match found {
             Ok(found) => found,
             Err(failure) => {
                 if matches!(failure, Failure::Error(Error::Unauthorized(_))) {
@@ -1003,6 +1004,7 @@ impl Api {
                 return Err(failure);
             }
         };
+        seen.renewed = found.renewed.take();
         if let Some(known) = &found.token {
             self.identity
                 .token_uses
@@ -1059,18 +1061,24 @@ struct Seen {
     token: Option<Arc<auth::KnownToken>>,
     /// Whether the path is about secrets that only browsers manage.
     is_for_browsers: bool,
+    /// A browser's session that is to be kept for longer.
+    renewed: Option<Secret>,
 }
 
 impl Seen {
-    fn tell(self, mut response: Response, now: Timestamp) -> Response {
+    fn tell(self, mut response: Response, now: Timestamp, is_https: bool) -> Response {
         if let Some(standing) = self.standing {
             response = standing.tell(response);
         }
         if let Some(expires) = self.token.and_then(|known| known.token.expires_soon(now)) {
             response = response.with_header(TOKEN_EXPIRES, expires.to_string());
         }
-        if self.is_for_browsers && response.header("Cache-Control").is_none() {
+        let holds_secrets = self.is_for_browsers || self.renewed.is_some();
+        if holds_secrets && response.header("Cache-Control").is_none() {
             response = error::never_cached(response);
+        }
+        if let Some(session) = self.renewed {
+            response = cookies::renewed(response, &session, is_https);
         }
         response
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::body::{Fields, Null};
 use super::error::{self, Result};
 use super::token_parts::{
-    OursBody, UsageBody, read_expiry, read_grace, read_projects, read_scopes,
+    OursBody, UsageBody, read_expiry, read_grace, read_projects, read_scopes, refuse_withheld,
 };
 use super::{Api, Call, InOrganization};
 use crate::domain::Error;
@@ -130,17 +130,6 @@ pub(super) fn create(api: &Api, mut call: Call<'_>, context: InOrganization) -> 
 
 fn made(token: Token, text: &TokenText) -> Response {
     error::never_cached(Response::json(201, &TokenBody::of(token, Some(text))))
-}
-
-/// # Errors
-/// 403: the caller would give away more than it has.
-fn refuse_withheld(context: &InOrganization, scopes: ScopeSet) -> Result<()> {
-    let withheld = context.access.withheld(scopes);
-    if withheld.is_empty() {
-        return Ok(());
-    }
-    let text = format!("You cannot give a token scopes that you do not have yourself: {withheld}");
-    Err(error::detail(403, &text).into())
 }
 
 /// The token of the path.

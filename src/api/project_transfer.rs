@@ -89,6 +89,7 @@ fn taker(call: &Call<'_>) -> Result<Taker> {
         user: user.id,
         email: user.email,
         token_scopes: call.caller.token_scopes(),
+        session: call.caller.session(),
     })
 }
 
@@ -185,8 +186,9 @@ pub(super) fn offered(_: &Api, call: Call<'_>) -> Result<Response> {
     let taker = taker(&call)?;
     let data = call.request.query_value("data").unwrap_or_default();
     let hash = read_link(&data)?.hash();
-    let (project, from) = transfers::find(&call.connection, &taker, hash, call.request.received)??;
-    let destinations = transfers::list_destinations(&call.connection, &taker, from.id)?;
+    let now = call.request.received;
+    let (project, from) = transfers::find(&call.connection, &taker, hash, now)??;
+    let destinations = transfers::list_destinations(&call.connection, &taker, from.id, now)?;
     let body = OfferedBody {
         project: ProjectBody::of(project, &from),
         organizations: destinations.into_iter().map(DestinationBody::of).collect(),

@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use super::body::{Fields, Given, Null};
-use super::error::Result;
-use super::{Api, Call};
+use super::error::{self, Result};
+use super::{Api, Call, InOrganization};
 use crate::domain::FieldErrors;
 use crate::domain::id::ProjectId;
 use crate::domain::scope::{Scope, ScopeSet};
@@ -118,4 +118,15 @@ pub(super) fn read_scopes(fields: &mut Fields, name: &str) -> Option<ScopeSet> {
         }
     }
     all_known.then(|| set.with_implied())
+}
+
+/// # Errors
+/// 403: the caller would give away more than it has.
+pub(super) fn refuse_withheld(context: &InOrganization, scopes: ScopeSet) -> Result<()> {
+    let withheld = context.access.withheld(scopes);
+    if withheld.is_empty() {
+        return Ok(());
+    }
+    let text = format!("You cannot give a token scopes that you do not have yourself: {withheld}");
+    Err(error::detail(403, &text).into())
 }

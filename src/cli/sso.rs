@@ -405,7 +405,7 @@ fn to_json(
         "trusted-domains": config.trust.domains,
         "trust-unmarked-emails": config.trust.unmarked_emails,
         "login-url": format!("{prefix}{}", login_path(slug)),
-        "callback-url": callback_url(prefix),
+        "callback-url": callback_url(prefix, organization.id),
         "signed-out-url": signed_out_url(prefix, slug),
     })
 }

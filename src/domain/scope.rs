@@ -132,6 +132,10 @@ impl ScopeSet {
         ScopeSet(self.0 & other.0)
     }
 
+    pub(crate) const fn difference(self, other: ScopeSet) -> ScopeSet {
+        ScopeSet(self.0 & !other.0)
+    }
+
     pub(crate) const fn without(self, scope: Scope) -> ScopeSet {
         ScopeSet(self.0 & !(1 << scope as u32))
     }

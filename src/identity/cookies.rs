@@ -13,20 +13,44 @@ const DEVICE_SECS: i64 = 365 * 86_400;
 
 /// An answer after which the browser is signed in.
 pub(crate) fn with_session(response: Response, cookies: &NewCookies, is_https: bool) -> Response {
-    let lifetime = Lifetime::Secs(IDLE_SECS_MAX);
-    let csrf = csrf_token(&cookies.session);
     let device = cookies.device.reveal();
     [
-        set(SESSION_COOKIE, cookies.session.reveal(), lifetime, is_https),
-        // Scripts that use the API repeat it in a field.
-        set_readable(CSRF_COOKIE, csrf.reveal(), lifetime, is_https),
         set(DEVICE_COOKIE, device, Lifetime::Secs(DEVICE_SECS), is_https),
         set(PENDING_COOKIE, "", Lifetime::Over, is_https),
     ]
     .into_iter()
+    .chain(of_session(&cookies.session, is_https))
     .fold(response, |response, cookie| {
         response.with_header("Set-Cookie", cookie)
     })
+}
+
+fn of_session(session: &Secret, is_https: bool) -> [String; 2] {
+    let lifetime = Lifetime::Secs(IDLE_SECS_MAX);
+    let csrf = csrf_token(session);
+    [
+        set(SESSION_COOKIE, session.reveal(), lifetime, is_https),
+        // Scripts that use the API repeat it in a field.
+        set_readable(CSRF_COOKIE, csrf.reveal(), lifetime, is_https),
+    ]
+}
+
+/// An answer after which the browser keeps its session for as long as if it had just begun. One that begins or ends a
+/// session is left alone.
+pub(crate) fn renewed(response: Response, session: &Secret, is_https: bool) -> Response {
+    let start = format!("{SESSION_COOKIE}=");
+    let is_set = response
+        .headers
+        .iter()
+        .any(|(name, value)| *name == "Set-Cookie" && value.starts_with(&start));
+    if is_set {
+        return response;
+    }
+    of_session(session, is_https)
+        .into_iter()
+        .fold(response, |response, cookie| {
+            response.with_header("Set-Cookie", cookie)
+        })
 }
 
 /// An answer after which the browser is not signed in.

@@ -140,6 +140,9 @@ impl Identity {
         actor: &Actor,
         user: UserId,
     ) -> Result<Vec<RecoveryCode>, NotEnrolled> {
+        self.throttle
+            .count_try(user, Tries::Regeneration, actor.at)
+            .map_err(|retry_after_secs| NotEnrolled::Throttled { retry_after_secs })?;
         let (codes, new) = self.make_codes()?;
         let actor = actor.clone();
         let are_set = self.store.write(move |unit| {

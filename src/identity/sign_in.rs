@@ -350,11 +350,12 @@ impl Identity {
         Ok(())
     }
 
-    /// Writes down that a session is in use, now and then, without waiting for it.
-    pub(crate) fn keep_awake(&self, session: &Session, now: Timestamp) {
+    /// Writes down that a session is in use, now and then, without waiting for it; whether this was one of the times,
+    /// when the browser is to keep its cookies for longer as well.
+    pub(crate) fn keep_awake(&self, session: &Session, now: Timestamp) -> bool {
         let (id, user) = (session.id, session.user);
         if now < session.last_used.plus_secs(KEEP_AWAKE_SECS) {
-            return;
+            return false;
         }
         self.store.writer().submit(
             0,
@@ -368,6 +369,7 @@ impl Identity {
                 }
             },
         );
+        true
     }
 }
 

@@ -123,6 +123,8 @@ pub(crate) enum Tries {
     Enrolment,
     /// The password once more (7 there).
     Verification,
+    /// Other recovery codes, each time as dear as ten passwords.
+    Regeneration,
 }
 
 impl Tries {
@@ -130,14 +132,15 @@ impl Tries {
     fn limits(self) -> &'static [(u32, i64)] {
         match self {
             Tries::Codes => &[(5, 20), (20, 3600)],
-            Tries::Enrolment => &[(10, 86_400)],
+            Tries::Enrolment | Tries::Regeneration => &[(10, 86_400)],
             Tries::Verification => &[(5, 3600)],
         }
     }
 }
 
-/// As many subjects are remembered. Beyond that, those whose window is over are forgotten, and if there are none, the
-/// new one is not counted: whoever has a hundred thousand addresses is not stopped by counting.
+/// As many subjects are remembered. Beyond that, those whose window is over are forgotten, and if that is not enough, the
+/// tenth that was tried least. So who is new is always counted, and to have an account forgotten that was guessed at
+/// often, somebody must guess as often at nearly all others.
 const SUBJECTS_MAX: usize = 100_000;
 
 #[derive(Default)]
@@ -265,7 +268,14 @@ fn count(tries: &mut HashMap<Subject, Window>, subject: &Subject, now: Timestamp
     if tries.len() >= SUBJECTS_MAX && !tries.contains_key(subject) {
         tries.retain(|_, known| now < known.ends);
         if tries.len() >= SUBJECTS_MAX {
-            return;
+            let mut counts: Vec<u32> = tries.values().map(|known| known.count).collect();
+            let (_, least, _) = counts.select_nth_unstable(SUBJECTS_MAX / 10);
+            let mut left = SUBJECTS_MAX / 10;
+            tries.retain(|_, known| {
+                let goes = known.count <= *least && left > 0;
+                left -= usize::from(goes);
+                !goes
+            });
         }
     }
     let ends = now.plus_secs(subject.limit().1);
@@ -399,5 +409,29 @@ mod tests {
         assert_eq!(count(NOW.plus_secs(3600)), Ok(()));
         // The clock was set back.
         assert_eq!(count(NOW.plus_secs(-100_000)), Ok(()));
+    }
+
+    #[test]
+    fn a_crowd_of_subjects_does_not_end_the_counting() {
+        let throttle = Throttle::default();
+        let ann = || Subject::Account(Account::new("ann"));
+        for _ in 0..90 {
+            throttle.count_failure(ann(), NOW);
+        }
+        for at in 0..SUBJECTS_MAX {
+            let stranger = Subject::Account(Account::new(&at.to_string()));
+            throttle.count_failure(stranger, NOW);
+        }
+        assert!(throttle.lock().len() <= SUBJECTS_MAX);
+        // Who is new is counted all the same, and nobody who was guessed at is forgotten.
+        let bob = || Subject::Account(Account::new("bob"));
+        for _ in 0..100 {
+            throttle.count_failure(bob(), NOW);
+        }
+        assert_eq!(throttle.wait_secs(&bob(), NOW), Some(3600));
+        for _ in 0..10 {
+            throttle.count_failure(ann(), NOW);
+        }
+        assert_eq!(throttle.wait_secs(&ann(), NOW), Some(3600));
     }
 }

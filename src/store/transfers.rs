@@ -15,10 +15,10 @@ use super::projects::{self, Project};
 use super::snapshot::Touched;
 use super::teams::{self, Team};
 use super::writer::Unit;
-use super::{client_keys, members, users};
+use super::{client_keys, identity_providers, members, second_factors, users};
 use crate::domain::access::Access;
 use crate::domain::actor::Actor;
-use crate::domain::id::{OrganizationId, ProjectId, UserId};
+use crate::domain::id::{OrganizationId, ProjectId, SessionId, UserId};
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::secret::SecretHash;
 use crate::domain::slug::{IdOrSlug, Slug, SlugKind};
@@ -127,6 +127,8 @@ pub(crate) struct Taker {
     pub(crate) user: UserId,
     pub(crate) email: String,
     pub(crate) token_scopes: ScopeSet,
+    /// Of a browser. A token waits neither for an identity provider nor for a second factor.
+    pub(crate) session: Option<SessionId>,
 }
 
 /// The project of a link with its organization.
@@ -195,6 +197,24 @@ fn access_of(
     ))
 }
 
+/// None at all in an organization that lets this session in only later: its provider must vouch for the user first, or
+/// it demands a second factor.
+fn access_of_taker(
+    connection: &Connection,
+    organization: &Organization,
+    taker: &Taker,
+    now: Timestamp,
+) -> Result<Access> {
+    let (id, user) = (organization.id, taker.user);
+    if let Some(session) = taker.session {
+        let lacks_factor = organization.require_2fa && !second_factors::has_one(connection, user)?;
+        if lacks_factor || identity_providers::must_vouch(connection, id, user, session, now)? {
+            return Ok(Access::none());
+        }
+    }
+    access_of(connection, organization, user, taker.token_scopes)
+}
+
 /// An organization that a project may be taken into, with the teams that may have it.
 #[derive(Clone, Debug)]
 pub(crate) struct Destination {
@@ -207,6 +227,7 @@ pub(crate) fn list_destinations(
     connection: &Connection,
     taker: &Taker,
     from: OrganizationId,
+    now: Timestamp,
 ) -> Result<Vec<Destination>> {
     let all = organizations::list(
         connection,
@@ -216,7 +237,7 @@ pub(crate) fn list_destinations(
     )?;
     let mut destinations = Vec::new();
     for organization in all {
-        let access = access_of(connection, &organization, taker.user, taker.token_scopes)?;
+        let access = access_of_taker(connection, &organization, taker, now)?;
         if organization.id == from || !access.allows(TAKES_PROJECTS) {
             continue;
         }
@@ -253,7 +274,7 @@ pub(crate) fn accept(
     let Some(new) = organizations::find(unit, organization)? else {
         return Ok(Err(Refusal::NoOrganization));
     };
-    let access = access_of(unit, &new, taker.user, taker.token_scopes)?;
+    let access = access_of_taker(unit, &new, taker, actor.at)?;
     if !access.allows(TAKES_PROJECTS) {
         return Ok(Err(Refusal::NoOrganization));
     }

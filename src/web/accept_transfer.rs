@@ -39,11 +39,13 @@ struct AcceptedPage<'a> {
 }
 
 fn taker(visit: &Visit<'_>) -> Result<Taker> {
-    let user = &visit.signed_in()?.user;
+    let signed_in = visit.signed_in()?;
+    let user = &signed_in.user;
     Ok(Taker {
         user: user.id,
         email: user.email.clone(),
         token_scopes: ScopeSet::ALL,
+        session: Some(signed_in.session.id),
     })
 }
 
@@ -77,7 +79,8 @@ fn form(visit: &Visit<'_>, data: &str, problem: Option<Refusal>) -> Result<Respo
             return Ok(layout::page(status, &page));
         }
     };
-    let destinations = transfers::list_destinations(&visit.connection, &taker, from.id)?;
+    let destinations =
+        transfers::list_destinations(&visit.connection, &taker, from.id, visit.now())?;
     let page = Page {
         head,
         problem: problem.map(Refusal::text),

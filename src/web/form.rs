@@ -86,10 +86,13 @@ pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
+const NEXT_BYTES_MAX: usize = 2_000;
+
 /// Where to go after signing in: a path of this server, else its beginning. Browsers take `//host`, `/\host` and
-/// control characters in between for another server's address.
+/// control characters in between for another server's address. None of ours is long, and some are remembered for a while.
 pub(super) fn checked_next(next: &str) -> &str {
-    let is_path = next.starts_with('/')
+    let is_path = next.len() <= NEXT_BYTES_MAX
+        && next.starts_with('/')
         && !next.starts_with("//")
         && !next.contains('\\')
         && !next.chars().any(char::is_control);
@@ -115,6 +118,7 @@ mod tests {
             "javascript:alert(1)",
             "/\t/evil.test",
             "/a\nb",
+            &format!("/{}", "a".repeat(2_000)),
         ] {
             assert_eq!(checked_next(bad), "/", "{bad:?}");
         }

@@ -33,7 +33,7 @@ use crate::domain::dsn::UrlPrefix;
 use crate::domain::time::Timestamp;
 use crate::http::router::{Found, Params, Route, Router};
 use crate::http::{Method, Request, Response};
-use crate::identity::Identity;
+use crate::identity::{Identity, cookies};
 use crate::store::Store;
 use crate::store::readers::Reader;
 
@@ -128,7 +128,7 @@ fn routes() -> Vec<Route<Target>> {
         // Single sign-on.
         line("GET", "/auth/login/{org}/", Nothing, single_sign_on::show),
         line("GET", "/auth/login/{org}/sso/", Nothing, single_sign_on::depart),
-        line("GET", "/auth/sso/", Nothing, single_sign_on::arrive),
+        line("GET", "/auth/sso/{org}/", Nothing, single_sign_on::arrive),
         line("POST", "/auth/sso/link/", SignedIn, single_sign_on::link),
         line("GET", "/settings/{org}/auth/", Verified, single_sign_on_settings::show),
         line("POST", "/settings/{org}/auth/", Verified, single_sign_on_settings::submit),
@@ -242,9 +242,15 @@ impl Web {
             connection,
         };
         let response = (target.handler)(self, &visit)?;
-        if let Some(signed_in) = &visit.signed_in {
-            self.identity
-                .keep_awake(&signed_in.session, request.received);
+        // What others may keep for everybody holds no cookies.
+        if let Some(signed_in) = &visit.signed_in
+            && response.header("Cache-Control").is_none()
+            && self
+                .identity
+                .keep_awake(&signed_in.session, request.received)
+        {
+            let secret = &signed_in.secret;
+            return Ok(cookies::renewed(response, secret, self.is_https()));
         }
         Ok(response)
     }
@@ -278,7 +284,8 @@ mod tests {
     use super::*;
     use crate::domain::actor::Actor;
     use crate::domain::durability::Durability;
-    use crate::domain::secret::Secret;
+    use crate::domain::id::UserId;
+    use crate::domain::secret::{Secret, SecretHash};
     use crate::http::Headers;
     use crate::identity::{CSRF_COOKIE, SESSION_COOKIE};
     use crate::outbound::http::{Client, Settings as OutboundSettings};
@@ -311,14 +318,7 @@ mod tests {
         store
             .write(move |unit| {
                 let user = users::create(unit, &Actor::operator(NOW), "a@b.test", "", None)?;
-                let new = NewSession {
-                    hash,
-                    user,
-                    address: String::new(),
-                    user_agent: String::new(),
-                    provider: None,
-                };
-                sessions::create(unit, &new, NOW)
+                sessions::create(unit, &new_session(user, hash), NOW)
             })
             .unwrap();
         (
@@ -328,15 +328,37 @@ mod tests {
         )
     }
 
+    fn new_session(user: UserId, hash: SecretHash) -> NewSession {
+        NewSession {
+            hash,
+            user,
+            address: String::new(),
+            user_agent: String::new(),
+            provider: None,
+        }
+    }
+
     /// The status of an answer, and where it leads.
     fn ask(web: &Web, method: &'static str, path: &str, cookie: &str, form: &str) -> (u16, String) {
+        let path = path.replace(['{', '}'], "");
+        ask_with(web, method, &path, "", cookie, form)
+    }
+
+    fn ask_with(
+        web: &Web,
+        method: &'static str,
+        path: &str,
+        query: &str,
+        cookie: &str,
+        form: &str,
+    ) -> (u16, String) {
         let mut headers = Headers::default();
         headers.push("Cookie", cookie);
         headers.push("Content-Type", "application/x-www-form-urlencoded");
         let response = web.handle(Request {
             method: Method::parse(method),
-            path: path.replace(['{', '}'], ""),
-            query: String::new(),
+            path: path.to_owned(),
+            query: query.to_owned(),
             headers,
             body: crate::http::Body::Memory(form.as_bytes().to_vec()),
             peer: [127, 0, 0, 1].into(),
@@ -389,6 +411,116 @@ mod tests {
         }
         assert_eq!(ask(&web, "POST", "/auth/logout/", &session, &proof).0, 303);
         assert_eq!(ask(&web, "GET", "/", &session, "").0, 303);
+    }
+
+    /// What people and programs send who mean no good: in all fields at once and in every part of a path, and in one field
+    /// of a form that is right otherwise.
+    #[test]
+    fn nothing_that_is_sent_makes_a_page_fail() {
+        const SECRET: &str = "00000000000000000000000000000000000000000000000000000000000000aa";
+        const GOOD: [(&str, &str); 25] = [
+            ("again", "patient donkey charger nail"),
+            ("break_glass", "a@b.test"),
+            ("client_id", "picket"),
+            ("client_secret", "x"),
+            ("code", "123456"),
+            ("current", ""),
+            ("data", SECRET),
+            ("default_role", "member"),
+            ("domain_roles", "b.test=owner"),
+            ("email", "new@b.test"),
+            ("expires", "2040-01-31"),
+            ("group_roles", "x=owner"),
+            ("groups_claim", "groups"),
+            ("issuer", "https://id.b.test"),
+            ("name", "x"),
+            ("next", "/"),
+            ("offer", SECRET),
+            ("old", "week"),
+            ("password", "patient donkey charger nail"),
+            ("projects", ""),
+            ("scope", "org:ci"),
+            ("scopes", "email"),
+            ("secret", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+            ("session", "others"),
+            ("to", "1/1"),
+        ];
+        let long = "a\u{308}".repeat(500);
+        let values = [
+            "",
+            "a\0b",
+            "-1",
+            "1",
+            "9223372036854775807",
+            "99999999999999999999",
+            "a/b/c",
+            "\u{202e}\u{1f600}\u{1f600}\u{1f600}\u{1f600}\u{1f600}\u{1f600}\u{1f600}",
+            "%00'\"<>&;--",
+            "ann@b.test\r\nBcc: c@d",
+            "-292277022657-01-27",
+            "9999-12-31T23:59:59.999999Z",
+            "https://[::1",
+            "=",
+            &long,
+        ];
+        let (_directory, web, secret) = web();
+        web.store
+            .write(|unit| {
+                unit.execute_batch(
+                    "INSERT INTO organization (slug, name, created_us) VALUES ('1', 'x', 0);
+                     INSERT INTO member (organization_id, user_id, role, created_us) VALUES (1, 1, 'owner', 0);",
+                )?;
+                Ok(())
+            })
+            .unwrap();
+        let session = format!("{SESSION_COOKIE}={}", secret.reveal());
+        let proof = crate::identity::csrf_token(&secret);
+        let stranger = format!("{CSRF_COOKIE}={}", proof.reveal());
+        let hash = secret.hash();
+        let ask = |method, path: &str, cookie: &str, form: &str| {
+            // Some of what is sent ends the session, or gives the user a password.
+            web.store
+                .write(move |unit| {
+                    unit.execute_batch(
+                        "DELETE FROM session; UPDATE user SET password_hash = NULL",
+                    )?;
+                    sessions::create(unit, &new_session(UserId(1), hash), NOW)
+                })
+                .unwrap();
+            let (status, _) = ask_with(&web, method, path, form, cookie, form);
+            assert!(status < 500, "{status}: {method} {path:?} {form}");
+            status
+        };
+        let pair = |(name, value): (&str, &str)| format!("&{name}={}", form::encoded(value));
+        let form_of = |value_of: &dyn Fn(&'static str, &'static str) -> String| {
+            let fields = GOOD.map(|(name, good)| pair((name, &value_of(name, good))));
+            format!("csrf={}{}", proof.reveal(), fields.concat())
+        };
+        for route in routes() {
+            let inside = route.path.replace("{org}", "1").replace("{token}", "1");
+            for value in values {
+                let all = form_of(&|_, _| value.to_owned());
+                let text: String = value.chars().filter(|c| !"/?#".contains(*c)).collect();
+                let path = ["{org}", "{token}", "{member}"]
+                    .iter()
+                    .fold(route.path.to_owned(), |path, part| {
+                        path.replace(part, &text)
+                    });
+                ask(route.method, &path, &session, &all);
+                ask(route.method, &inside, &session, &all);
+                ask(route.method, route.path, &stranger, &all);
+            }
+            if route.method == "GET" || route.target.needs == Needs::Nothing {
+                continue;
+            }
+            for wrong in GOOD.map(|(name, _)| name) {
+                for value in ["", "a\0b", "99999999999999999999", long.as_str()] {
+                    let one =
+                        form_of(&|name, good| if name == wrong { value } else { good }.to_owned());
+                    ask(route.method, &inside, &session, &one);
+                }
+            }
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::{Visit, Web};
 pub(super) struct SignedIn {
     pub(super) user: User,
     pub(super) session: Session,
-    secret: Secret,
+    pub(super) secret: Secret,
 }
 
 impl SignedIn {

@@ -1,4 +1,4 @@
-//! `/auth/login/{org}/` and `/auth/sso/`: signing in through the identity provider of an organization
+//! `/auth/login/{org}/` and `/auth/sso/{org}/`: signing in through the identity provider of an organization
 //! (facts/auth-and-tokens.md 9.1 and 9.5).
 
 use askama::Template;
@@ -8,7 +8,7 @@ use super::form::{self, checked_next, redirect};
 use super::layout::{self, Head};
 use super::session::SignedIn;
 use super::{Visit, Web};
-use crate::domain::id::ProviderId;
+use crate::domain::id::{OrganizationId, ProviderId};
 use crate::domain::secret::Secret;
 use crate::domain::single_sign_on::IdentityProvider;
 use crate::domain::slug::IdOrSlug;
@@ -99,7 +99,7 @@ fn browser(request: &Request) -> Option<Secret> {
     cookies::find(&request.headers, SINGLE_SIGN_ON_COOKIE).and_then(Secret::parse)
 }
 
-/// `GET /auth/sso/`: back from the provider.
+/// `GET /auth/sso/{org}/`: back from the provider.
 pub(super) fn arrive(web: &Web, visit: &Visit<'_>) -> Result<Response> {
     let request = visit.request;
     let value = |name: &str| request.query_value(name).filter(|value| !value.is_empty());
@@ -110,6 +110,7 @@ pub(super) fn arrive(web: &Web, visit: &Visit<'_>) -> Result<Response> {
         state: state.as_deref().unwrap_or_default(),
         code: code.as_deref(),
         error: error.as_deref(),
+        organization: visit.params.get("org").parse().ok().map(OrganizationId),
         issuer: issuer.as_deref(),
         browser: browser.as_ref(),
     };

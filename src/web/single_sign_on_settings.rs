@@ -211,7 +211,7 @@ fn page(
         is_operator: visit.signed_in()?.user.superuser,
         shown,
         roles: OrganizationRole::ALL.map(OrganizationRole::as_str),
-        callback_url: callback_url(web.prefix.as_str()),
+        callback_url: callback_url(web.prefix.as_str(), organization.id),
         signed_out_url: signed_out_url(web.prefix.as_str(), organization.slug.as_str()),
         problems,
     };

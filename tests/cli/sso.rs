@@ -43,7 +43,7 @@ fn single_sign_on_is_set_up_changed_and_removed() {
     picket.write("secret", "the-secret-of-a-client\n");
     let text = picket.succeed(&SET);
     assert!(
-        text.contains("callback-url           http://127.0.0.1:9000/auth/sso/\n"),
+        text.contains("callback-url           http://127.0.0.1:9000/auth/sso/1/\n"),
         "{text}"
     );
     assert!(text.contains("required               yes\n"), "{text}");
@@ -53,7 +53,7 @@ fn single_sign_on_is_set_up_changed_and_removed() {
         "break-glass": ["ann@example.test"], "default-role": "member", "groups-claim": "groups",
         "group-roles": {}, "domain-roles": {}, "trusted-domains": [], "trust-unmarked-emails": false,
         "login-url": "http://127.0.0.1:9000/auth/login/acme/",
-        "callback-url": "http://127.0.0.1:9000/auth/sso/",
+        "callback-url": "http://127.0.0.1:9000/auth/sso/1/",
         "signed-out-url": "http://127.0.0.1:9000/auth/login/acme/",
     });
     assert_eq!(shown(&picket), expected);

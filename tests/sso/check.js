@@ -140,7 +140,7 @@ async function check() {
     const { server, origin } = await serve(host);
     running.push(() => ended(server));
     await first.stop();
-    const callback = `${origin}/auth/sso/`;
+    const callback = `${origin}/auth/sso/1/`;
     const signedOut = `${origin}/auth/login/acme/`;
     let provider = await start(new URL(issuer).port, callback, signedOut);
     running.push(() => provider.stop());

@@ -828,3 +828,18 @@ fn no_secret_is_in_the_file_or_the_log() {
 fn holds(bytes: &[u8], needle: &[u8]) -> bool {
     memchr::memmem::find(bytes, needle).is_some()
 }
+
+/// Each time costs as much as ten passwords.
+#[test]
+fn recovery_codes_are_made_anew_only_so_often() {
+    let (server, mut browser, _) = enrolled();
+    let page = browser.get(SECURITY);
+    for _ in 0..10 {
+        assert_eq!(browser.submit(&page, CODES, &[]).status, 200);
+    }
+    let runs = server.password_runs();
+    let answer = browser.submit(&page, CODES, &[]);
+    assert_eq!(answer.status, 429, "{}", answer.text());
+    assert_eq!(answer.header("Retry-After"), Some("86400"));
+    assert_eq!(server.password_runs(), runs);
+}

@@ -159,3 +159,61 @@ fn guesses_at_the_question_for_the_password_are_throttled_too() {
     // Somebody else's guesses at another browser do not count here, nor these there.
     assert!(signed_in(&server, BOB, BOB_PASSWORD).is_signed_in());
 }
+
+/// The row of a session that is used goes on, so its cookies must.
+#[test]
+fn the_cookies_of_a_session_last_as_long_as_it_does() {
+    let server = Server::start(WORLD);
+    let mut browser = signed_in(&server, ANN, ANN_PASSWORD);
+    let renewed = |answer: &crate::support::client::Answer| {
+        let mut names: Vec<_> = set_cookies(answer)
+            .filter(|cookie| cookie.contains("; Max-Age=1209600;"))
+            .filter_map(|cookie| cookie.split('=').next().map(str::to_owned))
+            .collect();
+        names.sort();
+        names
+    };
+    let before = browser.cookies.clone();
+    assert!(renewed(&browser.get("/")).is_empty());
+    server.advance(300);
+    let answer = browser.get("/");
+    assert_eq!(renewed(&answer), ["sc", "sentrysid"]);
+    assert_eq!(browser.cookies, before);
+    server.advance(300);
+    let cookie = format!("sentrysid={}", browser.cookies["sentrysid"]);
+    let answer = server
+        .client()
+        .with_header("Cookie", &cookie)
+        .get("/api/0/users/me/");
+    assert_eq!(renewed(&answer), ["sc", "sentrysid"]);
+    assert!(
+        answer
+            .header("Cache-Control")
+            .is_some_and(|text| text.contains("no-store"))
+    );
+    // A sign-out is not undone by it.
+    server.advance(300);
+    let csrf = browser.cookies["sc"].clone();
+    let answer = browser.post("/auth/logout/", &[("csrf", &csrf)]);
+    assert!(renewed(&answer).is_empty());
+    assert!(!browser.cookies.contains_key("sentrysid"));
+}
+
+#[test]
+fn after_signing_in_every_path_can_be_gone_on_to() {
+    let server = Server::start(WORLD);
+    for (next, expected) in [
+        ("/\u{e4}?\u{1f600}#\u{2028}", "/\u{e4}?\u{1f600}#\u{2028}"),
+        ("/%2f/evil.test", "/%2f/evil.test"),
+        ("/@evil.test", "/@evil.test"),
+        ("//evil.test", "/"),
+        ("/\u{a0}/evil.test\r\nSet-Cookie: a=b", "/"),
+        ("/\u{85}/evil.test", "/"),
+    ] {
+        let fields = [("email", ANN), ("password", ANN_PASSWORD), ("next", next)];
+        let mut browser = browser(&server);
+        let answer = browser.submit("/auth/login/", "/auth/login/", &fields);
+        assert_eq!(location(&answer), expected, "{next:?}");
+        assert!(answer.header("a").is_none());
+    }
+}

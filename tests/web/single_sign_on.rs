@@ -125,7 +125,7 @@ impl World {
         change: impl FnOnce(&mut Token),
     ) -> Answer {
         let code = self.provider.code(asked, claims, change);
-        browser.get(&callback(asked.get("state"), &code))
+        browser.get(&callback(asked, &code))
     }
 
     fn sign_in(&self, browser: &mut Browser, claims: &Value) -> Answer {
@@ -181,12 +181,19 @@ impl World {
     }
 }
 
-fn callback(state: &str, code: &str) -> String {
+/// Where the provider sends a browser back to with a code, and with this sign-in's state.
+fn callback_with(asked: &Asked, state: &str, code: &str) -> String {
     let query = form_urlencoded::Serializer::new(String::new())
         .append_pair("code", code)
         .append_pair("state", state)
         .finish();
-    format!("/auth/sso/?{query}")
+    let back = asked.get("redirect_uri");
+    let path = back.find("/auth/").map_or("", |at| &back[at..]);
+    format!("{path}?{query}")
+}
+
+fn callback(asked: &Asked, code: &str) -> String {
+    callback_with(asked, asked.get("state"), code)
 }
 
 fn eve() -> Value {
@@ -236,7 +243,7 @@ fn a_newcomer_becomes_a_member_and_signs_out_at_the_provider_too() {
     assert_eq!(asked.get("response_type"), "code");
     assert_eq!(asked.get("code_challenge_method"), "S256");
     assert_eq!(asked.get("scope"), "openid profile email");
-    let back = format!("{}/auth/sso/", world.server.url_prefix());
+    let back = format!("{}/auth/sso/1/", world.server.url_prefix());
     assert_eq!(asked.get("redirect_uri"), back);
     assert!(asked.get("state").len() >= 32 && asked.get("nonce").len() >= 32);
 
@@ -410,18 +417,18 @@ fn an_answer_counts_only_in_the_browser_that_asked_and_once() {
     let mut mallory = world.browser();
     let asked = world.depart(&mut mallory);
     let code = world.provider.code(&asked, &eve(), |_| {});
-    let link = callback(asked.get("state"), &code);
+    let link = callback(&asked, &code);
 
     // Somebody follows a link that was laid out for them: neither without a sign-in of their own, nor with one.
     let mut victim = world.browser();
     assert_refused(&victim.get(&link), 400, LAPSED);
     let own = world.depart(&mut victim);
     assert_refused(&victim.get(&link), 400, LAPSED);
-    assert_refused(&victim.get(&callback("", &code)), 400, LAPSED);
-    assert_refused(&victim.get("/auth/sso/"), 400, LAPSED);
+    assert_refused(&victim.get(&callback_with(&asked, "", &code)), 400, LAPSED);
+    assert_refused(&victim.get("/auth/sso/1/"), 400, LAPSED);
     // Their own state with a code of somebody else's: the provider wants the proof that belongs to the code.
     assert_refused(
-        &victim.get(&callback(own.get("state"), &code)),
+        &victim.get(&callback(&own, &code)),
         403,
         "not to be trusted",
     );
@@ -430,19 +437,20 @@ fn an_answer_counts_only_in_the_browser_that_asked_and_once() {
 
     let asked = world.depart(&mut mallory);
     let code = world.provider.code(&asked, &eve(), |_| {});
-    let link = callback(asked.get("state"), &code);
+    let link = callback(&asked, &code);
     location(&mallory.get(&link));
     assert_refused(&mallory.get(&link), 400, LAPSED);
     // A used code with a fresh state.
     let asked = world.depart(&mut mallory);
-    let answer = mallory.get(&callback(asked.get("state"), &code));
+    let answer = mallory.get(&callback(&asked, &code));
     assert_refused(&answer, 403, "not to be trusted");
 
     // Too late.
-    let asked = world.depart(&mut mallory);
+    let mut late = world.browser();
+    let asked = world.depart(&mut late);
     let code = world.provider.code(&asked, &eve(), |_| {});
     world.server.advance(600);
-    let answer = mallory.get(&callback(asked.get("state"), &code));
+    let answer = late.get(&callback(&asked, &code));
     assert_refused(&answer, 400, LAPSED);
 }
 
@@ -465,18 +473,47 @@ fn an_answer_of_another_provider_or_a_refusal_signs_nobody_in() {
     let mut browser = world.browser();
     let asked = world.depart(&mut browser);
     let code = world.provider.code(&asked, &eve(), |_| {});
-    let link = callback(asked.get("state"), &code);
+    let link = callback(&asked, &code);
     let answer = browser.get(&format!("{link}&iss=https%3A%2F%2Fevil.test"));
     assert_refused(&answer, 403, "not to be trusted");
 
     let asked = world.depart(&mut browser);
     let state = asked.get("state");
     let answer = browser.get(&format!(
-        "/auth/sso/?error=access_denied&error_description=%3Cscript%3E&state={state}"
+        "/auth/sso/1/?error=access_denied&error_description=%3Cscript%3E&state={state}"
     ));
     assert_refused(&answer, 403, "did not sign you in");
     assert!(answer.text().contains("href=\"/auth/login/acme/\""));
     assert!(!answer.text().contains("<script"));
+}
+
+/// Somebody who runs the provider of one organization sends a browser on to that of another one, so that its code comes
+/// back to a sign-in of theirs (RFC 9700, 4.4).
+#[test]
+fn a_code_of_one_organizations_provider_is_not_brought_to_anothers() {
+    let world = World::start(json!({}));
+    let body = json!({
+        "issuer": world.provider.issuer(), "clientId": CLIENT_ID, "clientSecret": CLIENT_SECRET,
+        "breakGlass": ["ann@example.test"],
+    });
+    let answer = world
+        .server
+        .owner()
+        .put_json("/api/0/organizations/beta/auth-provider/", &body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let mut victim = world.browser();
+    let of_acme = world.depart(&mut victim);
+    let of_beta = world.depart_from(&mut victim, "/auth/login/beta/sso/");
+    let code = world.provider.code(&of_beta, &eve(), |_| {});
+    let answer = victim.get(&callback_with(&of_acme, of_beta.get("state"), &code));
+    assert_refused(&answer, 403, "not to be trusted");
+    // Nor was it tried: the provider would have taken it.
+    assert_eq!(world.provider.refusals(), 0);
+    assert_eq!(world.whoami(&victim), None);
+    // The other way is the right one.
+    let of_beta = world.depart_from(&mut victim, "/auth/login/beta/sso/");
+    let code = world.provider.code(&of_beta, &eve(), |_| {});
+    location(&victim.get(&callback(&of_beta, &code)));
 }
 
 #[test]
@@ -748,6 +785,49 @@ fn a_members_session_is_of_no_use_until_the_provider_vouches() {
     assert_eq!(session.get("/api/0/organizations/acme/").status, 200);
 }
 
+/// A project moves into an organization as everything else is done there: once its provider has vouched.
+#[test]
+fn an_unvouched_session_takes_no_project_into_the_organization() {
+    let world = World::start(json!({}));
+    let ann = world.server.owner();
+    let made = ann.post_json(
+        "/api/0/organizations/beta/projects/",
+        &json!({"name": "shop"}),
+    );
+    assert_eq!(made.status, 201, "{}", made.text());
+    let offer = |slug: &str| {
+        let target = format!("/api/0/projects/beta/{slug}/transfer/");
+        let answer = ann.post_json(&target, &json!({"email": "ops@example.test"}));
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        let link = answer.json()["transferLink"].as_str().unwrap().to_owned();
+        link.split_once("data=").unwrap().1.to_owned()
+    };
+    let data = offer("shop");
+    let mut ops = world.browser();
+    ops.sign_in("ops@example.test", "the operator's horse battery");
+    let session = world.session(&ops).unwrap();
+    let path = format!("/accept-transfer/?data={data}");
+    let shown = session.get(&format!("/api/0{path}"));
+    assert_eq!(shown.json()["organizations"], json!([]), "{}", shown.text());
+    let page = ops.get(&path);
+    assert!(!page.text().contains("Acme"), "{}", page.text());
+    let csrf = hidden(&page, "csrf");
+    let fields = [("csrf", csrf.as_str()), ("data", &data), ("to", "1")];
+    assert_eq!(ops.post("/accept-transfer/", &fields).status, 400);
+    let proof = ops.cookie("sc").unwrap();
+    let session = world
+        .session(&ops)
+        .unwrap()
+        .with_header("X-CSRFToken", proof);
+    let body = json!({"data": data, "organization": "acme"});
+    let answer = session.post_json("/api/0/accept-transfer/", &body);
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert_eq!(ann.get("/api/0/projects/beta/shop/").status, 200);
+    // A token does not wait for it.
+    let taken = world.operator().post_json("/api/0/accept-transfer/", &body);
+    assert_eq!(taken.status, 204, "{}", taken.text());
+}
+
 #[test]
 fn an_owner_who_is_demoted_must_come_through_the_provider() {
     let world = World::start(json!({}));
@@ -804,7 +884,7 @@ fn a_provider_that_is_down_is_a_plain_page() {
     let asked = world.depart(&mut browser);
     let code = world.provider.code(&asked, &eve(), |_| {});
     world.provider.set_down(true);
-    let answer = browser.get(&callback(asked.get("state"), &code));
+    let answer = browser.get(&callback(&asked, &code));
     assert_refused(&answer, 503, DOWN);
     // Whoever signs out meanwhile is signed out here.
     world.provider.set_down(false);
@@ -928,7 +1008,7 @@ fn with_the_organization_goes_its_provider() {
         world.operator().delete("/api/0/organizations/acme/").status,
         202
     );
-    let answer = browser.get(&callback(asked.get("state"), &code));
+    let answer = browser.get(&callback(&asked, &code));
     assert_refused(&answer, 400, "is over");
     assert_eq!(location(&browser.get(START_PAGE)), "/auth/login/?next=%2F");
     let rest = "SELECT (SELECT count(*) FROM identity) + (SELECT count(*) FROM identity_provider)";
@@ -950,7 +1030,7 @@ fn what_is_kept_holds_no_proof_that_could_be_used_again() {
     let mut browser = world.browser();
     let asked = world.depart(&mut browser);
     let code = world.provider.code(&asked, &eve(), |_| {});
-    location(&browser.get(&callback(asked.get("state"), &code)));
+    location(&browser.get(&callback(&asked, &code)));
     let id_token = browser.cookie("picket_id_token").unwrap();
     let session = browser.cookie("sentrysid").unwrap();
     let binding = browser.cookie("picket_sso").unwrap();

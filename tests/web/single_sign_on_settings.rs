@@ -80,7 +80,7 @@ fn an_owner_sets_it_up_changes_it_and_ends_it() {
     assert_eq!(page.status, 200);
     let text = page.text();
     assert!(
-        text.contains(&format!("{}/auth/sso/", server.url_prefix())),
+        text.contains(&format!("{}/auth/sso/1/", server.url_prefix())),
         "{text}"
     );
     // Whoever sets it up is not to be locked out.

@@ -34,8 +34,6 @@ use pending::{Flow, Flows, Offer, Offers, Word};
 /// The state of all sign-ins that go through a provider.
 pub(crate) struct SingleSignOn {
     http: Client,
-    /// Where providers send browsers back to, and where after a sign-out.
-    callback: Option<RedirectUrl>,
     prefix: String,
     providers: Providers,
     flows: Flows,
@@ -57,6 +55,8 @@ pub(crate) struct Return<'a> {
     pub(crate) code: Option<&'a str>,
     /// Why there is no code, in the protocol's words.
     pub(crate) error: Option<&'a str>,
+    /// Whose provider the way back is of that it came on.
+    pub(crate) organization: Option<OrganizationId>,
     /// Which provider it says that it is from, if it says.
     pub(crate) issuer: Option<&'a str>,
     /// The browser's cookie.
@@ -142,7 +142,6 @@ impl SingleSignOn {
     pub(crate) fn new(http: Client, prefix: &str) -> SingleSignOn {
         SingleSignOn {
             http,
-            callback: RedirectUrl::new(callback_url(prefix)).ok(),
             prefix: prefix.to_owned(),
             providers: Providers::default(),
             flows: Flows::default(),
@@ -196,16 +195,17 @@ impl SingleSignOn {
             .map_err(|trouble| told(provider, trouble))
     }
 
-    fn callback(&self) -> std::result::Result<&RedirectUrl, NotArrived> {
-        self.callback.as_ref().ok_or_else(|| {
-            NotArrived::Failed(Error::internal("the server's own address is no URL"))
-        })
+    fn callback(&self, of: OrganizationId) -> std::result::Result<RedirectUrl, NotArrived> {
+        RedirectUrl::new(callback_url(&self.prefix, of))
+            .map_err(|_| NotArrived::Failed(Error::internal("the server's own address is no URL")))
     }
 }
 
-/// Where providers send browsers back to.
-pub(crate) fn callback_url(prefix: &str) -> String {
-    format!("{prefix}/auth/sso/")
+/// Where the provider of an organization sends browsers back to. Each has a way of its own, so that a code of one is never
+/// taken for another's, which would be shown it then, whatever that other one made of the sign-in (RFC 9700, 4.4). The
+/// number, because slugs change.
+pub(crate) fn callback_url(prefix: &str, organization: OrganizationId) -> String {
+    format!("{prefix}/auth/sso/{organization}/")
 }
 
 /// Where providers send browsers after a sign-out.
@@ -254,8 +254,9 @@ impl Identity {
         self.refuse_busy_address(visitor)?;
         let Protocol::Oidc(oidc) = &provider.config.protocol;
         let about = sso.about(provider, oidc, now)?;
+        let callback = sso.callback(provider.organization)?;
         let asked =
-            oidc::ask(&about, oidc, sso.callback()?).map_err(|trouble| told(provider, trouble))?;
+            oidc::ask(&about, oidc, &callback).map_err(|trouble| told(provider, trouble))?;
         let browser = browser.unwrap_or_else(Secret::random);
         sso.flows.add(
             &asked.state,
@@ -321,7 +322,8 @@ impl Identity {
         let sso = &self.single_sign_on;
         let now = visitor.now;
         let Protocol::Oidc(oidc) = &provider.config.protocol;
-        if back.issuer.is_some_and(|issuer| issuer != oidc.issuer) {
+        let is_other_way = back.organization != Some(provider.organization);
+        if is_other_way || back.issuer.is_some_and(|issuer| issuer != oidc.issuer) {
             let text = "it comes from another provider than was asked".to_owned();
             return Err(told(provider, Trouble::Refused(text)));
         }
@@ -348,7 +350,7 @@ impl Identity {
                     &sso.http,
                     oidc,
                     &provider.config.roles,
-                    sso.callback()?,
+                    &sso.callback(provider.organization)?,
                     answer,
                     now,
                 )

@@ -244,3 +244,19 @@ fn pages_of_its_origins_may_use_a_key() {
         r#"{"detail":"API key is not valid"}"#,
     );
 }
+
+#[test]
+fn nobody_gives_a_key_scopes_that_they_do_not_have() {
+    let server = world();
+    let scopes = "org:admin org:integrations org:read org:write";
+    let path = make(&server, "old", OLD, scopes);
+    let client = with_key(&server, OLD, "");
+    let refusal = r#"{"detail":"You cannot give a token scopes that you do not have yourself: member:admin member:invite member:read member:write"}"#;
+    let wider = json!({"scope_list": ["org:admin", "member:admin"]});
+    assert_answer(&client.put_json(&path, &wider), 403, refusal);
+    assert_eq!(client.get("/api/0/organizations/acme/members/").status, 403);
+    // What it has already stays, and less is no question.
+    ok(&ann(&server).put_json(&path, &json!({"scope_list": ["org:admin", "member:read"]})));
+    ok(&client.put_json(&path, &json!({"scope_list": ["org:admin", "member:read"]})));
+    ok(&client.put_json(&path, &json!({"scope_list": ["org:admin"]})));
+}

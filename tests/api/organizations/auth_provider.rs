@@ -44,7 +44,7 @@ fn a_provider_is_set_up_changed_and_removed() {
         "defaultRole": "member", "groupsClaim": "groups", "groupRoles": {"operations": "manager"},
         "domainRoles": {"example.com": "admin"}, "trustedDomains": [], "trustUnmarkedEmails": false,
         "breakGlass": ["ann@example.test"], "loginUrl": format!("{prefix}/auth/login/acme/"),
-        "callbackUrl": format!("{prefix}/auth/sso/"), "signedOutUrl": format!("{prefix}/auth/login/acme/"),
+        "callbackUrl": format!("{prefix}/auth/sso/1/"), "signedOutUrl": format!("{prefix}/auth/login/acme/"),
         "dateCreated": "2026-01-02T00:00:00Z",
     });
     assert_eq!(answer.json(), expected);
@@ -215,4 +215,28 @@ fn nobody_gives_a_role_by_rules_that_they_could_not_give_themselves() {
         let text = answer.json()["defaultRole"][0].as_str().unwrap().to_owned();
         assert!(text.contains("higher than your own"), "{text}");
     }
+}
+
+/// Whoever runs the provider that the rules are handed to decides who gets the roles.
+#[test]
+fn another_issuer_inherits_no_role_that_the_caller_could_not_give() {
+    let server = Server::start(WORLD);
+    assert_eq!(server.owner().put_json(PATH, &body()).status, 200);
+    let token = "sntryu_0000000000000000000000000000000000000000000000000000000000000009";
+    let hash = <sha2::Sha256 as sha2::Digest>::digest(token);
+    server
+        .database()
+        .execute(
+            "INSERT INTO auth_token (kind, user_id, name, hash, last_characters, scopes, created_us)
+             VALUES ('user', 1, 'x', ?1, '0009', 'org:admin org:integrations org:read org:write', 0)",
+            [hash.as_slice()],
+        )
+        .unwrap();
+    let client = server.with_token(token);
+    let answer = client.put_json(PATH, &json!({"issuer": "https://evil.example"}));
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    let text = answer.json()["defaultRole"][0].as_str().unwrap().to_owned();
+    assert!(text.contains("higher than your own"), "{text}");
+    // What does not touch it goes on.
+    assert_eq!(client.put_json(PATH, &json!({"name": "ID"})).status, 200);
 }
