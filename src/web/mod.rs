@@ -417,7 +417,7 @@ mod tests {
     #[test]
     fn a_session_that_is_over_sets_no_password() {
         let (_directory, web, _) = web();
-        let user = users::find(&*web.store.read().unwrap(), UserId(1));
+        let user = users::find(&web.store.read().unwrap(), UserId(1));
         let user = user.unwrap().unwrap();
         let over = SessionId(2);
         let actor = Actor::operator(NOW);
@@ -427,7 +427,7 @@ mod tests {
                 .change_password(&user, over, &actor, new)
                 .is_err()
         );
-        let user = users::find(&*web.store.read().unwrap(), UserId(1));
+        let user = users::find(&web.store.read().unwrap(), UserId(1));
         assert_eq!(user.unwrap().unwrap().password_hash, None);
     }
 
