@@ -33,6 +33,7 @@ const SECOND_FACTOR_PAGE: &str = "/auth/2fa/";
 /// `POST /api/0/auth/`: signs in with name and password of the `Authorization` field, and sets the cookies. 400 without
 /// a body when they are wrong; 403 when they are not enough.
 pub(super) fn with_basic(api: &Api, call: Call<'_>) -> Result<Response> {
+    refuse_hidden_origin(&call)?;
     let Credentials::Basic { user, password } = Credentials::read(&call.request.headers) else {
         return Ok(Response::empty(400));
     };
@@ -53,10 +54,7 @@ pub(super) fn with_basic(api: &Api, call: Call<'_>) -> Result<Response> {
 
 /// `POST /api/0/auth/login/` with `username` and `password`: the same, and on to the page for the second factor.
 pub(super) fn with_password(api: &Api, mut call: Call<'_>) -> Result<Response> {
-    // That of a page that hides where it is from; any other was looked at before.
-    if call.request.headers.get("Origin") == Some("null") {
-        return Err(error::invalid_origin("null").into());
-    }
+    refuse_hidden_origin(&call)?;
     let mut fields = call.body()?;
     let mut read = |name| {
         fields.refuse_missing(name);
@@ -100,6 +98,15 @@ pub(super) fn with_password(api: &Api, mut call: Call<'_>) -> Result<Response> {
         Err(NotSignedIn::Throttled { .. }) => {
             Err(whole("Too many tries. Please wait a few minutes and try again.").into())
         }
+    }
+}
+
+/// # Errors
+/// 400 for a page that hides where it is from; any other was looked at before.
+fn refuse_hidden_origin(call: &Call<'_>) -> Result<()> {
+    match call.request.headers.get("Origin") {
+        Some("null") => Err(error::invalid_origin("null").into()),
+        _ => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::domain::secret::Secret;
 use crate::domain::token::TokenHash;
 use crate::store::user_links::LinkKind;
 use crate::store::users::{self, User};
-use crate::store::{members, sessions};
+use crate::store::{Connection, identity_providers, members, sessions};
 
 /// Why a password was not set.
 #[derive(Debug)]
@@ -22,6 +22,9 @@ pub(crate) enum NotTaken {
     Weak(Vec<Weakness>),
     /// Another user has the address.
     EmailTaken,
+    /// The operator trusts an identity provider with the domain of the address, so nobody takes it by themselves: they
+    /// would be taken for the one who has it at the provider.
+    Vouched,
     /// The link does not stand for anybody, or no longer.
     LinkGone,
     /// Too many passwords at once.
@@ -74,6 +77,10 @@ impl Identity {
         let (id, actor) = (user.id, actor.clone());
         let (session_hash, device_hash) = (secret.hash(), device.hash());
         self.store.write(move |unit| {
+            // Somebody set another password, or ended the session, since this one's user was asked for the old one.
+            if sessions::find(unit, session)?.is_none() {
+                return Err(Error::Forbidden);
+            }
             users::set_password(unit, &actor, id, &hash, Some(session))?;
             sessions::set_hash(unit, session, session_hash, actor.at)?;
             sessions::set_device(unit, id, device_hash, actor.at)
@@ -129,6 +136,9 @@ impl Identity {
         let now = visitor.now;
         let found = find_by_link(&*self.store.read()?, LinkKind::SignIn, link, now)?;
         let user = found.ok_or(NotTaken::LinkGone)?;
+        if user.email != chosen.email {
+            refuse_vouched(&*self.store.read()?, chosen.email)?;
+        }
         let hash = self.hash_new(chosen.password, chosen.email, chosen.name)?;
         let (link, actor) = (link.clone(), actor_of(user.id, visitor));
         let (email, name) = (chosen.email.to_owned(), chosen.name.to_owned());
@@ -165,6 +175,7 @@ impl Identity {
         let (now, address) = (visitor.now, visitor.address);
         let found = members::find_invitation(&*self.store.read()?, member, link, now)?;
         let (invited, _) = found.ok_or(NotTaken::LinkGone)?;
+        refuse_vouched(&*self.store.read()?, invited.email())?;
         let hash = self.hash_new(password, invited.email(), name)?;
         let name = name.to_owned();
         let user = self.store.write(move |unit| {
@@ -179,6 +190,13 @@ impl Identity {
         })?;
         let user = user.ok_or(NotTaken::LinkGone)?;
         self.begin(user, visitor, None).map_err(not_signed_in)
+    }
+}
+
+fn refuse_vouched(connection: &Connection, email: &str) -> Result<(), NotTaken> {
+    match identity_providers::vouch_for(connection, email)? {
+        true => Err(NotTaken::Vouched),
+        false => Ok(()),
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) enum Subject {
     LinksTo(IpAddr),
     /// And those that an account is sent.
     LinksFor(Account),
+    /// Addresses that turned out to be those of accounts, told to whoever asks from an address.
+    Taken(IpAddr),
     /// Letters that invite an address.
     InvitationsTo(Account),
 }
@@ -94,6 +96,10 @@ impl Subject {
         Subject::LinksTo(network(address))
     }
 
+    pub(crate) fn taken(address: IpAddr) -> Subject {
+        Subject::Taken(network(address))
+    }
+
     pub(crate) fn links_for(email: &str) -> Subject {
         Subject::LinksFor(Account::new(email))
     }
@@ -109,6 +115,7 @@ impl Subject {
             Subject::AccountFrom(..) | Subject::Device(_) => (10, 600),
             Subject::Account(_) => (100, 3600),
             Subject::LinksTo(_) => (20, 3600),
+            Subject::Taken(_) => (10, 3600),
             Subject::LinksFor(_) | Subject::InvitationsTo(_) => (5, 3600),
         }
     }

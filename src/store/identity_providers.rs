@@ -13,6 +13,7 @@ use crate::domain::scope::OrganizationRole;
 use crate::domain::session::VOUCHED_SECS;
 use crate::domain::single_sign_on::{
     BreakGlass, ClientSecret, IdentityProvider, Oidc, Protocol, ProviderConfig, RoleRules, Trust,
+    domain_of,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::{Error, FieldErrors, Result};
@@ -147,6 +148,25 @@ pub(crate) fn find(
         ))?
         .query_row([id.0], from_row)
         .optional()
+}
+
+/// Whether the operator trusts some provider with the domain of an address: whoever has it there is to be the one who
+/// has it here.
+pub(crate) fn vouch_for(connection: &Connection, email: &str) -> Result<bool> {
+    let Some(domain) = domain_of(email) else {
+        return Ok(false);
+    };
+    let providers = connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM identity_provider
+             JOIN organization ON organization.id = identity_provider.organization_id
+             WHERE organization.deleted_us IS NULL"
+        ))?
+        .query_map([], from_row)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(providers
+        .iter()
+        .any(|provider| provider.config.trust.domains.contains(&domain)))
 }
 
 /// Sets the provider of an organization with what belongs to it, as one change. `break_glass`: the addresses of the

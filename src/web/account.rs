@@ -9,7 +9,7 @@ use super::{Visit, Web, password};
 use crate::domain::Error;
 use crate::http::Response;
 use crate::identity::NotTaken;
-use crate::store::users;
+use crate::store::{identity_providers, users};
 
 #[derive(Template)]
 #[template(path = "account.html", config = "src/web/askama.toml")]
@@ -92,6 +92,10 @@ pub(super) fn change_email(web: &Web, visit: &Visit<'_>) -> Result<Response> {
     }
     if email == signed_in.user.email {
         return Ok(saved());
+    }
+    if identity_providers::vouch_for(&visit.connection, email)? {
+        let (status, problems) = password::not_taken(web, visit, NotTaken::Vouched)?;
+        return refuse(status, problems);
     }
     web.refuse_guessing(visit)?;
     let (user, actor) = (signed_in.user.clone(), signed_in.actor(visit.request));

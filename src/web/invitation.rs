@@ -1,7 +1,8 @@
 //! `/accept/{member}/{token}/`: where an invitation's link leads. Whoever holds it joins with the account that they are
 //! signed in with, or makes one, whose address is the invited one.
 //!
-//! The page is the same whether or not there is an account with that address.
+//! The page is the same whether or not there is an account with that address. Only whoever sends the form learns that, and
+//! whoever invites has the link too, so not of many.
 
 use askama::Template;
 
@@ -51,6 +52,10 @@ pub(super) fn submit(web: &Web, visit: &Visit<'_>) -> Result<Response> {
     let found = find(web, visit)?;
     if visit.signed_in.is_some() {
         return accept(web, visit, &found);
+    }
+    let taken = Subject::taken(visit.request.peer);
+    if let Some(secs) = web.identity.throttle.wait_secs(&taken, visit.now()) {
+        return Err(Failure::TooManyTries(secs));
     }
     let name = visit.form.text("name").trim();
     let chosen = Chosen::read(&visit.form);

@@ -284,7 +284,7 @@ mod tests {
     use super::*;
     use crate::domain::actor::Actor;
     use crate::domain::durability::Durability;
-    use crate::domain::id::UserId;
+    use crate::domain::id::{SessionId, UserId};
     use crate::domain::secret::{Secret, SecretHash};
     use crate::http::Headers;
     use crate::identity::{CSRF_COOKIE, SESSION_COOKIE};
@@ -411,6 +411,24 @@ mod tests {
         }
         assert_eq!(ask(&web, "POST", "/auth/logout/", &session, &proof).0, 303);
         assert_eq!(ask(&web, "GET", "/", &session, "").0, 303);
+    }
+
+    /// Somebody ended it, or set another password, while this one was hashed.
+    #[test]
+    fn a_session_that_is_over_sets_no_password() {
+        let (_directory, web, _) = web();
+        let user = users::find(&web.store.read().unwrap(), UserId(1));
+        let user = user.unwrap().unwrap();
+        let over = SessionId(2);
+        let actor = Actor::operator(NOW);
+        let new = "patient donkey charger nail";
+        assert!(
+            web.identity
+                .change_password(&user, over, &actor, new)
+                .is_err()
+        );
+        let user = users::find(&web.store.read().unwrap(), UserId(1));
+        assert_eq!(user.unwrap().unwrap().password_hash, None);
     }
 
     /// What people and programs send who mean no good: in all fields at once and in every part of a path, and in one field

@@ -9,6 +9,7 @@ use super::layout::{self, Head};
 use super::{Visit, Web, login};
 use crate::domain::email;
 use crate::http::Response;
+use crate::identity::throttle::Subject;
 use crate::identity::{NotSignedIn, NotTaken, Try, Visitor, cookies as cookies_of};
 
 /// The longest name, in characters.
@@ -107,6 +108,9 @@ pub(super) fn problems_of_name(text: &str) -> Option<String> {
     }
 }
 
+const VOUCHED: &str = "Addresses of this domain come through single sign-on. Sign in that way, or ask whoever runs this \
+                       server.";
+
 /// What a page says of a password that was not taken, with its status.
 ///
 /// # Errors
@@ -131,9 +135,12 @@ pub(super) fn not_taken(
         // Whoever looks for the addresses of others gets no further than one who guesses passwords.
         NotTaken::EmailTaken => {
             web.count_guess(visit);
+            let taken = Subject::taken(visit.request.peer);
+            web.identity.throttle.count_failure(taken, visit.now());
             let text = "This address cannot be used: there is an account with it already.";
             (400, vec![text.to_owned()])
         }
+        NotTaken::Vouched => (400, vec![VOUCHED.to_owned()]),
         NotTaken::LinkGone => return Err(Failure::LinkGone),
         NotTaken::Busy => (429, vec![login::TOO_MANY.to_owned()]),
         NotTaken::Failed(error) => return Err(error.into()),

@@ -295,6 +295,10 @@ fn refusal(visit: &Visit<'_>, why: NotArrived, again: &str) -> Result<Response> 
             403,
             "The identity provider does not say that it has checked your email address.",
         ),
+        NotArrived::OthersEmail => (
+            403,
+            "Addresses of this domain come through the single sign-on of another organization.",
+        ),
         NotArrived::Inactive => (403, "Your account is switched off."),
         NotArrived::WrongPassword => (403, "The password is not right."),
         NotArrived::Failed(error) => return Err(error.into()),

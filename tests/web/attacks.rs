@@ -112,6 +112,28 @@ fn an_address_gets_thirty_tries_at_whomever() {
     }
 }
 
+/// A page of another site that hides where it is from has a user's browser send a name and a password in the address.
+#[test]
+fn a_hidden_page_signs_nobody_in_over_the_api() {
+    use base64::Engine;
+    let server = Server::start(WORLD);
+    let basic = base64::engine::general_purpose::STANDARD.encode(format!("{BOB}:{BOB_PASSWORD}"));
+    let client = server
+        .client()
+        .with_header("Authorization", &format!("Basic {basic}"));
+    let hidden = client.clone().with_header("Origin", "null");
+    for target in ["/api/0/auth/", "/api/0/auth/login/"] {
+        let answer = hidden.post(target, b"");
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert!(
+            answer.text().contains("Invalid origin"),
+            "{}",
+            answer.text()
+        );
+    }
+    assert_eq!(client.post("/api/0/auth/", b"").status, 200);
+}
+
 #[test]
 fn a_session_that_was_laid_under_a_sign_in_is_not_taken_up() {
     let server = Server::start(WORLD);

@@ -180,3 +180,74 @@ fn guessing_links_is_slowed_down_and_a_link_that_holds_still_works() {
     }
     assert_eq!(join(&server, &path, "", NEW_PASSWORD).1.status, 303);
 }
+
+/// Whoever may invite learns by links who has an account; not of very many.
+#[test]
+fn accounts_are_not_collected_by_invitations() {
+    let server = Server::start(WORLD);
+    let paths: Vec<_> = (0..11)
+        .map(|at| {
+            let email = format!("user{at}@example.test");
+            let path = invite(&server, &email);
+            let sql = "INSERT INTO user (email, name, created_us) VALUES (?1, '', 0)";
+            server.database().execute(sql, [&email]).unwrap();
+            path
+        })
+        .collect();
+    for path in &paths[..10] {
+        let (_, answer) = join(&server, path, "X", NEW_PASSWORD);
+        assert_eq!(answer.status, 400, "{}", answer.text());
+    }
+    let runs = server.password_runs();
+    let (_, answer) = join(&server, &paths[10], "X", NEW_PASSWORD);
+    assert_eq!(answer.status, 429, "{}", answer.text());
+    assert_eq!(server.password_runs(), runs);
+    // Who guesses passwords from there keeps nobody from joining.
+    let server = Server::start(WORLD);
+    let path = invite(&server, "zed@example.test");
+    for at in 0..30 {
+        browser(&server).sign_in(&format!("{at}@example.test"), "wrong");
+    }
+    assert_eq!(browser(&server).sign_in(BOB, BOB_PASSWORD).status, 429);
+    let (_, answer) = join(&server, &path, "Zed", NEW_PASSWORD);
+    assert_eq!(location(&answer), "/");
+}
+
+#[test]
+fn of_many_who_accept_at_once_one_becomes_a_member() {
+    let server = Server::start(WORLD);
+    let path = invite(&server, "zed@example.test");
+    let barrier = std::sync::Barrier::new(4);
+    let joined = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|at| {
+                let (server, path, barrier) = (&server, &path, &barrier);
+                scope.spawn(move || {
+                    let mut browser = match at {
+                        0 => signed_in(server, BOB, BOB_PASSWORD),
+                        _ => browser(server),
+                    };
+                    let page = browser.get(path);
+                    let fields = [
+                        ("name", "Zed"),
+                        ("password", NEW_PASSWORD),
+                        ("again", NEW_PASSWORD),
+                    ];
+                    barrier.wait();
+                    let answer = browser.submit_from(&page, path, &fields);
+                    assert!(answer.status < 500, "{}", answer.text());
+                    usize::from(answer.status == 303)
+                })
+            })
+            .collect();
+        let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+        joined.sum::<usize>()
+    });
+    assert_eq!(joined, 1);
+    let sql = "SELECT count(*) FROM user WHERE email = 'zed@example.test'";
+    let count: i64 = server
+        .database()
+        .query_row(sql, [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(count, 1);
+}

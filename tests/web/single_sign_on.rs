@@ -588,6 +588,55 @@ fn an_account_is_linked_by_itself_only_for_a_trusted_and_checked_address() {
     }
 }
 
+/// Whoever had such an account before its owner comes would have their role, and still the password.
+#[test]
+fn nobody_takes_an_address_that_a_provider_vouches_for() {
+    const OTHERS: &str = "Addresses of this domain come through single sign-on";
+    let world = World::start(json!({ "trustedDomains": ["corp.test"] }));
+    let mut bob = world.browser();
+    bob.sign_in(BOB.0, BOB.1);
+    let page = bob.get("/settings/account/");
+    for email in ["zed@corp.test", "zed@CORP.test"] {
+        let fields = [("email", email), ("password", BOB.1)];
+        let answer = bob.submit(&page, "/settings/account/emails/", &fields);
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert!(answer.text().contains(OTHERS), "{}", answer.text());
+    }
+    // Not even by a link, which is shown to whoever invites.
+    let owner = world.server.owner();
+    for organization in ["acme", "beta"] {
+        let target = format!("/api/0/organizations/{organization}/members/");
+        let invited = owner.post_json(&target, &json!({"email": "zed@corp.test"}));
+        assert_eq!(invited.status, 201, "{}", invited.text());
+        let link = invited.json()["invite_link"].as_str().unwrap().to_owned();
+        let path = link[link.find("/accept/").unwrap()..].to_owned();
+        let mut mallory = world.browser();
+        let page = mallory.get(&path);
+        let password = "patient donkey charger nail";
+        let fields = [("name", "Z"), ("password", password), ("again", password)];
+        let answer = mallory.submit(&page, &path, &fields);
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert!(answer.text().contains(OTHERS), "{}", answer.text());
+    }
+    // Nor by the word of a provider that nobody trusts with it.
+    let body = json!({
+        "issuer": world.provider.issuer(), "clientId": CLIENT_ID, "clientSecret": CLIENT_SECRET,
+        "breakGlass": ["ann@example.test"],
+    });
+    let beta = "/api/0/organizations/beta/auth-provider/";
+    assert_eq!(owner.put_json(beta, &body).status, 200);
+    let zed = json!({ "sub": "zed-1", "email": "zed@corp.test", "email_verified": true });
+    let mut browser = world.browser();
+    let asked = world.depart_from(&mut browser, "/auth/login/beta/sso/");
+    let answer = world.arrive(&mut browser, &asked, &zed, |_| {});
+    assert_refused(&answer, 403, "another organization");
+    let sql = "SELECT count(*) FROM user WHERE email LIKE '%corp.test'";
+    assert_eq!(world.count(sql), 0);
+    // The one that is trusted brings them, and then they join elsewhere too.
+    location(&world.sign_in(&mut browser, &zed));
+    assert_eq!(world.role("zed@corp.test").as_deref(), Some("member"));
+}
+
 #[test]
 fn a_superuser_is_never_linked_by_somebody_elses_word() {
     let world = World::start(json!({ "trustedDomains": ["example.test"] }));

@@ -3,7 +3,8 @@
 //! Invariants: an answer counts only in the browser that asked for it, once, and for the provider that was asked. A user
 //! who is here already is signed in by a provider only if they were linked before: by themselves, with their password,
 //! or because the operator trusts the provider with the domain of their address ([`Trust`]). A superuser is only ever
-//! linked by themselves. What a provider says of roles never touches who may come in without it.
+//! linked by themselves. Nobody takes an address of such a domain who does not come from there. What a provider says of
+//! roles never touches who may come in without it.
 //!
 //! [`Trust`]: crate::domain::single_sign_on::Trust
 
@@ -101,6 +102,8 @@ pub(crate) enum NotArrived {
     Busy,
     /// The provider did not tell an address, or has not checked it.
     NoEmail,
+    /// Another provider is trusted with the domain of the address.
+    OthersEmail,
     /// The account is off.
     Inactive,
     /// The password is wrong, of whoever wants to link an account.
@@ -407,6 +410,7 @@ impl Identity {
                 email,
             }),
             Admitted::NoEmail => Err(NotArrived::NoEmail),
+            Admitted::OthersEmail => Err(NotArrived::OthersEmail),
             Admitted::Inactive => Err(NotArrived::Inactive),
         }
     }
@@ -599,6 +603,7 @@ enum Admitted {
     MayLink(UserId),
     HasAccount(String),
     NoEmail,
+    OthersEmail,
     Inactive,
 }
 
@@ -648,6 +653,9 @@ fn decide(
     };
     Ok(match users::find_by_email(unit, email)? {
         Some(_) => Decision::Not(Admitted::HasAccount(email.to_owned())),
+        None if trust.vouched_email(claims).is_none() && providers::vouch_for(unit, email)? => {
+            Decision::Not(Admitted::OthersEmail)
+        }
         None => Decision::New(email.to_owned()),
     })
 }
