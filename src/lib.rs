@@ -8,11 +8,9 @@
 //! | `domain` | the nouns and rules, the errors, the clock; no input, no output | none of ours |
 //! | `store` | the SQLite file: opening, group commits, what ingestion needs in memory, a file of queries per resource; alone names SQLite's driver | `domain` |
 //! | [`http`] | transport: the gate, the lanes, the workers, requests and answers, route tables; alone names the HTTP server that it wraps; knows no resource | `domain` |
-//! | `outbound` | what the server sends to others by itself: mail | `domain` |
-//! | `identity` | who somebody is: passwords, sessions, second factors, links that stand for them, how fast they may be guessed | `domain`, `store`, `outbound` |
 //! | `issues` | what an event is called and tagged with: pure | `domain` |
 //! | `outbound` | what the server says to other servers by itself: the one HTTP client, with its guards, and mail | `domain` |
-//! | `identity` | who somebody is: passwords, second factors, sessions, single sign-on | `domain`, `store`, `http`, `outbound` |
+//! | `identity` | who somebody is: passwords, second factors, sessions, links that stand for them, single sign-on, how fast they may be guessed | `domain`, `store`, `http`, `outbound` |
 //! | `ingest` | the front for SDKs: from a request to one job for the writer | `domain`, `store`, `http` |
 //! | `api` | the front for management clients, `/api/0/` | `domain`, `store`, `http`, `identity`, `issues` |
 //! | `web` | the front for people: pages | `domain`, `store`, `http`, `identity` |

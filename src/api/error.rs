@@ -9,6 +9,7 @@ use crate::domain::{Error, FieldErrors};
 use crate::http::page::PageError;
 use crate::http::{Refusal, Response};
 use crate::identity::single_sign_on::login_path;
+use crate::store::access::Barrier;
 
 /// Why a handler gives no result: an error that all fronts know, or an answer in a shape of its own.
 #[derive(Debug)]
@@ -69,15 +70,24 @@ pub(super) fn answer(failure: Failure, route: &str, request_id: &str) -> Respons
     }
 }
 
-/// A member's session is of no use here until the organization's identity provider vouches for the user
-/// (facts/auth-and-tokens.md 5).
-pub(super) fn sso_required(organization: &Slug) -> Response {
-    let body = json!({ "detail": {
-        "code": "sso-required",
-        "message": "Must login via SSO",
-        "extra": { "loginUrl": login_path(organization.as_str()) },
-    } });
-    Response::json(401, &body).with_header("WWW-Authenticate", CHALLENGE)
+/// A member's session is of no use in this organization yet (facts/auth-and-tokens.md 5).
+pub(super) fn barred(barrier: Barrier, organization: &Slug) -> Response {
+    let (code, text, extra) = match barrier {
+        Barrier::Provider => {
+            let url = login_path(organization.as_str());
+            (
+                "sso-required",
+                "Must login via SSO",
+                json!({ "loginUrl": url }),
+            )
+        }
+        Barrier::SecondFactor => (
+            "2fa-required",
+            "Organization requires two-factor authentication to be enabled",
+            json!({}),
+        ),
+    };
+    coded(401, code, text, extra)
 }
 
 /// What the transport refuses in the front's stead, in the front's shape. The page that asked may read it,
@@ -118,12 +128,6 @@ fn coded(status: u16, code: &str, message: &str, extra: Value) -> Response {
         401 => answer.with_header("WWW-Authenticate", CHALLENGE),
         _ => answer,
     }
-}
-
-/// The organization lets no member in a browser in who has no second factor.
-pub(super) fn second_factor_required() -> Response {
-    let text = "Organization requires two-factor authentication to be enabled";
-    coded(401, "2fa-required", text, json!({}))
 }
 
 /// The password was given too long ago.

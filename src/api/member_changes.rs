@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::body::{Fields, Given, Null};
 use super::error::{self, Failure, Result};
 use super::members::{MemberBody, MemberDetailBody, View, find_named};
-use super::{Api, Call, InOrganization, access_of};
+use super::{Api, Call, InOrganization};
 use crate::domain::access::{Access, Caller};
 use crate::domain::actor::Actor;
 use crate::domain::dsn::UrlPrefix;
@@ -23,7 +23,7 @@ use crate::http::Response;
 use crate::identity::Invitation;
 use crate::store::members::{self, InviteLink, Member, MemberUpdate, NewInvitation, Person, Seat};
 use crate::store::writer::Unit;
-use crate::store::{Connection, organizations, teams};
+use crate::store::{Connection, access, organizations, teams};
 
 const EMAIL_CHARS_MAX: usize = 75;
 
@@ -56,7 +56,7 @@ pub(super) fn at_the_change(
 ) -> Result<InOrganization, Error> {
     let id = IdOrSlug::Id(organization.0);
     let organization = organizations::find(connection, &id)?.ok_or(Error::NotFound)?;
-    let access = access_of(connection, caller, &organization)?;
+    let access = access::find(connection, caller, &organization)?;
     if !access.allows(wanted) {
         return Err(Error::Forbidden);
     }

@@ -79,10 +79,7 @@ use crate::store::projects::Project;
 use crate::store::readers::Reader;
 use crate::store::teams::{self as stored_teams, Team};
 use crate::store::users::{self as stored_users, User};
-use crate::store::{
-    Connection, Store, client_keys, identity_providers, members as stored_members,
-    organizations as stored_organizations, second_factors, sessions,
-};
+use crate::store::{Store, access, client_keys, organizations as stored_organizations, sessions};
 
 use body::Fields;
 pub(crate) use error::refuse;
@@ -608,46 +605,16 @@ impl Call<'_> {
     /// 401 to a member in a browser for whom the identity provider has not vouched where one must, or who has no second
     /// factor where one is demanded.
     fn entry(&self, organization: &Organization) -> Result<Access> {
-        self.refuse_unvouched(organization)?;
-        let access = self.access(organization)?;
-        if let Caller::Session { user, .. } = self.caller
-            && organization.require_2fa
-            && access.role().is_some()
-            && !second_factors::has_one(&self.connection, user)?
-        {
-            return Err(error::second_factor_required().into());
+        let now = self.request.received;
+        match access::enter(&self.connection, &self.caller, organization, now)? {
+            Ok(access) => Ok(access),
+            Err(barrier) => Err(error::barred(barrier, &organization.slug).into()),
         }
-        Ok(access)
     }
 
     /// What the caller may do in an organization.
     fn access(&self, organization: &Organization) -> Result<Access> {
-        Ok(access_of(&self.connection, &self.caller, organization)?)
-    }
-
-    /// Whether the organization's identity provider must vouch for the user of a session first. Tokens never wait for it
-    /// (facts/auth-and-tokens.md 6.3).
-    fn awaits_provider(&self, organization: &Organization) -> Result<bool> {
-        let Caller::Session { user, session } = &self.caller else {
-            return Ok(false);
-        };
-        let now = self.request.received;
-        Ok(identity_providers::must_vouch(
-            &self.connection,
-            organization.id,
-            *user,
-            *session,
-            now,
-        )?)
-    }
-
-    /// # Errors
-    /// 401 `sso-required`.
-    fn refuse_unvouched(&self, organization: &Organization) -> Result<()> {
-        if self.awaits_provider(organization)? {
-            return Err(error::sso_required(&organization.slug).into());
-        }
-        Ok(())
+        Ok(access::find(&self.connection, &self.caller, organization)?)
     }
 
     /// # Errors
@@ -752,32 +719,6 @@ impl Call<'_> {
         let key = client_keys::find(&self.connection, context.project.id, public)?;
         Ok(key.ok_or(Error::NotFound)?)
     }
-}
-
-/// What a caller may do in an organization. A change that depends on it asks again in its own transaction.
-fn access_of(
-    connection: &Connection,
-    caller: &Caller,
-    organization: &Organization,
-) -> std::result::Result<Access, Error> {
-    Ok(match caller {
-        Caller::UserToken { user, scopes, .. } => Access::of_user(
-            *scopes,
-            stored_members::find_membership(connection, organization.id, *user)?,
-            organization.policy,
-        ),
-        Caller::Session { user, .. } => Access::of_user(
-            ScopeSet::ALL,
-            stored_members::find_membership(connection, organization.id, *user)?,
-            organization.policy,
-        ),
-        Caller::OrganizationToken {
-            organization: own,
-            scopes,
-            ..
-        } if *own == organization.id => Access::of_organization(*scopes),
-        Caller::OrganizationToken { .. } | Caller::Anonymous => Access::none(),
-    })
 }
 
 /// The organization of a path, and what the caller may do there.

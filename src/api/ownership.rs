@@ -10,14 +10,13 @@ use super::body::{Fields, Given, Null};
 use super::error::{self, Result};
 use super::{Api, Call, InProject};
 use crate::domain::Error;
-use crate::domain::access::Access;
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::slug::IdOrSlug;
 use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::issues::ownership::{self as rules, Owner, Rule};
 use crate::store::ownership::{self, Ownership};
-use crate::store::{Connection, members, projects, teams, users};
+use crate::store::{Connection, access, projects, teams, users};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -113,8 +112,7 @@ impl Owners<'_> {
             return Ok(None);
         };
         let organization = &self.context.organization;
-        let membership = members::find_membership(self.connection, organization.id, user.id)?;
-        let access = Access::of_user(ScopeSet::ALL, membership, organization.policy);
+        let access = access::of_user(self.connection, user.id, ScopeSet::ALL, organization)?;
         Ok(access.sees_project(&self.context.teams).then(|| OwnerBody {
             kind: "user",
             id: user.id.to_string(),

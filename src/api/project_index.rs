@@ -14,7 +14,7 @@ use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
 use crate::store::organizations::{self, Organization};
 use crate::store::projects::{self, OwnProjectFilter, Project, ProjectsOf};
-use crate::store::teams;
+use crate::store::{access, teams};
 
 /// `GET /api/0/projects/`: those of the user's teams, newest first; to an organization's token all of its own.
 pub(super) fn list(api: &Api, call: Call<'_>) -> Result<Response> {
@@ -56,11 +56,12 @@ fn bodies(api: &Api, call: &Call<'_>, projects: Vec<Project>) -> Result<Vec<Proj
             let Some(organization) = organizations::find(&call.connection, &segment)? else {
                 continue;
             };
-            // Its projects are shown once its provider has vouched for the user.
-            if call.awaits_provider(&organization)? {
+            // Its projects are shown once nothing bars the way of the session.
+            let now = call.request.received;
+            let entered = access::enter(&call.connection, &call.caller, &organization, now)?;
+            let Ok(access) = entered else {
                 continue;
-            }
-            let access = call.access(&organization)?;
+            };
             known.insert(organization.id, (organization, access));
         }
         let (organization, access) = &known[&project.organization];

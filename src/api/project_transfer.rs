@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::body::{Fields, Null};
 use super::error::{self, Failure, Result};
-use super::{Api, Call, InProject, access_of};
+use super::{Api, Call, InProject};
 use crate::domain::secret::Secret;
 use crate::domain::slug::IdOrSlug;
 use crate::domain::time::Timestamp;
@@ -13,7 +13,7 @@ use crate::domain::{Error, email};
 use crate::http::Response;
 use crate::store::projects::Project;
 use crate::store::transfers::{self, Destination, Refusal, Taker};
-use crate::store::{organizations, projects, users};
+use crate::store::{access, organizations, projects, users};
 
 const EMAIL_CHARS_MAX: usize = 75;
 
@@ -53,7 +53,7 @@ pub(super) fn request(api: &Api, mut call: Call<'_>, context: InProject) -> Resu
         let project = projects::find(unit, organization.id, &IdOrSlug::Id(project.0))?
             .ok_or(Error::NotFound)?;
         let teams = projects::list_team_ids(unit, project.id)?;
-        if !access_of(unit, &caller, &organization)?.allows_project(wanted, &teams) {
+        if !access::find(unit, &caller, &organization)?.allows_project(wanted, &teams) {
             return Err(Error::Forbidden);
         }
         transfers::offer(
@@ -88,8 +88,7 @@ fn taker(call: &Call<'_>) -> Result<Taker> {
     Ok(Taker {
         user: user.id,
         email: user.email,
-        token_scopes: call.caller.token_scopes(),
-        session: call.caller.session(),
+        caller: call.caller.clone(),
     })
 }
 
@@ -99,7 +98,7 @@ impl From<Refusal> for Failure {
         match refusal {
             Refusal::NoOffer | Refusal::Expired => error::detail(400, text),
             Refusal::ForSomebodyElse => error::detail(403, text),
-            Refusal::NoOrganization | Refusal::SameOrganization => {
+            Refusal::NoOrganization | Refusal::SameOrganization | Refusal::Barred(_) => {
                 error::field(400, "organization", text)
             }
             Refusal::NoTeam => error::field(400, "team", text),

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
+use super::table::{minute, table};
 use super::{Argument, Command, Failure, Flag, Invocation, JSON, print, print_json};
 use crate::domain::actor::Actor;
 use crate::domain::dsn::UrlPrefix;
@@ -378,7 +379,7 @@ fn list(invocation: &Invocation) -> Result<(), Failure> {
     if invocation.json() {
         return print_json(&Value::Array(all.iter().map(Shown::to_json).collect()));
     }
-    print(&table(&all))?;
+    print(&table(HEADS, all.iter().map(Shown::to_row).collect()))?;
     for shown in &all {
         if let Some(warning) = shown.warning(now) {
             // If stderr is closed, the table has to do.
@@ -475,6 +476,7 @@ fn asked_id(invocation: &Invocation) -> Result<TokenId, Failure> {
     })
 }
 
+/// The scopes, which are long, come last.
 const HEADS: [&str; 11] = [
     "ID",
     "KIND",
@@ -488,29 +490,6 @@ const HEADS: [&str; 11] = [
     "FROM",
     "SCOPES",
 ];
-
-/// Lines with columns of even width; the scopes, which are long, come last.
-fn table(all: &[Shown]) -> String {
-    let mut rows = vec![HEADS.map(str::to_owned)];
-    rows.extend(all.iter().map(Shown::to_row));
-    let widths: Vec<usize> = (0..HEADS.len())
-        .map(|column| {
-            let lengths = rows.iter().map(|row| row[column].chars().count());
-            lengths.max().unwrap_or(0)
-        })
-        .collect();
-    let mut text = String::new();
-    for row in &rows {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"));
-        let line = cells.collect::<Vec<_>>().join("  ");
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
-}
 
 fn revoke(invocation: &Invocation) -> Result<(), Failure> {
     let id = asked_id(invocation)?;
@@ -674,8 +653,6 @@ impl Shown {
     }
 
     fn to_row(&self) -> [String; 11] {
-        // Minutes are enough for people; JSON has it all.
-        let minute = |moment: Timestamp| moment.floor_to(60).to_string();
         let or_never =
             |moment: Option<Timestamp>| moment.map_or_else(|| "never".to_owned(), minute);
         [

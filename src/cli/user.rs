@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::confirm::YES;
-use super::table::table;
+use super::table::{facts, minute, table};
 use super::typed_password::{self, PASSWORD_STDIN};
 use super::{Argument, Command, Failure, Flag, Invocation, JSON, print, print_json};
 use crate::domain::actor::Actor;
@@ -322,7 +322,7 @@ impl Details {
             .iter()
             .map(|(slug, role)| format!("{slug} as {role}"))
             .collect();
-        let lines = [
+        facts(&[
             ("id", user.id.to_string()),
             ("email", user.email.clone()),
             ("name", user.name.clone()),
@@ -338,11 +338,7 @@ impl Details {
             ("organizations", places.join(", ")),
             ("sessions", self.sessions.to_string()),
             ("tokens", self.tokens.to_string()),
-        ];
-        lines
-            .iter()
-            .map(|(name, value)| format!("{name:<15}{value}\n"))
-            .collect()
+        ])
     }
 }
 
@@ -587,11 +583,6 @@ fn get(connection: &Connection, id: crate::domain::id::UserId) -> Result<User> {
 
 fn state(user: &User) -> &'static str {
     if user.active { "active" } else { "off" }
-}
-
-/// Minutes are enough for people; JSON has it all.
-fn minute(moment: Timestamp) -> String {
-    moment.floor_to(60).to_string()
 }
 
 /// What may be told about a user: everything but hashes.

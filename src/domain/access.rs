@@ -64,13 +64,6 @@ impl Caller {
         }
     }
 
-    pub(crate) fn session(&self) -> Option<SessionId> {
-        match self {
-            Caller::Session { session, .. } => Some(*session),
-            Caller::Anonymous | Caller::UserToken { .. } | Caller::OrganizationToken { .. } => None,
-        }
-    }
-
     pub(crate) fn user(&self) -> Option<UserId> {
         match self {
             Caller::UserToken { user, .. } | Caller::Session { user, .. } => Some(*user),

@@ -9,6 +9,7 @@
 //! [`Store`] joins them. Opening one takes the lock of a server; [`Store::open_beside`] is for commands that
 //! work on the file whether or not a server runs.
 
+pub(crate) mod access;
 pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod client_keys;

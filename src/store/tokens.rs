@@ -9,8 +9,7 @@ use super::audit::{self, Entry};
 use super::conflict;
 use super::snapshot::Touched;
 use super::writer::Unit;
-use super::{members, organizations, projects};
-use crate::domain::access::Access;
+use super::{access, organizations, projects};
 use crate::domain::actor::Actor;
 use crate::domain::id::{OrganizationId, ProjectId, TokenId, UserId};
 use crate::domain::scope::ScopeSet;
@@ -185,8 +184,7 @@ pub(crate) fn find_project(
     };
     let is_seen = match owner {
         TokenOwner::User(user) => {
-            let membership = members::find_membership(connection, organization.id, user)?;
-            let access = Access::of_user(ScopeSet::ALL, membership, organization.policy);
+            let access = access::of_user(connection, user, ScopeSet::ALL, &organization)?;
             access.sees_project(&projects::list_team_ids(connection, project.id)?)
         }
         TokenOwner::Organization(_) | TokenOwner::ApiKey(_) => own == Some(organization.id),

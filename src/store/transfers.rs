@@ -7,6 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::json;
 
+use super::access::{self, Barrier};
 use super::audit::{self, Entry};
 use super::organizations::{
     self, Organization, OrganizationFilter, OrganizationSlice, OrganizationsOf,
@@ -15,10 +16,10 @@ use super::projects::{self, Project};
 use super::snapshot::Touched;
 use super::teams::{self, Team};
 use super::writer::Unit;
-use super::{client_keys, identity_providers, members, second_factors, users};
-use crate::domain::access::Access;
+use super::{client_keys, users};
+use crate::domain::access::Caller;
 use crate::domain::actor::Actor;
-use crate::domain::id::{OrganizationId, ProjectId, SessionId, UserId};
+use crate::domain::id::{OrganizationId, ProjectId, UserId};
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::secret::SecretHash;
 use crate::domain::slug::{IdOrSlug, Slug, SlugKind};
@@ -66,6 +67,8 @@ pub(crate) enum Refusal {
     SameOrganization,
     /// There is none in that organization, or the user has no access to it.
     NoTeam,
+    /// The user's session is of no use there yet.
+    Barred(Barrier),
 }
 
 impl Refusal {
@@ -79,6 +82,12 @@ impl Refusal {
             }
             Refusal::SameOrganization => "The project is in this organization already.",
             Refusal::NoTeam => "There is no such team in that organization.",
+            Refusal::Barred(Barrier::Provider) => {
+                "This organization wants you to sign in through its identity provider first."
+            }
+            Refusal::Barred(Barrier::SecondFactor) => {
+                "This organization demands a second factor. Set one up first."
+            }
         }
     }
 }
@@ -121,14 +130,12 @@ pub(crate) fn offer(
     Ok(expires)
 }
 
-/// Who follows a link: a user with an address, and the scopes of what they came by.
+/// Who follows a link: a user with an address, and what they came by.
 #[derive(Clone, Debug)]
 pub(crate) struct Taker {
     pub(crate) user: UserId,
     pub(crate) email: String,
-    pub(crate) token_scopes: ScopeSet,
-    /// Of a browser. A token waits neither for an identity provider nor for a second factor.
-    pub(crate) session: Option<SessionId>,
+    pub(crate) caller: Caller,
 }
 
 /// The project of a link with its organization.
@@ -161,7 +168,7 @@ pub(crate) fn find(
     };
     if let Some(user) = offer.user {
         let is_active = users::find(connection, user)?.is_some_and(|user| user.active);
-        let access = access_of(connection, &organization, user, ScopeSet::ALL)?;
+        let access = access::of_user(connection, user, ScopeSet::ALL, &organization)?;
         let teams = projects::list_team_ids(connection, project.id)?;
         let may = access.allows_project(ScopeSet::of(&[Scope::ProjectAdmin]), &teams);
         if !(is_active && may) {
@@ -183,38 +190,6 @@ fn find_project(connection: &Connection, id: ProjectId) -> Result<Option<(Projec
     Ok(project.map(|project| (project, organization)))
 }
 
-fn access_of(
-    connection: &Connection,
-    organization: &Organization,
-    user: UserId,
-    token_scopes: ScopeSet,
-) -> Result<Access> {
-    let membership = members::find_membership(connection, organization.id, user)?;
-    Ok(Access::of_user(
-        token_scopes,
-        membership,
-        organization.policy,
-    ))
-}
-
-/// None at all in an organization that lets this session in only later: its provider must vouch for the user first, or
-/// it demands a second factor.
-fn access_of_taker(
-    connection: &Connection,
-    organization: &Organization,
-    taker: &Taker,
-    now: Timestamp,
-) -> Result<Access> {
-    let (id, user) = (organization.id, taker.user);
-    if let Some(session) = taker.session {
-        let lacks_factor = organization.require_2fa && !second_factors::has_one(connection, user)?;
-        if lacks_factor || identity_providers::must_vouch(connection, id, user, session, now)? {
-            return Ok(Access::none());
-        }
-    }
-    access_of(connection, organization, user, taker.token_scopes)
-}
-
 /// An organization that a project may be taken into, with the teams that may have it.
 #[derive(Clone, Debug)]
 pub(crate) struct Destination {
@@ -222,7 +197,7 @@ pub(crate) struct Destination {
     pub(crate) teams: Vec<Team>,
 }
 
-/// Where a user may take a project of an organization, by name.
+/// Where a user may take a project of an organization, by name. What bars the way of a session is left out.
 pub(crate) fn list_destinations(
     connection: &Connection,
     taker: &Taker,
@@ -237,7 +212,9 @@ pub(crate) fn list_destinations(
     )?;
     let mut destinations = Vec::new();
     for organization in all {
-        let access = access_of_taker(connection, &organization, taker, now)?;
+        let Ok(access) = access::enter(connection, &taker.caller, &organization, now)? else {
+            continue;
+        };
         if organization.id == from || !access.allows(TAKES_PROJECTS) {
             continue;
         }
@@ -274,7 +251,10 @@ pub(crate) fn accept(
     let Some(new) = organizations::find(unit, organization)? else {
         return Ok(Err(Refusal::NoOrganization));
     };
-    let access = access_of_taker(unit, &new, taker, actor.at)?;
+    let access = match access::enter(unit, &taker.caller, &new, actor.at)? {
+        Ok(access) => access,
+        Err(barrier) => return Ok(Err(Refusal::Barred(barrier))),
+    };
     if !access.allows(TAKES_PROJECTS) {
         return Ok(Err(Refusal::NoOrganization));
     }

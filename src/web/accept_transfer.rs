@@ -5,7 +5,6 @@ use askama::Template;
 use super::errors::Result;
 use super::layout::{self, Head};
 use super::{Visit, Web};
-use crate::domain::scope::ScopeSet;
 use crate::domain::secret::Secret;
 use crate::domain::slug::IdOrSlug;
 use crate::http::Response;
@@ -17,7 +16,7 @@ use crate::store::transfers::{self, Destination, Refusal, Taker};
 #[template(path = "accept_transfer.html", config = "src/web/askama.toml")]
 struct Page<'a> {
     head: Head<'a>,
-    problem: Option<&'a str>,
+    problems: Vec<&'a str>,
     /// None: the problem is all that there is to say.
     offer: Option<Offer<'a>>,
 }
@@ -40,12 +39,10 @@ struct AcceptedPage<'a> {
 
 fn taker(visit: &Visit<'_>) -> Result<Taker> {
     let signed_in = visit.signed_in()?;
-    let user = &signed_in.user;
     Ok(Taker {
-        user: user.id,
-        email: user.email.clone(),
-        token_scopes: ScopeSet::ALL,
-        session: Some(signed_in.session.id),
+        user: signed_in.user.id,
+        email: signed_in.user.email.clone(),
+        caller: signed_in.caller(),
     })
 }
 
@@ -73,7 +70,7 @@ fn form(visit: &Visit<'_>, data: &str, problem: Option<Refusal>) -> Result<Respo
         Err(refusal) => {
             let page = Page {
                 head,
-                problem: Some(refusal.text()),
+                problems: vec![refusal.text()],
                 offer: None,
             };
             return Ok(layout::page(status, &page));
@@ -83,7 +80,7 @@ fn form(visit: &Visit<'_>, data: &str, problem: Option<Refusal>) -> Result<Respo
         transfers::list_destinations(&visit.connection, &taker, from.id, visit.now())?;
     let page = Page {
         head,
-        problem: problem.map(Refusal::text),
+        problems: problem.map(Refusal::text).into_iter().collect(),
         offer: Some(Offer {
             data,
             project: &project,

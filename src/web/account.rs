@@ -81,14 +81,8 @@ pub(super) fn change_email(web: &Web, visit: &Visit<'_>) -> Result<Response> {
     if let Some(problem) = password::problems_of_email(email) {
         return refuse(400, vec![problem]);
     }
-    if signed_in.user.password_hash.is_some() {
-        let given = visit.form.text("password");
-        if let Some((status, problem)) = web.check_password(visit, given)? {
-            return refuse(status, vec![problem]);
-        }
-    } else if !signed_in.session.is_verified(visit.now()) {
-        let problem = "You signed in too long ago. Sign out and in again first.";
-        return refuse(400, vec![problem.to_owned()]);
+    if let Some((status, problem)) = web.prove(visit, visit.form.text("password"))? {
+        return refuse(status, vec![problem]);
     }
     if email == signed_in.user.email {
         return Ok(saved());

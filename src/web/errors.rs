@@ -21,6 +21,8 @@ pub(super) enum Failure {
     TooManyTries(u32),
     /// A link that stands for somebody stands for nobody: unknown, used, or expired, which is not told.
     LinkGone,
+    /// Something comes first, on another page: the way there.
+    First(Response),
     Internal(Error),
 }
 
@@ -54,7 +56,10 @@ struct Page<'a> {
 
 /// Answers a failure. Internal ones are logged here, once, with the route that they happened on.
 pub(super) fn answer(failure: Failure, route: &str, request: &Request) -> Response {
-    let (status, title, text) = match &failure {
+    let mut retry_after_secs = None;
+    let mut request_id = None;
+    let (status, title, text) = match failure {
+        Failure::First(there) => return there,
         Failure::NotFound => (
             404,
             "Not found",
@@ -71,16 +76,22 @@ pub(super) fn answer(failure: Failure, route: &str, request: &Request) -> Respon
             "This form is too old, or it does not come from this server. Go back, reload the page and try again.",
         ),
         Failure::BadForm => (400, "Not understood", "The form could not be read."),
-        Failure::TryLater(_) => (
-            503,
-            "Please try again later",
-            "The server cannot take this request now.",
-        ),
-        Failure::TooManyTries(_) => (
-            429,
-            "Too many tries",
-            "Please wait a few minutes and try again.",
-        ),
+        Failure::TryLater(secs) => {
+            retry_after_secs = Some(secs);
+            (
+                503,
+                "Please try again later",
+                "The server cannot take this request now.",
+            )
+        }
+        Failure::TooManyTries(secs) => {
+            retry_after_secs = Some(secs);
+            (
+                429,
+                "Too many tries",
+                "Please wait a few minutes and try again.",
+            )
+        }
         Failure::LinkGone => (
             404,
             "This link cannot be used",
@@ -88,6 +99,7 @@ pub(super) fn answer(failure: Failure, route: &str, request: &Request) -> Respon
         ),
         Failure::Internal(error) => {
             log::error!("{route} failed (request {}): {error}", request.id);
+            request_id = Some(request.id.as_str());
             (
                 500,
                 "Something went wrong",
@@ -95,18 +107,15 @@ pub(super) fn answer(failure: Failure, route: &str, request: &Request) -> Respon
             )
         }
     };
-    let request_id = matches!(failure, Failure::Internal(_)).then_some(request.id.as_str());
     let page = Page {
         title,
         text,
         request_id,
     };
     let response = layout::page(status, &page);
-    match failure {
-        Failure::TryLater(secs) | Failure::TooManyTries(secs) => {
-            response.with_header("Retry-After", secs.to_string())
-        }
-        _ => response,
+    match retry_after_secs {
+        Some(secs) => response.with_header("Retry-After", secs.to_string()),
+        None => response,
     }
 }
 

@@ -16,7 +16,7 @@ struct Page<'a> {
     head: Head<'a>,
     next: &'a str,
     email: &'a str,
-    problem: Option<&'a str>,
+    problems: Vec<&'a str>,
     notice: Option<&'a str>,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
             head: Head::of(visit),
             next,
             email: "",
-            problem: None,
+            problems: Vec::new(),
             notice: (notice.as_deref() == Some(PASSWORD_SET)).then_some(
                 "Your password is set, and all sessions have ended. Sign in with the new one.",
             ),
@@ -70,7 +70,7 @@ pub(super) fn submit(web: &Web, visit: &Visit<'_>) -> Result<Response> {
             head: Head::of(visit),
             next,
             email,
-            problem: Some(problem),
+            problems: vec![problem],
             notice: None,
         },
     );

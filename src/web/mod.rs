@@ -29,16 +29,21 @@ mod verify;
 
 use std::sync::Arc;
 
+use crate::domain::access::Access;
 use crate::domain::dsn::UrlPrefix;
+use crate::domain::slug::IdOrSlug;
 use crate::domain::time::Timestamp;
 use crate::http::router::{Found, Params, Route, Router};
 use crate::http::{Method, Request, Response};
+use crate::identity::single_sign_on::login_path;
 use crate::identity::{Identity, cookies};
 use crate::store::Store;
+use crate::store::access::{self, Barrier};
+use crate::store::organizations::{self, Organization};
 use crate::store::readers::Reader;
 
 use errors::{Failure, Result};
-use form::Form;
+use form::{Form, redirect, redirect_with_next};
 use session::{Csrf, SignedIn};
 
 /// What must be known before a page is shown.
@@ -159,6 +164,25 @@ impl Visit<'_> {
         self.signed_in
             .as_ref()
             .ok_or_else(|| Failure::internal("a page for users is open to everybody"))
+    }
+
+    /// The organization of the path, and what whoever is signed in may do there, which is what the API allows.
+    ///
+    /// # Errors
+    /// `NotFound`. `First`: to the organization's identity provider, or to where a second factor is set up.
+    fn organization(&self) -> Result<(Organization, Access)> {
+        let segment = IdOrSlug::parse(self.params.get("org"));
+        let organization =
+            organizations::find(&self.connection, &segment)?.ok_or(Failure::NotFound)?;
+        let caller = self.signed_in()?.caller();
+        match access::enter(&self.connection, &caller, &organization, self.now())? {
+            Ok(access) => Ok((organization, access)),
+            Err(Barrier::Provider) => {
+                let page = login_path(organization.slug.as_str());
+                Err(Failure::First(redirect_with_next(&page, self.request)))
+            }
+            Err(Barrier::SecondFactor) => Err(Failure::First(redirect(security::HERE))),
+        }
     }
 }
 

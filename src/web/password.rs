@@ -6,6 +6,7 @@ use askama::Template;
 use super::errors::{Failure, Result};
 use super::form::{Form, redirect};
 use super::layout::{self, Head};
+use super::session::SignedIn;
 use super::{Visit, Web, login};
 use crate::domain::email;
 use crate::http::Response;
@@ -39,13 +40,8 @@ pub(super) fn submit(web: &Web, visit: &Visit<'_>) -> Result<Response> {
     if let Some(problem) = chosen.problem() {
         return page(visit, 400, vec![problem], false);
     }
-    if user.password_hash.is_some() {
-        if let Some((status, problem)) = web.check_password(visit, visit.form.text("current"))? {
-            return page(visit, status, vec![problem], false);
-        }
-    } else if !signed_in.session.is_verified(visit.now()) {
-        let problem = "You signed in too long ago. Sign out and in again first.".to_owned();
-        return page(visit, 400, vec![problem], false);
+    if let Some((status, problem)) = web.prove(visit, visit.form.text("current"))? {
+        return page(visit, status, vec![problem], false);
     }
     let actor = signed_in.actor(visit.request);
     let changed = web
@@ -148,27 +144,38 @@ pub(super) fn not_taken(
 }
 
 impl Web {
-    /// What is wrong, with its status, if this is not the password of whoever is signed in; throttled like signing in.
-    pub(super) fn check_password(
-        &self,
-        visit: &Visit<'_>,
-        text: &str,
-    ) -> Result<Option<(u16, String)>> {
+    /// What is wrong, with its status, if this is not the password of whoever is signed in; throttled like signing in. Who
+    /// has none, because an identity provider vouches, must have come in a short while ago.
+    pub(super) fn prove(&self, visit: &Visit<'_>, text: &str) -> Result<Option<(u16, String)>> {
+        let SignedIn { user, session, .. } = visit.signed_in()?;
+        if user.password_hash.is_none() {
+            let problem = "You signed in too long ago. Sign out and in again first.";
+            let is_proven = session.is_verified(visit.now());
+            return Ok((!is_proven).then(|| (400, problem.to_owned())));
+        }
         let visitor = Visitor::of(visit.request);
         let tried = self.identity.check_password(&Try {
-            email: &visit.signed_in()?.user.email,
+            email: &user.email,
             password: text,
             visitor: &visitor,
         });
         match tried {
             Ok(_) => Ok(None),
-            Err(NotSignedIn::Failed(error)) => Err(error.into()),
-            Err(NotSignedIn::Wrong | NotSignedIn::Lapsed) => {
-                Ok(Some((400, "The password is not right.".to_owned())))
-            }
-            Err(NotSignedIn::Throttled { .. } | NotSignedIn::Busy) => {
-                Ok(Some((429, login::TOO_MANY.to_owned())))
-            }
+            Err(refusal) => not_proven(refusal).map(Some),
         }
+    }
+}
+
+/// What a page says of a password that was not taken as that of whoever is signed in, with its status.
+///
+/// # Errors
+/// What is no page of its own.
+pub(super) fn not_proven(refusal: NotSignedIn) -> Result<(u16, String)> {
+    match refusal {
+        NotSignedIn::Failed(error) => Err(error.into()),
+        NotSignedIn::Wrong | NotSignedIn::Lapsed => {
+            Ok((400, "The password is not right.".to_owned()))
+        }
+        NotSignedIn::Throttled { .. } | NotSignedIn::Busy => Ok((429, login::TOO_MANY.to_owned())),
     }
 }

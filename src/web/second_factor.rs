@@ -15,7 +15,7 @@ use crate::identity::{NotSignedIn, PENDING_COOKIE, Visitor, cookies as cookies_o
 struct Page<'a> {
     head: Head<'a>,
     next: &'a str,
-    problem: Option<&'a str>,
+    problems: Vec<&'a str>,
 }
 
 /// What stands for the password that was given.
@@ -42,7 +42,7 @@ fn page(visit: &Visit<'_>, status: u16, next: &str, problem: Option<&str>) -> Re
         &Page {
             head,
             next,
-            problem,
+            problems: problem.into_iter().collect(),
         },
     )
 }

@@ -24,7 +24,7 @@ struct Page<'a> {
     codes_left: u32,
     /// The organizations that demand a second factor.
     demanding: String,
-    problem: Option<&'a str>,
+    problems: Vec<&'a str>,
 }
 
 #[derive(Template)]
@@ -36,7 +36,7 @@ struct TotpPage<'a> {
     secret: String,
     /// In groups of four.
     grouped: String,
-    problem: Option<&'a str>,
+    problems: Vec<&'a str>,
 }
 
 #[derive(Template)]
@@ -46,7 +46,7 @@ struct CodesPage<'a> {
     codes: Vec<String>,
 }
 
-const HERE: &str = "/settings/account/security/";
+pub(super) const HERE: &str = "/settings/account/security/";
 
 /// The names of the organizations that a user cannot use without a second factor; none for who has one.
 pub(super) fn demanding(visit: &Visit<'_>, user: &User) -> Result<Vec<String>> {
@@ -69,7 +69,7 @@ fn page(visit: &Visit<'_>, status: u16, problem: Option<&str>) -> Result<Respons
         totp: second_factors::find_totp(&visit.connection, user)?,
         codes_left: recovery.map_or(0, |recovery| recovery.left),
         demanding: second_factors::list_demanding(&visit.connection, user)?.join(", "),
-        problem,
+        problems: problem.into_iter().collect(),
     };
     Ok(layout::page(status, &page))
 }
@@ -100,7 +100,7 @@ fn totp_page(
         svg: qr_code::svg(&uri, "QR code with the secret"),
         grouped: groups.join(" "),
         secret,
-        problem,
+        problems: problem.into_iter().collect(),
     };
     Ok(layout::page(status, &page))
 }

@@ -1,5 +1,6 @@
 //! Who is signed in, and whether a form is one of ours.
 
+use crate::domain::access::Caller;
 use crate::domain::actor::{Actor, Who};
 use crate::domain::secret::Secret;
 use crate::domain::session::Session;
@@ -37,6 +38,13 @@ impl SignedIn {
             session,
             secret,
         }))
+    }
+
+    pub(super) fn caller(&self) -> Caller {
+        Caller::Session {
+            user: self.user.id,
+            session: self.session.id,
+        }
     }
 
     /// Who answers for a change, for the audit log.

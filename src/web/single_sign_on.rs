@@ -206,7 +206,7 @@ struct LinkPage<'a> {
     email: &'a str,
     has_password: bool,
     offer: &'a str,
-    problem: Option<&'a str>,
+    problems: Vec<&'a str>,
 }
 
 fn link_page(
@@ -223,7 +223,7 @@ fn link_page(
         email: &user.email,
         has_password: user.password_hash.is_some(),
         offer: offer.reveal(),
-        problem,
+        problems: problem.into_iter().collect(),
     };
     Ok(layout::page(status, &page))
 }
@@ -351,7 +351,8 @@ pub(super) fn leave(web: &Web, visit: &Visit<'_>, provider: ProviderId) -> Resul
     Ok(response.with_header("Set-Cookie", over))
 }
 
-fn find_left(
+/// A provider that somebody came through, with its organization; none once either is gone.
+pub(super) fn find_left(
     connection: &Connection,
     provider: ProviderId,
 ) -> Result<Option<(IdentityProvider, Organization)>> {

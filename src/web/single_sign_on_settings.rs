@@ -4,20 +4,18 @@
 use askama::Template;
 
 use super::errors::{Failure, Result};
-use super::form::{Form, redirect, redirect_with_next};
+use super::form::{Form, redirect};
 use super::layout::{self, Head};
 use super::{Visit, Web};
-use crate::domain::access::Access;
 use crate::domain::error::{Error, FieldErrors};
 use crate::domain::scope::{OrganizationRole, Scope, ScopeSet};
 use crate::domain::single_sign_on::{
     ClientSecret, Oidc, Protocol, ProviderConfig, Trust, parse_rule,
 };
-use crate::domain::slug::IdOrSlug;
 use crate::http::Response;
-use crate::identity::single_sign_on::{callback_url, login_path, signed_out_url};
-use crate::store::organizations::{self, Organization};
-use crate::store::{identity_providers, members};
+use crate::identity::single_sign_on::{callback_url, signed_out_url};
+use crate::store::identity_providers;
+use crate::store::organizations::Organization;
 
 #[derive(Template)]
 #[template(path = "single_sign_on_settings.html", config = "src/web/askama.toml")]
@@ -168,26 +166,14 @@ fn lines(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The organization of the path for somebody who may set it up, or where to go first.
-fn find(visit: &Visit<'_>) -> Result<std::result::Result<Organization, Response>> {
-    let segment = IdOrSlug::parse(visit.params.get("org"));
-    let organization =
-        organizations::find(&visit.connection, &segment)?.ok_or(Failure::NotFound)?;
-    let signed_in = visit.signed_in()?;
-    let (user, session) = (signed_in.user.id, signed_in.session.id);
-    let id = organization.id;
-    let connection = &visit.connection;
-    if identity_providers::must_vouch(connection, id, user, session, visit.now())? {
-        let page = login_path(organization.slug.as_str());
-        return Ok(Err(redirect_with_next(&page, visit.request)));
-    }
-    let membership = members::find_membership(connection, id, user)?;
-    let access = Access::of_user(ScopeSet::ALL, membership, organization.policy);
-    if !access.allows(ScopeSet::of(&[Scope::OrgAdmin])) {
+/// The organization of the path, for somebody who may set it up.
+fn find(visit: &Visit<'_>) -> Result<Organization> {
+    let (organization, access) = visit.organization()?;
+    match access.allows(ScopeSet::of(&[Scope::OrgAdmin])) {
+        true => Ok(organization),
         // Whether there is such an organization is not for others to learn here.
-        return Err(Failure::NotFound);
+        false => Err(Failure::NotFound),
     }
-    Ok(Ok(organization))
 }
 
 fn page(
@@ -220,10 +206,7 @@ fn page(
 
 /// `GET /settings/{org}/auth/`.
 pub(super) fn show(web: &Web, visit: &Visit<'_>) -> Result<Response> {
-    let organization = match find(visit)? {
-        Ok(organization) => organization,
-        Err(response) => return Ok(response),
-    };
+    let organization = find(visit)?;
     let provider = identity_providers::find_of(&visit.connection, organization.id)?;
     let shown = match provider {
         Some(provider) => {
@@ -242,10 +225,7 @@ pub(super) fn show(web: &Web, visit: &Visit<'_>) -> Result<Response> {
 
 /// `POST /settings/{org}/auth/`: back to the page.
 pub(super) fn submit(web: &Web, visit: &Visit<'_>) -> Result<Response> {
-    let organization = match find(visit)? {
-        Ok(organization) => organization,
-        Err(response) => return Ok(response),
-    };
+    let organization = find(visit)?;
     let signed_in = visit.signed_in()?;
     let old = identity_providers::find_of(&visit.connection, organization.id)?;
     let old = old.map(|provider| provider.config);
@@ -317,10 +297,7 @@ fn sentences(errors: &FieldErrors) -> Vec<String> {
 
 /// `POST /settings/{org}/auth/remove/`.
 pub(super) fn remove(web: &Web, visit: &Visit<'_>) -> Result<Response> {
-    let organization = match find(visit)? {
-        Ok(organization) => organization,
-        Err(response) => return Ok(response),
-    };
+    let organization = find(visit)?;
     let (actor, id) = (visit.signed_in()?.actor(visit.request), organization.id);
     web.store
         .write(move |unit| identity_providers::delete(unit, &actor, id))?;

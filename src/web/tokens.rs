@@ -17,7 +17,7 @@ use crate::domain::token::{GRACE_SECS, NAME_CHARS_MAX, Token, TokenOwner, TokenT
 use crate::http::Response;
 use crate::store::organizations::{self, Organization};
 use crate::store::tokens::{self, NewToken};
-use crate::store::{Connection, members, projects};
+use crate::store::{Connection, projects};
 
 /// Whose tokens the pages are about.
 struct Shelf {
@@ -30,22 +30,18 @@ struct Shelf {
 
 impl Shelf {
     /// # Errors
-    /// `NotFound`: no such organization. `Forbidden`: the visitor is not in it.
+    /// As [`Visit::organization`]; `Forbidden`: the visitor is not in it.
     fn find(visit: &Visit<'_>) -> Result<Shelf> {
         let user = visit.signed_in()?.user.id;
-        let Some(segment) = visit.params.find("org") else {
+        if visit.params.find("org").is_none() {
             return Ok(Shelf {
                 owner: TokenOwner::User(user),
                 base: "/settings/account/api/auth-tokens/".to_owned(),
                 title: "API tokens".to_owned(),
                 organization: None,
             });
-        };
-        let segment = IdOrSlug::parse(segment);
-        let organization =
-            organizations::find(&visit.connection, &segment)?.ok_or(Failure::NotFound)?;
-        let membership = members::find_membership(&visit.connection, organization.id, user)?;
-        let access = Access::of_user(ScopeSet::ALL, membership, organization.policy);
+        }
+        let (organization, access) = visit.organization()?;
         if !access.allows(ScopeSet::of(&[Scope::OrgRead])) {
             return Err(Failure::Forbidden);
         }
@@ -400,7 +396,7 @@ struct TokenPage<'a> {
     token: Shown,
     days: Vec<Day>,
     days_kept: i64,
-    problem: Option<String>,
+    problems: Vec<String>,
 }
 
 pub(super) fn show(web: &Web, visit: &Visit<'_>) -> Result<Response> {
@@ -443,7 +439,7 @@ fn token_page(
         token: Shown::of(&visit.connection, token, visit.now())?,
         days,
         days_kept: USE_DAYS,
-        problem,
+        problems: problem.into_iter().collect(),
     };
     Ok(layout::page(status, &page))
 }

@@ -291,10 +291,7 @@ struct Who {
 
 impl Who {
     fn client(&self, server: &Server) -> Client {
-        let session = Session {
-            cookie: self.token.clone(),
-            csrf: csrf(&self.token),
-        };
+        let session = Session::with_cookie(self.token.clone());
         match self.way {
             Way::Token if self.owner == Owner::Nobody => server.client(),
             Way::Token => server.with_token(&self.token),
@@ -447,13 +444,6 @@ fn with_implied(scopes: &'static str) -> BTreeSet<&'static str> {
 /// The cookie of a session of the matrix, numbered.
 fn cookie(number: usize) -> String {
     format!("{number:064}")
-}
-
-/// What goes with a session's cookie.
-fn csrf(cookie: &str) -> String {
-    use sha2::Digest;
-    let hash = sha2::Sha256::digest(format!("csrf\0{cookie}"));
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Who has sessions: number of the cookie, name of the user, and the user's place.
@@ -769,9 +759,7 @@ impl Ground {
     }
 
     fn owner_in_a_browser(&self) -> Client {
-        let cookie = cookie(6);
-        let csrf = csrf(&cookie);
-        Session { cookie, csrf }.client(&self.server)
+        Session::with_cookie(cookie(6)).client(&self.server)
     }
 
     fn ask(&self, line: &Line, who: &Who) -> Answer {
@@ -1126,7 +1114,7 @@ fn a_role_has_its_scopes_and_a_token_has_no_more() {
         ("manager", "max@example.test"),
         ("owner", "ann@example.test"),
     ] {
-        let browser = ground.server.signed_in(email);
+        let browser = Session::begin(&ground.server, email).client(&ground.server);
         let own = of_role(&ROLES, role);
         assert_eq!(
             ok(&browser.get(organization))["access"],

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::support::Session;
 
 const LIST: &str = "/api/0/api-tokens/";
 const NOT_SIGNED_IN: &str = r#"{"detail":"Authentication credentials were not provided."}"#;
@@ -11,7 +12,7 @@ const NO_SUCH_USER: &str = r#"{"detail":"Invalid user ID"}"#;
 const NEVER_CACHED: &str = "max-age=0, no-cache, no-store, must-revalidate, private";
 
 fn browser(server: &Server) -> Client {
-    server.signed_in("ann@example.test")
+    Session::begin(server, "ann@example.test").client(server)
 }
 
 /// Makes a token in the browser; its body.
@@ -82,9 +83,13 @@ fn a_token_is_shown_once_and_then_told_about() {
     );
     assert_eq!(list[4], expected);
     // Another user has none of them.
-    let bobs = ok(&server.signed_in("bob@example.test").get(LIST));
+    let bobs = ok(&Session::begin(&server, "bob@example.test")
+        .client(&server)
+        .get(LIST));
     assert_eq!(each(&bobs, "name"), ["laptop"]);
-    let other = server.signed_in("bob@example.test").get(&path(&made));
+    let other = Session::begin(&server, "bob@example.test")
+        .client(&server)
+        .get(&path(&made));
     assert_answer(&other, 404, NO_SUCH_TOKEN);
 }
 
@@ -147,12 +152,10 @@ fn a_token_manages_no_tokens_and_neither_does_anybody_without_a_session() {
     let server = world();
     let token = make(&server, &json!({"scopes": ["org:admin"]}));
     let one = path(&token);
-    let (cookie, csrf) = server.sign_in("ann@example.test");
+    let session = Session::begin(&server, "ann@example.test");
     let with_both = |authorization: &str| {
-        server
-            .client()
-            .with_header("Cookie", &cookie)
-            .with_header("X-CSRFToken", &csrf)
+        session
+            .client(&server)
             .with_header("Authorization", authorization)
     };
     let bearer = format!("Bearer {}", text(&token));
@@ -160,7 +163,7 @@ fn a_token_manages_no_tokens_and_neither_does_anybody_without_a_session() {
         server.client(),
         server
             .client()
-            .with_header("Cookie", &cookie.replace("sentrysid=", "sentrysid=0")),
+            .with_header("Cookie", &format!("sentrysid=0{}", session.cookie)),
         server.with_token(&text(&token)),
         server.with_token("wrong"),
         // Whoever sends this field is no browser that is signed in, whatever else it sends.
@@ -194,9 +197,10 @@ fn a_token_manages_no_tokens_and_neither_does_anybody_without_a_session() {
 fn a_change_without_the_proof_of_our_page_is_refused() {
     let server = world();
     let token = make(&server, &json!({"scopes": ["org:read"]}));
-    let (cookie, csrf) = server.sign_in("ann@example.test");
-    let other = server.sign_in("bob@example.test").1;
-    let client = server.client().with_header("Cookie", &cookie);
+    let session = Session::begin(&server, "ann@example.test");
+    let csrf = &session.csrf;
+    let other = Session::begin(&server, "bob@example.test").csrf;
+    let client = session.reader(&server);
     for client in [
         client.clone(),
         client.clone().with_header("X-CSRFToken", ""),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::*;
+use crate::support::Session;
 
 const DAY: i64 = 86_400;
 
@@ -128,7 +129,7 @@ fn usage_is_told_by_day_also_what_is_not_written_yet() {
 fn a_users_token_tells_its_use_to_the_browser_alone() {
     let server = world();
     server.with_token(READER).get("/api/0/");
-    let browser = server.signed_in("ann@example.test");
+    let browser = Session::begin(&server, "ann@example.test").client(&server);
     let list = ok(&browser.get("/api/0/api-tokens/"));
     let id = list[1]["id"].as_str().expect("an id").to_owned();
     assert_eq!(list[1]["dateLastUsed"], "2026-01-02T00:00:00Z");

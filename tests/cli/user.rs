@@ -115,7 +115,7 @@ fn a_new_user_without_a_password_gets_a_link() {
         ("password", NEW_PASSWORD),
         ("again", NEW_PASSWORD),
     ];
-    assert_eq!(location(&zed.submit(&path, &path, &fields)), "/");
+    assert_eq!(location(&zed.submit_at(&path, &path, &fields)), "/");
     assert!(
         zed.get("/")
             .text()
@@ -224,7 +224,7 @@ fn a_link_to_set_a_password_is_printed() {
     assert_ne!(older, newer);
     let mut bob = browser_of(&server);
     let fields = [("password", NEW_PASSWORD), ("again", NEW_PASSWORD)];
-    assert_eq!(bob.submit(path, path, &fields).status, 303);
+    assert_eq!(bob.submit_at(path, path, &fields).status, 303);
     assert_eq!(location(&bob.sign_in(BOB, NEW_PASSWORD)), "/");
     let older = older
         .trim_end()

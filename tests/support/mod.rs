@@ -15,7 +15,6 @@ use std::time::Duration;
 use picket::{App, ApplyFile, Clock, Settings, Timestamp};
 use rusqlite::Connection;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 pub(crate) use client::{Answer, Client};
 pub(crate) use session::Session;
@@ -155,37 +154,6 @@ impl Server {
         self.with_token(OWNER_TOKEN)
     }
 
-    /// A client of a browser in which a user signed in just now. It proves that its changes come from a page of ours.
-    pub(crate) fn signed_in(&self, email: &str) -> Client {
-        let (cookie, csrf) = self.sign_in(email);
-        self.client()
-            .with_header("Cookie", &cookie)
-            .with_header("X-CSRFToken", &csrf)
-    }
-
-    /// Begins a session of a user by hand; its cookie, and what proves that a form is one of ours.
-    pub(crate) fn sign_in(&self, email: &str) -> (String, String) {
-        let secret = hex(&Sha256::digest(email));
-        let csrf = hex(&Sha256::digest(format!("csrf\0{secret}")));
-        let now = self.clock.now();
-        let made = self
-            .database()
-            .execute(
-                "INSERT INTO session (hash, user_id, created_us, last_used_us, expires_us, address, user_agent, verified_us)
-                 SELECT ?1, id, ?2, ?2, ?3, '127.0.0.1', 'test', ?2 FROM user WHERE email = ?4
-                 ON CONFLICT DO UPDATE SET verified_us = excluded.verified_us, expires_us = excluded.expires_us",
-                rusqlite::params![
-                    Sha256::digest(&secret).to_vec(),
-                    now.us(),
-                    now.plus_secs(86_400).us(),
-                    email
-                ],
-            )
-            .expect("a session");
-        assert_eq!(made, 1, "{email}");
-        (format!("sentrysid={secret}"), csrf)
-    }
-
     /// Moves the clock by so many seconds from where it stands.
     pub(crate) fn advance(&self, secs: i64) {
         self.clock.set(self.clock.now().plus_secs(secs));
@@ -264,10 +232,6 @@ fn settings(file: &Path, apply: &str) -> Settings {
         text: apply.to_owned(),
     });
     settings
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A folder of the shared material. None if it is missing, which is a failure where CI runs.

@@ -15,7 +15,7 @@ fn the_name_is_changed_and_shown_as_text() {
     let server = Server::start(WORLD);
     let mut ann = signed_in(&server, ANN, ANN_PASSWORD);
     let name = "Ann <script>alert(1)</script> \"O'Hara\"";
-    let answer = ann.submit(ACCOUNT, ACCOUNT, &[("name", name)]);
+    let answer = ann.submit_at(ACCOUNT, ACCOUNT, &[("name", name)]);
     assert_eq!(location(&answer), "/settings/account/?saved=yes");
     let page = ann.get("/settings/account/?saved=yes");
     assert!(page.text().contains("Saved."));
@@ -34,7 +34,7 @@ fn the_name_is_changed_and_shown_as_text() {
         (long.as_str(), "A name has no more than 200 characters."),
         ("a\nb", "A name is a single line."),
     ] {
-        let answer = ann.submit(ACCOUNT, ACCOUNT, &[("name", wrong)]);
+        let answer = ann.submit_at(ACCOUNT, ACCOUNT, &[("name", wrong)]);
         assert_eq!((answer.status, problem(&answer).as_str()), (400, expected));
     }
 }
@@ -45,13 +45,13 @@ fn another_address_takes_the_password_and_ends_links_to_the_old_one() {
     let server = with_mail(&post);
     let mut ann = signed_in(&server, ANN, ANN_PASSWORD);
     let recover = "/account/recover/";
-    browser(&server).submit(recover, recover, &[("email", ANN)]);
+    browser(&server).submit_at(recover, recover, &[("email", ANN)]);
     let letter = post.wait_for(1);
     let start = format!("{}/account/", server.url_prefix());
     let link = path_of(&server, letter.line(&start));
     let change = |browser: &mut Browser, email: &str, password: &str| {
         let fields = [("email", email), ("password", password)];
-        browser.submit(ACCOUNT, EMAILS, &fields)
+        browser.submit_at(ACCOUNT, EMAILS, &fields)
     };
     for (email, password, expected) in [
         ("ann@new.test", BOB_PASSWORD, "The password is not right."),
@@ -94,7 +94,7 @@ fn a_new_password_ends_every_other_session_and_changes_the_cookie_of_this_one() 
     let mut other = signed_in(&server, ANN, ANN_PASSWORD);
     let change = |browser: &mut Browser, current: &str, new: &str| {
         let fields = [("current", current), ("password", new), ("again", new)];
-        browser.submit(PASSWORD, PASSWORD, &fields)
+        browser.submit_at(PASSWORD, PASSWORD, &fields)
     };
     for (current, new, expected) in [
         (BOB_PASSWORD, NEW_PASSWORD, "The password is not right."),
@@ -145,21 +145,22 @@ fn sessions_are_listed_and_ended() {
             .unwrap();
         id.to_string()
     };
-    let answer = ann.submit(SESSIONS, SESSIONS, &[("session", &id(ANN, 1))]);
+    let answer = ann.submit_at(SESSIONS, SESSIONS, &[("session", &id(ANN, 1))]);
     assert_eq!(location(&answer), SESSIONS);
     assert!(!second.is_signed_in() && third.is_signed_in());
     // Nobody ends what is somebody else's.
     assert_eq!(
-        ann.submit(SESSIONS, SESSIONS, &[("session", &id(BOB, 0))])
+        ann.submit_at(SESSIONS, SESSIONS, &[("session", &id(BOB, 0))])
             .status,
         303
     );
     assert!(bob.is_signed_in());
     assert_eq!(
-        ann.submit(SESSIONS, SESSIONS, &[("session", "x")]).status,
+        ann.submit_at(SESSIONS, SESSIONS, &[("session", "x")])
+            .status,
         400
     );
-    ann.submit(SESSIONS, SESSIONS, &[("session", "others")]);
+    ann.submit_at(SESSIONS, SESSIONS, &[("session", "others")]);
     assert!(ann.is_signed_in() && !third.is_signed_in() && bob.is_signed_in());
     let ended: Vec<Value> = audit(&server, "user.sessions-end")
         .into_iter()

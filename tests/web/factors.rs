@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::browser_factors::Browser;
+use super::browser::{Browser, assert_problem, hidden};
 use crate::support::process::Binary;
 use crate::support::{Answer, Client, OWNER_TOKEN, START, Server, totp};
 
@@ -118,16 +118,6 @@ fn enrolled() -> (Server, Browser, Factor) {
     let mut browser = signed_in(&server, ANN);
     let factor = enroll(&server, &mut browser);
     (server, browser, factor)
-}
-
-#[track_caller]
-fn assert_problem(answer: &Answer, status: u16, text: &str) {
-    assert_eq!(answer.status, status, "{}", answer.text());
-    let alerts = between(answer.text(), "role=\"alert\">", "<");
-    assert!(
-        alerts.iter().any(|alert| alert.contains(text)),
-        "{alerts:?}"
-    );
 }
 
 /// The events of the audit log about people, oldest first.
@@ -278,9 +268,9 @@ fn signing_in_takes_the_code_of_the_app() {
     thief.set_cookie("picket_pending", &pending);
     assert_eq!(location(&thief.get(SECOND)), "/auth/login/");
     let login = thief.get("/auth/login/");
-    let csrf = between(login.text(), "name=\"csrf\" value=\"", "\"")[0].to_owned();
-    let form = format!("csrf={csrf}&code={}", factor.code(&server));
-    assert_eq!(location(&thief.post(SECOND, &form)), "/auth/login/");
+    let (csrf, code) = (hidden(&login, "csrf"), factor.code(&server));
+    let fields = [("csrf", &*csrf), ("code", &*code)];
+    assert_eq!(location(&thief.post(SECOND, &fields)), "/auth/login/");
     assert_eq!(thief.cookie("sentrysid"), None);
 }
 
@@ -492,8 +482,8 @@ fn strangers_do_not_get_to_the_codes() {
             stranger.set_cookie("picket_pending", pending);
         }
         for _ in 0..6 {
-            let form = format!("csrf={csrf}&code=000000");
-            let answer = stranger.post(SECOND, &form);
+            let fields = [("csrf", csrf.as_str()), ("code", "000000")];
+            let answer = stranger.post(SECOND, &fields);
             assert_eq!((answer.status, location(&answer)), (303, "/auth/login/"));
         }
     }
@@ -666,7 +656,7 @@ fn what_an_organization_demands_stays() {
     );
     assert!(!before.text().contains(REMOVE));
     let csrf = browser.cookie("sc").expect("a token").to_owned();
-    let refused = browser.post(REMOVE, &format!("csrf={csrf}"));
+    let refused = browser.post(REMOVE, &[("csrf", &csrf)]);
     assert_problem(&refused, 403, "demands a second factor");
     assert!(browser.get(SECURITY).text().contains("10 left"));
 
@@ -710,8 +700,10 @@ fn what_changes_it_asks_for_the_password_of_a_short_while_ago() {
 fn no_form_is_taken_that_is_not_ours() {
     let (server, mut browser, factor) = enrolled();
     for action in [TOTP, REMOVE, CODES, SECOND] {
-        for form in ["", "csrf=", &format!("csrf={}", "0".repeat(64))] {
-            assert_eq!(browser.post(action, form).status, 403, "{action} {form}");
+        let wrong = "0".repeat(64);
+        for fields in [[].as_slice(), &[("csrf", "")], &[("csrf", wrong.as_str())]] {
+            let answer = browser.post(action, fields);
+            assert_eq!(answer.status, 403, "{action} {fields:?}");
         }
     }
     server.advance(30);

@@ -13,7 +13,7 @@ fn join(
 ) -> (Browser, crate::support::Answer) {
     let mut browser = browser(server);
     let fields = [("name", name), ("password", password), ("again", password)];
-    let answer = browser.submit(path, path, &fields);
+    let answer = browser.submit_at(path, path, &fields);
     (browser, answer)
 }
 
@@ -84,14 +84,14 @@ fn whoever_has_an_account_signs_in_and_comes_back() {
         page.text()
     );
     let fields = [("email", "eve@example.test"), ("password", BOB_PASSWORD)];
-    let answer = eve.submit(
+    let answer = eve.submit_at(
         &format!("/auth/login/?next={next}"),
         "/auth/login/",
         &fields,
     );
     assert_eq!(location(&answer), path);
     assert!(eve.get(&path).text().contains("Join as eve@example.test"));
-    assert_eq!(location(&eve.submit(&path, &path, &[])), "/");
+    assert_eq!(location(&eve.submit_at(&path, &path, &[])), "/");
     assert_eq!(
         role(&server, "eve@example.test").as_deref(),
         Some("manager")
@@ -107,7 +107,7 @@ fn a_member_cannot_join_again() {
     let server = Server::start(WORLD);
     let path = invite(&server, "zed@example.test");
     let mut bob = signed_in(&server, BOB, BOB_PASSWORD);
-    let answer = bob.submit(&path, &path, &[]);
+    let answer = bob.submit_at(&path, &path, &[]);
     assert_eq!(
         (answer.status, problem(&answer).as_str()),
         (400, "You are a member of this organization already.")
@@ -234,7 +234,7 @@ fn of_many_who_accept_at_once_one_becomes_a_member() {
                         ("again", NEW_PASSWORD),
                     ];
                     barrier.wait();
-                    let answer = browser.submit_from(&page, path, &fields);
+                    let answer = browser.submit(&page, path, &fields);
                     assert!(answer.status < 500, "{}", answer.text());
                     usize::from(answer.status == 303)
                 })

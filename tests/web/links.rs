@@ -7,7 +7,7 @@ const RECOVER: &str = "/account/recover/";
 
 #[track_caller]
 fn ask(server: &Server, email: &str) -> crate::support::Answer {
-    let answer = browser(server).submit(RECOVER, RECOVER, &[("email", email)]);
+    let answer = browser(server).submit_at(RECOVER, RECOVER, &[("email", email)]);
     assert_eq!(answer.status, 200, "{answer:?}");
     answer
 }
@@ -24,7 +24,7 @@ fn link(server: &Server, post: &Post, email: &str, letters: usize) -> String {
 
 fn set(server: &Server, path: &str, password: &str) -> crate::support::Answer {
     let fields = [("password", password), ("again", password)];
-    browser(server).submit(path, path, &fields)
+    browser(server).submit_at(path, path, &fields)
 }
 
 #[track_caller]
@@ -112,7 +112,7 @@ fn a_link_that_ends_while_its_page_is_open_sets_nothing() {
         ("password", "another badger entirely"),
         ("again", "another badger entirely"),
     ];
-    assert_eq!(late.submit_from(&page, &path, &fields).status, 404);
+    assert_eq!(late.submit(&page, &path, &fields).status, 404);
     assert_eq!(browser(&server).sign_in(ANN, NEW_PASSWORD).status, 303);
 }
 
@@ -137,7 +137,7 @@ fn a_weak_password_is_refused_and_the_link_stays() {
         assert_eq!(answer.status, 400, "{password}");
         assert_eq!(problem(&answer), expected);
     }
-    let answer = browser(&server).submit(
+    let answer = browser(&server).submit_at(
         &path,
         &path,
         &[("password", NEW_PASSWORD), ("again", "something else")],
@@ -184,7 +184,7 @@ fn an_account_is_not_flooded_with_links_and_nobody_learns_that() {
     for at in 0..11 {
         ask(&server, &format!("{at}@example.test"));
     }
-    let answer = browser(&server).submit(RECOVER, RECOVER, &[("email", ANN)]);
+    let answer = browser(&server).submit_at(RECOVER, RECOVER, &[("email", ANN)]);
     assert_eq!(answer.status, 429);
     assert_eq!(answer.header("Retry-After"), Some("3600"));
 }
@@ -237,10 +237,7 @@ fn only_hashes_of_links_are_kept() {
     let file = std::fs::read(server.file()).unwrap();
     let holds = |text: &str| memchr::memmem::find(&file, text.as_bytes()).is_some();
     assert!(holds("ann@example.test"));
-    for secret in [&token, &invited]
-        .into_iter()
-        .chain(browser.cookies.values())
-    {
+    for secret in [&token, &invited].into_iter().chain(browser.cookies()) {
         assert_eq!(secret.len(), 64);
         assert!(!holds(secret), "{secret}");
     }

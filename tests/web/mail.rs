@@ -9,7 +9,7 @@ use super::*;
 const RECOVER: &str = "/account/recover/";
 
 fn ask(server: &Server, email: &str) {
-    let answer = browser(server).submit(RECOVER, RECOVER, &[("email", email)]);
+    let answer = browser(server).submit_at(RECOVER, RECOVER, &[("email", email)]);
     assert_eq!(answer.status, 200);
 }
 
@@ -159,6 +159,6 @@ fn a_link_by_mail_leads_to_the_address_that_people_use() {
         .to_owned();
     let path = link.strip_prefix("https://errors.example.test").unwrap();
     let fields = [("password", NEW_PASSWORD), ("again", NEW_PASSWORD)];
-    let answer = browser(&server).submit(path, path, &fields);
+    let answer = browser(&server).submit_at(path, path, &fields);
     assert_eq!(location(&answer), "/auth/login/?notice=password-set");
 }

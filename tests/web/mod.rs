@@ -3,10 +3,6 @@
 mod account;
 mod attacks;
 pub(crate) mod browser;
-pub(crate) mod browser_factors;
-mod browser_sso;
-mod browser_tokens;
-mod browser_transfer;
 mod factors;
 mod invitation;
 mod links;

@@ -36,8 +36,8 @@ fn no_secret_of_people_is_logged_or_kept_in_clear() {
         ("password", NEW_PASSWORD),
         ("again", NEW_PASSWORD),
     ];
-    assert_eq!(location(&owner.submit(&path, &path, &fields)), "/");
-    secrets.extend(owner.cookies.values().cloned());
+    assert_eq!(location(&owner.submit_at(&path, &path, &fields)), "/");
+    secrets.extend(owner.cookies().cloned());
 
     let client = Client::new(address.parse().unwrap())
         .with_header("Authorization", &format!("Bearer sntryu_{token}"));
@@ -59,14 +59,14 @@ fn no_secret_of_people_is_logged_or_kept_in_clear() {
     let zeds = "a password of zed alone";
     let fields = [("name", ""), ("password", zeds), ("again", zeds)];
     assert_eq!(
-        location(&zed.submit(&invitation, &invitation, &fields)),
+        location(&zed.submit_at(&invitation, &invitation, &fields)),
         "/"
     );
-    secrets.extend(zed.cookies.values().cloned());
+    secrets.extend(zed.cookies().cloned());
 
     let mut forgetful = Browser::at(&address);
     let recover = "/account/recover/";
-    forgetful.submit(recover, recover, &[("email", "zed@example.test")]);
+    forgetful.submit_at(recover, recover, &[("email", "zed@example.test")]);
     let reset = in_path(post.wait_for(2).line(&format!("{prefix}/account/")));
     secrets.push(last(&reset));
     assert_eq!(forgetful.get(&reset).status, 200);

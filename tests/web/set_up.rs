@@ -41,10 +41,10 @@ fn the_owner_chooses_how_to_sign_in_and_is_signed_in() {
         ),
     ] {
         let fields = fields.map(|(field, old)| (field, if field == name { value } else { old }));
-        let answer = browser.submit(&path, &path, &fields);
+        let answer = browser.submit_at(&path, &path, &fields);
         assert_eq!((answer.status, problem(&answer).as_str()), (400, expected));
     }
-    let answer = browser.submit(&path, &path, &fields);
+    let answer = browser.submit_at(&path, &path, &fields);
     assert_eq!(location(&answer), "/");
     let home = browser.get("/");
     assert!(home.text().contains("Olive") && home.text().contains("Default"));

@@ -1,6 +1,6 @@
 //! `/auth/login/`, `/auth/logout/` and `/auth/verify/`.
 
-use super::browser::{location, problem, set_cookies};
+use super::browser::{hidden, location, problem, set_cookies};
 use super::*;
 
 #[test]
@@ -14,7 +14,7 @@ fn who_signs_in_comes_to_where_they_wanted_to_go() {
         "/auth/login/?next=%2Fsettings%2Faccount%2F%3Fsaved%3Dyes"
     );
     let fields = [("email", " Ann@Example.test "), ("password", ANN_PASSWORD)];
-    let answer = browser.submit(&sign_in, "/auth/login/", &fields);
+    let answer = browser.submit_at(&sign_in, "/auth/login/", &fields);
     assert_eq!(location(&answer), "/settings/account/?saved=yes");
     let home = browser.get("/");
     assert!(
@@ -51,7 +51,7 @@ fn signing_out_ends_the_session_for_whoever_has_its_cookie() {
     let mut browser = signed_in(&server, ANN, ANN_PASSWORD);
     let mut thief = browser.clone();
     assert!(thief.is_signed_in());
-    let answer = browser.submit("/", "/auth/logout/", &[]);
+    let answer = browser.submit_at("/", "/auth/logout/", &[]);
     assert_eq!(location(&answer), "/auth/login/");
     assert!(!browser.is_signed_in());
     assert!(!thief.is_signed_in());
@@ -136,13 +136,13 @@ fn the_password_is_asked_again_and_leads_back() {
     let before = verified();
     server.advance(3600);
     let page = "/auth/verify/?next=%2Fsettings%2Faccount%2F";
-    let answer = browser.submit(page, "/auth/verify/", &[("password", BOB_PASSWORD)]);
+    let answer = browser.submit_at(page, "/auth/verify/", &[("password", BOB_PASSWORD)]);
     assert_eq!(
         (answer.status, problem(&answer).as_str()),
         (400, "The password is not right.")
     );
     assert_eq!(verified(), before);
-    let answer = browser.submit(page, "/auth/verify/", &[("password", ANN_PASSWORD)]);
+    let answer = browser.submit_at(page, "/auth/verify/", &[("password", ANN_PASSWORD)]);
     assert_eq!(location(&answer), "/settings/account/");
     assert_eq!(verified(), before + 3_600_000_000);
 }
@@ -151,11 +151,23 @@ fn the_password_is_asked_again_and_leads_back() {
 fn guesses_at_the_question_for_the_password_are_throttled_too() {
     let server = Server::start(WORLD);
     let mut browser = signed_in(&server, ANN, ANN_PASSWORD);
-    for expected in [[400; 10].as_slice(), &[429]].concat() {
+    for expected in [[400; 5].as_slice(), &[429]].concat() {
         let fields = [("password", "wrong wrong")];
-        let answer = browser.submit("/auth/verify/", "/auth/verify/", &fields);
+        let answer = browser.submit_at("/auth/verify/", "/auth/verify/", &fields);
         assert_eq!(answer.status, expected);
+        let wait = (expected == 429).then_some("3600");
+        assert_eq!(answer.header("Retry-After"), wait);
     }
+    // They are counted with those at the API.
+    let client = browser.client();
+    let api = client.send("PUT", "/api/0/auth/", Some(b"{}"));
+    assert_eq!(api.status, 403, "{}", api.text());
+    let csrf = hidden(&browser.get("/settings/account/"), "csrf");
+    let api = client.with_header("X-CSRFToken", &csrf);
+    let api = api.with_header("Content-Type", "application/json");
+    let body = serde_json::json!({ "password": ANN_PASSWORD }).to_string();
+    let answer = api.send("PUT", "/api/0/auth/", Some(body.as_bytes()));
+    assert_eq!(answer.status, 429, "{}", answer.text());
     // Somebody else's guesses at another browser do not count here, nor these there.
     assert!(signed_in(&server, BOB, BOB_PASSWORD).is_signed_in());
 }
@@ -173,14 +185,15 @@ fn the_cookies_of_a_session_last_as_long_as_it_does() {
         names.sort();
         names
     };
-    let before = browser.cookies.clone();
+    let before: Vec<_> = browser.cookies().cloned().collect();
     assert!(renewed(&browser.get("/")).is_empty());
     server.advance(300);
     let answer = browser.get("/");
     assert_eq!(renewed(&answer), ["sc", "sentrysid"]);
-    assert_eq!(browser.cookies, before);
+    assert_eq!(browser.cookies().cloned().collect::<Vec<_>>(), before);
     server.advance(300);
-    let cookie = format!("sentrysid={}", browser.cookies["sentrysid"]);
+    let session = browser.cookie("sentrysid").expect("a session");
+    let cookie = format!("sentrysid={session}");
     let answer = server
         .client()
         .with_header("Cookie", &cookie)
@@ -193,10 +206,10 @@ fn the_cookies_of_a_session_last_as_long_as_it_does() {
     );
     // A sign-out is not undone by it.
     server.advance(300);
-    let csrf = browser.cookies["sc"].clone();
+    let csrf = browser.cookie("sc").expect("a proof").to_owned();
     let answer = browser.post("/auth/logout/", &[("csrf", &csrf)]);
     assert!(renewed(&answer).is_empty());
-    assert!(!browser.cookies.contains_key("sentrysid"));
+    assert!(browser.cookie("sentrysid").is_none());
 }
 
 #[test]
@@ -212,7 +225,7 @@ fn after_signing_in_every_path_can_be_gone_on_to() {
     ] {
         let fields = [("email", ANN), ("password", ANN_PASSWORD), ("next", next)];
         let mut browser = browser(&server);
-        let answer = browser.submit("/auth/login/", "/auth/login/", &fields);
+        let answer = browser.submit_at("/auth/login/", "/auth/login/", &fields);
         assert_eq!(location(&answer), expected, "{next:?}");
         assert!(answer.header("a").is_none());
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::browser_sso::{Browser, hidden, location};
+use super::browser::{Browser, hidden, location};
 use super::provider::{Asked, CLIENT_ID, CLIENT_SECRET, Key, Provider, Signed, Token};
 use crate::support::{Answer, Client, OWNER_TOKEN, Server};
 
@@ -100,7 +100,7 @@ impl World {
     }
 
     fn browser(&self) -> Browser {
-        Browser::new(&self.server)
+        Browser::new(self.server.client())
     }
 
     /// Goes to the provider: what is asked of it.
@@ -722,14 +722,14 @@ fn somebody_who_is_signed_in_links_their_account_with_the_password() {
     ann.sign_in(ANN.0, ANN.1);
     let own_page = ann.get("/settings/account/");
     let stolen = [("offer", offer.as_str()), ("password", ANN.1)];
-    assert_refused(&ann.submit(&own_page, target, &stolen), 400, "is over");
+    assert_refused(&ann.forge(&own_page, target, &stolen), 400, "is over");
     assert_eq!(world.count("SELECT count(*) FROM identity"), 0);
 
     let answer = browser.submit(&page, target, &fields);
     assert_eq!(location(&answer), "/");
     assert_ne!(browser.cookie("sentrysid").unwrap(), before);
     let page = browser.get("/settings/account/");
-    assert_refused(&browser.submit(&page, target, &fields), 400, "is over");
+    assert_refused(&browser.forge(&page, target, &fields), 400, "is over");
     let mut fresh = world.browser();
     location(&world.sign_in(&mut fresh, &bob()));
     assert_eq!(world.whoami(&fresh).as_deref(), Some("bob@example.test"));
@@ -962,7 +962,7 @@ fn a_provider_in_the_private_network_is_not_asked_unless_the_operator_says_so() 
         let mut body = body.clone();
         body["issuer"] = json!(format!("https://{host}:{port}"));
         assert_eq!(owner.put_json(AUTH_PROVIDER, &body).status, 200);
-        let answer = Browser::new(&server).get(START_PAGE);
+        let answer = Browser::new(server.client()).get(START_PAGE);
         assert_refused(&answer, 503, "cannot be reached");
     }
     assert_eq!(provider.key_requests(), 0);
@@ -1099,4 +1099,27 @@ fn what_is_kept_holds_no_proof_that_could_be_used_again() {
             .any(|window| window == secret.as_bytes());
         assert!(!is_there, "{secret}");
     }
+}
+
+#[test]
+fn whoever_has_no_password_is_asked_to_go_to_the_provider_again() {
+    let world = World::start(json!({}));
+    let mut browser = world.browser();
+    location(&world.sign_in(&mut browser, &eve()));
+    world.server.advance(15 * 60);
+    let new = "/settings/account/api/auth-tokens/new-token/";
+    let answer = browser.get(new);
+    let next = "%2Fsettings%2Faccount%2Fapi%2Fauth%2Dtokens%2Fnew%2Dtoken%2F";
+    assert_eq!(location(&answer), format!("/auth/verify/?next={next}"));
+    let page = browser.follow(&answer);
+    let link = format!("href=\"/auth/login/acme/?next={next}\"");
+    assert!(page.text().contains(&link), "{}", page.text());
+    assert!(!page.text().contains("type=\"password\""));
+    let target = format!("{START_PAGE}?next={next}");
+    let asked = world.depart_from(&mut browser, &target);
+    let answer = world.arrive(&mut browser, &asked, &eve(), |token| {
+        token.claims["iat"] = json!(world.server.clock.now().secs());
+    });
+    assert_eq!(location(&answer), new);
+    assert_eq!(browser.follow(&answer).status, 200);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::browser_sso::{Browser, location};
+use super::browser::{Browser, location};
 use crate::support::{Answer, OWNER_TOKEN, Server};
 
 const WORLD: &str = r#"
@@ -55,7 +55,7 @@ fn with<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 }
 
 fn owner(server: &Server) -> Browser {
-    let mut browser = Browser::new(server);
+    let mut browser = Browser::new(server.client());
     browser.sign_in("ann@example.test", "correct horse battery staple");
     browser
 }
@@ -184,15 +184,15 @@ fn what_is_wrong_is_said_and_what_was_typed_stays() {
 #[test]
 fn it_is_for_owners_who_came_just_now_and_in_the_required_way() {
     let server = Server::start(WORLD);
-    let mut nobody = Browser::new(&server);
+    let mut nobody = Browser::new(server.client());
     let login = "/auth/login/?next=%2Fsettings%2Facme%2Fauth%2F";
     assert_eq!(location(&nobody.get(PAGE)), login);
-    let mut bob = Browser::new(&server);
+    let mut bob = Browser::new(server.client());
     bob.sign_in("bob@example.test", "another horse battery staple");
     assert_eq!(bob.get(PAGE).status, 404);
     let account = bob.get("/settings/account/");
     for target in [PAGE, "/settings/acme/auth/remove/"] {
-        assert_eq!(bob.submit(&account, target, &FIELDS).status, 404);
+        assert_eq!(bob.forge(&account, target, &FIELDS).status, 404);
     }
 
     let mut ann = owner(&server);
@@ -206,12 +206,12 @@ fn it_is_for_owners_who_came_just_now_and_in_the_required_way() {
     }
     location(&save(&mut ann, &FIELDS));
     // An owner whom the provider must vouch for.
-    let mut cat = Browser::new(&server);
+    let mut cat = Browser::new(server.client());
     cat.sign_in("cat@example.test", "a third horse battery staple");
     let to_provider = "/auth/login/acme/?next=%2Fsettings%2Facme%2Fauth%2F";
     assert_eq!(location(&cat.get(PAGE)), to_provider);
     let account = cat.get("/settings/account/");
-    let answer = cat.submit(&account, "/settings/acme/auth/remove/", &[]);
+    let answer = cat.forge(&account, "/settings/acme/auth/remove/", &[]);
     assert_eq!(location(&answer), "/auth/login/acme/");
     assert!(stored(&server).is_some());
 

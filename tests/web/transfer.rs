@@ -2,8 +2,7 @@
 
 use serde_json::json;
 
-use super::browser_transfer::Browser;
-use crate::support::client::Answer;
+use super::browser::{Browser, assert_page, assert_problem, location};
 use crate::support::{Server, WORLD};
 
 const EVE: &str = r#"
@@ -46,24 +45,8 @@ fn offer(server: &Server) -> String {
         .to_owned()
 }
 
-#[track_caller]
 fn signed_in(server: &Server, name: &str) -> Browser {
-    let browser = Browser::new(server.client());
-    let page = browser.get("/auth/login/");
-    let fields = [
-        ("email", &*format!("{name}@example.test")),
-        ("password", "correct horse battery staple"),
-    ];
-    let answer = browser.submit(&page, "/auth/login/", &fields);
-    assert_eq!(answer.status, 303, "{}", answer.text());
-    browser
-}
-
-#[track_caller]
-fn assert_problem(answer: &Answer, status: u16, text: &str) {
-    assert_eq!(answer.status, status, "{}", answer.text());
-    let problem = format!("<p class=\"problem\" role=\"alert\">{text}</p>");
-    assert!(answer.text().contains(&problem), "{}", answer.text());
+    Browser::of(server, &format!("{name}@example.test"))
 }
 
 #[test]
@@ -71,16 +54,12 @@ fn whoever_it_is_offered_to_chooses_organization_and_team() {
     let server = world();
     let link = offer(&server);
     // Not signed in: there first, and back.
-    let stranger = Browser::new(server.client());
+    let mut stranger = Browser::new(server.client());
     let sent_away = stranger.get(&link);
-    assert_eq!(sent_away.status, 303);
-    let location = sent_away.header("Location").expect("a place");
-    assert!(
-        location.starts_with("/auth/login/?next=%2Faccept%2Dtransfer%2F%3Fdata%3D"),
-        "{location}"
-    );
+    let login = "/auth/login/?next=%2Faccept%2Dtransfer%2F%3Fdata%3D";
+    assert!(location(&sent_away).starts_with(login), "{sent_away:?}");
 
-    let eve = signed_in(&server, "eve");
+    let mut eve = signed_in(&server, "eve");
     let page = eve.get(&link);
     assert_eq!(page.status, 200);
     let text = page.text();
@@ -140,12 +119,11 @@ fn a_form_without_its_proof_takes_nothing() {
     let server = world();
     let link = offer(&server);
     let data = link.split_once('=').expect("a secret").1;
-    let eve = signed_in(&server, "eve");
-    for body in [
-        format!("data={data}&to=2"),
-        format!("data={data}&to=2&csrf={}", "0".repeat(64)),
-    ] {
-        assert_eq!(eve.post(ACCEPT, &body).status, 403);
+    let mut eve = signed_in(&server, "eve");
+    let own = [("data", data), ("to", "2")];
+    let wrong = "0".repeat(64);
+    for proof in [[].as_slice(), &[("csrf", wrong.as_str())]] {
+        assert_eq!(eve.post(ACCEPT, &[&own, proof].concat()).status, 403);
     }
     let place: i64 = server
         .database()
@@ -162,13 +140,13 @@ fn a_form_without_its_proof_takes_nothing() {
 fn others_and_wrong_links_are_told_so() {
     let server = world();
     let link = offer(&server);
-    let zoe = signed_in(&server, "zoe");
+    let mut zoe = signed_in(&server, "zoe");
     assert_problem(
         &zoe.get(&link),
         403,
         "This project was offered to somebody else.",
     );
-    let eve = signed_in(&server, "eve");
+    let mut eve = signed_in(&server, "eve");
     for wrong in [
         ACCEPT.to_owned(),
         format!("{ACCEPT}?data=x"),
@@ -181,7 +159,7 @@ fn others_and_wrong_links_are_told_so() {
         );
     }
     server.advance(7 * 86_400);
-    let eve = signed_in(&server, "eve");
+    let mut eve = signed_in(&server, "eve");
     assert_problem(
         &eve.get(&link),
         400,
@@ -204,4 +182,43 @@ fn without_an_organization_of_ones_own_there_is_nothing_to_choose() {
             .contains("There is no organization that you may take it into.")
     );
     assert!(!page.text().contains("<select"));
+}
+
+/// What bars the way of a session over the API bars it here.
+#[test]
+fn nothing_is_taken_into_an_organization_that_the_session_is_of_no_use_in() {
+    let server = world();
+    let link = offer(&server);
+    let mut eve = signed_in(&server, "eve");
+    let open = eve.get(&link);
+    let change = |sql: &str| server.database().execute_batch(sql).expect("a change");
+    for (bar, lift, text) in [
+        (
+            "UPDATE organization SET require_2fa = 1 WHERE id = 2",
+            "UPDATE organization SET require_2fa = 0",
+            "demands a second factor",
+        ),
+        (
+            "INSERT INTO identity_provider (organization_id, kind, required, config, created_us)
+             VALUES (2, 'oidc', 1, '{}', 0)",
+            "DELETE FROM identity_provider",
+            "through its identity provider",
+        ),
+    ] {
+        change(bar);
+        let page = eve.get(&link);
+        let nowhere = "There is no organization that you may take it into.";
+        assert_page(&page, 200, &[nowhere]);
+        let refused = eve.submit(&open, ACCEPT, &[("to", "2/2")]);
+        assert_problem(&refused, 400, text);
+        // Nor over the API.
+        let data = link.split_once('=').expect("a secret").1;
+        let client = crate::support::Session::begin(&server, "eve@example.test").client(&server);
+        let body = json!({"data": data, "organization": "beta"});
+        let answer = client.post_json("/api/0/accept-transfer/", &body);
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert!(answer.text().contains(text), "{}", answer.text());
+        change(lift);
+    }
+    assert_eq!(eve.submit(&open, ACCEPT, &[("to", "2/2")]).status, 200);
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::support::session::set_cookie;
-use crate::web::browser_factors::Browser;
+use crate::web::browser::Browser;
 
 const AUTH: &str = "/api/0/auth/";
 const LOGIN: &str = "/api/0/auth/login/";
