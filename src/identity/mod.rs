@@ -5,6 +5,7 @@
 //! refused before; what is refused says nothing about the account.
 
 pub(crate) mod hashing;
+pub(crate) mod saml;
 mod sign_in;
 pub(crate) mod throttle;
 
