@@ -88,6 +88,18 @@ CREATE TABLE identity (
 
 CREATE INDEX identity_by_user ON identity (user_id);
 
+-- What SAML providers signed and was taken: nothing is taken twice.
+CREATE TABLE saml_message (
+    provider_id INTEGER NOT NULL,
+    -- Its kind, a space, and what the provider calls it.
+    id TEXT NOT NULL,
+    -- It is refused for its age from then on.
+    keep_until_us INTEGER NOT NULL,
+    PRIMARY KEY (provider_id, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX saml_message_by_time ON saml_message (keep_until_us);
+
 -- A project that is offered to whoever follows the link.
 CREATE TABLE project_transfer (
     -- SHA-256 of the link's token.
