@@ -25,25 +25,32 @@ CREATE TABLE session (
 
 CREATE INDEX session_by_user ON session (user_id, id);
 
--- The second factor of a user.
-CREATE TABLE totp (
-    user_id INTEGER PRIMARY KEY REFERENCES user (id),
-    -- Readable, because codes are computed from it (design 6).
+-- Second factors of a user: one-time codes, and the recovery codes for when those cannot be had.
+CREATE TABLE authenticator (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL REFERENCES user (id),
+    kind TEXT NOT NULL CHECK (kind IN ('totp', 'recovery')),
+    -- Of one-time codes: the seed, readable, because codes are computed from it (design 6). Of recovery codes: the salt
+    -- of their hashes.
     secret BLOB NOT NULL,
     created_us INTEGER NOT NULL,
     last_used_us INTEGER,
-    -- The time step of the newest code that was taken: none is taken twice.
-    last_step INTEGER NOT NULL
+    -- Of one-time codes: the time step of the newest that was taken. None is taken twice.
+    last_step INTEGER,
+    UNIQUE (user_id, kind),
+    CHECK ((kind = 'totp') = (last_step IS NOT NULL))
 ) STRICT;
 
 CREATE TABLE recovery_code (
-    user_id INTEGER NOT NULL REFERENCES user (id),
-    -- SHA-256 of the code without dashes, in upper case.
+    authenticator_id INTEGER NOT NULL REFERENCES authenticator (id),
+    -- Argon2id: forty bits would soon be found behind anything faster.
     hash BLOB NOT NULL,
-    created_us INTEGER NOT NULL,
     used_us INTEGER,
-    PRIMARY KEY (user_id, hash)
+    PRIMARY KEY (authenticator_id, hash)
 ) STRICT, WITHOUT ROWID;
+
+-- Whether members who sign in must have a second factor.
+ALTER TABLE organization ADD COLUMN require_2fa INTEGER NOT NULL DEFAULT 0;
 
 -- Links that work once: to sign in for the first time, or to set a password.
 CREATE TABLE user_link (
@@ -71,10 +78,15 @@ CREATE TABLE identity_provider (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     organization_id INTEGER NOT NULL UNIQUE REFERENCES organization (id),
     kind TEXT NOT NULL CHECK (kind IN ('oidc', 'saml')),
+    -- Whether members must come through it.
+    required INTEGER NOT NULL,
     -- JSON. Its secrets are readable, because they are sent to the provider (design 6).
     config TEXT NOT NULL,
     created_us INTEGER NOT NULL
 ) STRICT;
+
+-- Of an owner: may come with a password alone where members must come through the provider.
+ALTER TABLE member ADD COLUMN break_glass INTEGER NOT NULL DEFAULT 0;
 
 CREATE TABLE identity (
     provider_id INTEGER NOT NULL REFERENCES identity_provider (id),
@@ -100,16 +112,18 @@ CREATE TABLE saml_message (
 
 CREATE INDEX saml_message_by_time ON saml_message (keep_until_us);
 
--- A project that is offered to whoever follows the link.
+-- A project that is offered to another organization. There is one offer of a project at a time.
 CREATE TABLE project_transfer (
+    project_id INTEGER PRIMARY KEY REFERENCES project (id),
     -- SHA-256 of the link's token.
-    hash BLOB PRIMARY KEY,
-    project_id INTEGER NOT NULL REFERENCES project (id),
-    -- Who offers it.
-    user_id INTEGER NOT NULL REFERENCES user (id),
+    hash BLOB NOT NULL UNIQUE,
+    -- Who may take it: the user of this address.
+    email TEXT NOT NULL COLLATE NOCASE,
+    -- Who offers it; null for a token of the organization and for the operator of the machine.
+    user_id INTEGER REFERENCES user (id),
     created_us INTEGER NOT NULL,
     expires_us INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- Tokens: one more kind, so the table is made anew.
 CREATE TABLE new_auth_token (
@@ -133,6 +147,8 @@ CREATE TABLE new_auth_token (
     revoked_us INTEGER,
     -- Of an API key: switched off for the time being.
     disabled INTEGER NOT NULL DEFAULT 0,
+    -- Of an API key: pages of which origins may use it, one a line.
+    allowed_origins TEXT NOT NULL DEFAULT '',
     CHECK ((kind = 'user') = (user_id IS NOT NULL)),
     CHECK ((kind <> 'user') = (organization_id IS NOT NULL))
 ) STRICT;
@@ -147,7 +163,7 @@ ALTER TABLE new_auth_token RENAME TO auth_token;
 CREATE INDEX auth_token_by_user ON auth_token (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX auth_token_by_organization ON auth_token (organization_id) WHERE organization_id IS NOT NULL;
 
--- The only projects that a token is for. A token without rows here is for all.
+-- The only projects that a token is for. A token without rows here is for all, so a row outlives its project.
 CREATE TABLE auth_token_project (
     token_id INTEGER NOT NULL REFERENCES auth_token (id),
     project_id INTEGER NOT NULL,
@@ -165,4 +181,9 @@ CREATE TABLE auth_token_use (
 
 ALTER TABLE audit_entry ADD COLUMN actor_session_id INTEGER;
 
+-- For whoever removes old entries, and for lists by date: of all, of one event, of one user, and of both.
 CREATE INDEX audit_entry_by_time ON audit_entry (at_us);
+CREATE INDEX audit_entry_by_date ON audit_entry (organization_id, at_us);
+CREATE INDEX audit_entry_by_event ON audit_entry (organization_id, event, at_us);
+CREATE INDEX audit_entry_by_actor ON audit_entry (organization_id, actor_user_id, at_us);
+CREATE INDEX audit_entry_by_actor_and_event ON audit_entry (organization_id, actor_user_id, event, at_us);

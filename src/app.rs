@@ -2,7 +2,7 @@
 //!
 //! The order of a start: the file (lock, migrations), the public address, the transport, then what the apply
 //! file or the first start brings, then the background. The order of a stop: the transport (nobody is accepted, what
-//! is in flight finishes), the background, then the store (what is queued is committed, the write-ahead log is
+//! is in flight finishes), the background, mail, then the store (what is queued is committed, the write-ahead log is
 //! emptied).
 
 use std::fmt;
@@ -16,6 +16,7 @@ use crate::apply;
 use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
+use crate::domain::mail::MailSettings;
 use crate::domain::time::{Clock, Timestamp};
 use crate::first_start::{self, FirstStart};
 use crate::http::{
@@ -24,7 +25,9 @@ use crate::http::{
 };
 use crate::identity::Identity;
 use crate::ingest::{self, Ingest};
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, Retention};
+use crate::outbound::http::{Client, Settings as OutboundSettings};
+use crate::outbound::mail::Mailer;
 use crate::store::Store;
 use crate::web::Web;
 
@@ -48,6 +51,12 @@ pub struct Settings {
     pub api_rate_limits: bool,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
+    /// How long entries of the audit log are kept; 0 is for ever.
+    pub audit_retention_days: u32,
+    /// How mail is sent; none is without this.
+    pub mail: Option<MailSettings>,
+    /// What may be asked of other servers.
+    pub outbound: OutboundSettings,
 }
 
 /// An apply file that was read.
@@ -75,6 +84,9 @@ impl Settings {
             api_rate_limits: true,
             connections_max: http.connections_max,
             connections_per_address_max: http.per_address_max,
+            audit_retention_days: 365,
+            mail: None,
+            outbound: OutboundSettings::default(),
         }
     }
 }
@@ -118,7 +130,10 @@ impl std::error::Error for StartError {}
 pub struct App {
     server: Server,
     jobs: Jobs,
+    mailer: Arc<Mailer>,
     store: Arc<Store>,
+    identity: Arc<Identity>,
+    clock: Clock,
     url_prefix: UrlPrefix,
     applied: Option<apply::Report>,
     first_start: Option<FirstStart>,
@@ -165,6 +180,15 @@ impl App {
             },
         )
         .map_err(|error| failed(&error))?;
+        let mailer = Mailer::start(settings.mail.as_ref()).map_err(|error| failed(&error))?;
+        let mailer = Arc::new(mailer);
+        let outbound = Client::new(&settings.outbound).map_err(StartError::plain)?;
+        let identity = Arc::new(Identity::new(
+            Arc::clone(&store),
+            Arc::clone(&mailer),
+            outbound,
+            url_prefix.clone(),
+        ));
         let server = Server::start(
             listener,
             transport,
@@ -174,12 +198,13 @@ impl App {
             Arc::new(GeneralService {
                 api: Api::new(
                     Arc::clone(&store),
+                    Arc::clone(&identity),
                     url_prefix.clone(),
                     settings.api_rate_limits,
                 ),
                 web: Web::new(
                     Arc::clone(&store),
-                    Arc::new(Identity::new(Arc::clone(&store))),
+                    Arc::clone(&identity),
                     url_prefix.clone(),
                 ),
             }),
@@ -199,11 +224,23 @@ impl App {
             }
         };
 
-        let jobs = Jobs::start(Arc::clone(&store)).map_err(|error| failed(&error))?;
+        let retention = Retention {
+            audit_days: settings.audit_retention_days,
+        };
+        let jobs = Jobs::start(
+            Arc::clone(&store),
+            Arc::clone(&identity),
+            clock.clone(),
+            retention,
+        )
+        .map_err(|error| failed(&error))?;
         Ok(App {
             server,
             jobs,
+            mailer,
             store,
+            identity,
+            clock,
             url_prefix,
             applied,
             first_start,
@@ -216,6 +253,11 @@ impl App {
 
     pub fn url_prefix(&self) -> &UrlPrefix {
         &self.url_prefix
+    }
+
+    /// How many passwords were hashed since the start, to be compared or to be kept: one for every try.
+    pub fn password_runs(&self) -> u64 {
+        self.identity.hashing.runs()
     }
 
     /// What the apply file changed, if there was one.
@@ -233,6 +275,11 @@ impl App {
         // What the writer commits is answered over the transport, so that goes first.
         let finished = self.server.stop(within);
         drop(self.jobs);
+        self.identity
+            .token_uses
+            .flush(&self.store, self.clock.now());
+        // Letters are made from what is in the store.
+        self.mailer.stop();
         self.store.close();
         finished
     }

@@ -14,6 +14,8 @@ use toml::de::{DeTable, DeValue};
 use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
+use crate::domain::mail::{self, MailSettings, SmtpServer};
+use crate::outbound::http::Settings as OutboundSettings;
 
 /// What all commands are told, checked.
 #[derive(Clone, Debug)]
@@ -33,6 +35,13 @@ pub(crate) struct Config {
     pub(crate) api_rate_limits: bool,
     pub(crate) connections_max: usize,
     pub(crate) connections_per_address_max: usize,
+    /// 0: for ever.
+    pub(crate) audit_retention_days: u32,
+    /// None: no mail is sent.
+    pub(crate) smtp_url: Option<String>,
+    pub(crate) smtp_password_file: Option<PathBuf>,
+    pub(crate) mail_from: Option<String>,
+    pub(crate) outbound: OutboundSettings,
     #[cfg(feature = "test-clock")]
     pub(crate) test_clock: Option<PathBuf>,
 }
@@ -44,6 +53,37 @@ impl Config {
             Some(prefix) => prefix.clone(),
             None => UrlPrefix::of_address(self.listen),
         }
+    }
+
+    /// How mail is sent, if it is.
+    ///
+    /// # Errors
+    /// One sentence: one of the settings is missing, or the file with the password cannot be read.
+    pub(crate) fn mail(&self) -> Result<Option<MailSettings>, String> {
+        let Some(url) = &self.smtp_url else {
+            return match &self.smtp_password_file {
+                Some(_) => Err("--smtp-password-file needs --smtp-url".to_owned()),
+                None => Ok(None),
+            };
+        };
+        let Some(from) = &self.mail_from else {
+            return Err("--smtp-url needs --mail-from".to_owned());
+        };
+        let password = match &self.smtp_password_file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file).map_err(|error| {
+                    format!(
+                        "--smtp-password-file: cannot read {}: {error}",
+                        file.display()
+                    )
+                })?;
+                Some(text.trim_end_matches(['\r', '\n']).to_owned())
+            }
+            None => None,
+        };
+        MailSettings::new(url, password, from)
+            .map(Some)
+            .map_err(|error| format!("--smtp-url: {error}"))
     }
 
     /// What [`load`] starts from; every field is overwritten by the table's defaults.
@@ -62,6 +102,11 @@ impl Config {
             api_rate_limits: false,
             connections_max: 0,
             connections_per_address_max: 0,
+            audit_retention_days: 0,
+            smtp_url: None,
+            smtp_password_file: None,
+            mail_from: None,
+            outbound: OutboundSettings::default(),
             #[cfg(feature = "test-clock")]
             test_clock: None,
         }
@@ -99,6 +144,9 @@ pub(crate) const CONFIG: &str = "config";
 
 /// The largest body that can be asked for: what the server buffers of all requests together (design 9).
 const BODY_BYTES_LIMIT: u64 = 256 << 20;
+
+/// A hundred years.
+const AUDIT_DAYS_MAX: u32 = 36_500;
 
 pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
@@ -264,6 +312,85 @@ pub(crate) const SETTINGS: &[Setting] = &[
             Ok(())
         },
     },
+    Setting {
+        name: "audit-retention-days",
+        hint: Some("DAYS"),
+        default: Some("365"),
+        meaning: "how long the audit log remembers who did what; 0 is for ever",
+        only_serve: true,
+        set: |config, text| {
+            config.audit_retention_days = text
+                .parse()
+                .ok()
+                .filter(|days| *days <= AUDIT_DAYS_MAX)
+                .ok_or_else(|| {
+                    format!("{text:?} is no number of days from 0 to {AUDIT_DAYS_MAX}")
+                })?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "smtp-url",
+        hint: Some("URL"),
+        default: None,
+        meaning: "the server that mail is handed to: smtps://USER@HOST for TLS from the start, smtp://USER@HOST for \
+                  STARTTLS, smtp://HOST?tls=none for neither; the password may stand in it (USER:PASSWORD, \
+                  percent-encoded), which is better done in the environment or the settings file than in a flag that \
+                  others on the machine can see; unset, no mail is sent",
+        only_serve: true,
+        set: |config, text| {
+            SmtpServer::parse(text)?;
+            config.smtp_url = Some(text.to_owned());
+            Ok(())
+        },
+    },
+    Setting {
+        name: "smtp-password-file",
+        hint: Some("FILE"),
+        default: None,
+        meaning: "a file with the password for the user in --smtp-url",
+        only_serve: true,
+        set: |config, text| {
+            config.smtp_password_file = Some(path(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "mail-from",
+        hint: Some("ADDRESS"),
+        default: None,
+        meaning: "whom mail comes from, such as Picket <picket@example.test>; needed with --smtp-url",
+        only_serve: true,
+        set: |config, text| {
+            config.mail_from = Some(mail::check_sender(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "outbound-internal-hosts",
+        hint: Some("HOSTS"),
+        default: None,
+        meaning: "hosts of your own network that organizations may name as their identity provider, separated by \
+                  commas, each perhaps with a port: only these may have private addresses or be asked without TLS",
+        only_serve: false,
+        set: |config, text| {
+            let hosts = text.split(',').map(str::trim);
+            config.outbound.internal_hosts = hosts.map(host).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "outbound-ca-file",
+        hint: Some("FILE"),
+        default: None,
+        meaning: "certificates (PEM) of the authorities that other servers are believed by; unset, those that \
+                  browsers believe",
+        only_serve: false,
+        set: |config, text| {
+            config.outbound.ca_file = Some(path(text)?);
+            Ok(())
+        },
+    },
     #[cfg(feature = "test-clock")]
     Setting {
         name: "test-clock",
@@ -283,6 +410,16 @@ fn path(text: &str) -> Result<PathBuf, String> {
         return Err("the path is empty".to_owned());
     }
     Ok(PathBuf::from(text))
+}
+
+fn host(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+    if text.is_empty() || !text.chars().all(is_plain) {
+        return Err(format!(
+            "{text:?} is no host, such as id.example.com or 10.0.0.5:8443"
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 fn count(text: &str, most: usize) -> Result<usize, String> {
@@ -448,6 +585,7 @@ mod tests {
             (1024, 64)
         );
         assert!(!config.print_credentials);
+        assert_eq!(config.audit_retention_days, 365);
     }
 
     #[test]
@@ -485,6 +623,10 @@ mod tests {
         assert_eq!(
             wrong(&[("max-body-bytes", "300MiB")], &[]),
             "--max-body-bytes: \"300MiB\" is no number of bytes from 1 to 268435456"
+        );
+        assert_eq!(
+            wrong(&[("audit-retention-days", "-1")], &[]),
+            "--audit-retention-days: \"-1\" is no number of days from 0 to 36500"
         );
         assert_eq!(
             wrong(&[("loader-bundle-url", "bundle.js")], &[]),

@@ -1,18 +1,20 @@
 //! What a new database starts with, so that the first event can be sent at once: an organization, a team, a
-//! project with a key, and an owner with a token.
+//! project with a key, and an owner with a token and a link to sign in with for the first time.
 
 use crate::domain::Result;
 use crate::domain::actor::Actor;
 use crate::domain::dsn::UrlPrefix;
-use crate::domain::id::{OrganizationId, ProjectId, TeamId};
+use crate::domain::id::{OrganizationId, ProjectId, TeamId, UserId};
 use crate::domain::key::PublicKey;
 use crate::domain::scope::OrganizationRole;
+use crate::domain::secret::Secret;
 use crate::domain::slug::{IdOrSlug, Slug};
 use crate::domain::time::Timestamp;
 use crate::domain::token::{TokenOwner, TokenText};
 use crate::store::client_keys::NewClientKey;
 use crate::store::projects::NewProject;
 use crate::store::tokens::NewToken;
+use crate::store::user_links::LinkKind;
 use crate::store::writer::Unit;
 use crate::store::{Store, client_keys, members, organizations, projects, teams, tokens, users};
 
@@ -23,7 +25,7 @@ const NAME: &str = "Default";
 /// An address that needs no domain and reaches nobody else. Who wants a real one adds a user of their own.
 const EMAIL: &str = "admin@localhost";
 
-/// What was made. The token is nowhere else.
+/// What was made. Token and link are nowhere else.
 pub(crate) struct FirstStart {
     pub(crate) organization: Slug,
     pub(crate) project: Slug,
@@ -32,6 +34,8 @@ pub(crate) struct FirstStart {
     pub(crate) dsn: String,
     pub(crate) user_email: &'static str,
     pub(crate) token: TokenText,
+    /// Lets its holder choose how the owner signs in, once.
+    pub(crate) link: Secret,
 }
 
 /// Fills a database that has neither an organization nor a user; any other is left alone.
@@ -57,7 +61,9 @@ fn fill(unit: &mut Unit<'_>, url_prefix: &UrlPrefix, actor: &Actor) -> Result<Fi
     let organization = organizations::create(unit, actor, &slug, NAME)?;
     let team = teams::create(unit, actor, organization, &slug, NAME)?;
     let (project, public) = project(unit, actor, organization, team, &slug)?;
-    let token = owner(unit, actor, organization)?;
+    let (user, token) = owner(unit, actor, organization)?;
+    let link = Secret::random();
+    users::make_link(unit, actor, user, LinkKind::SignIn, link.hash())?;
     Ok(FirstStart {
         organization: slug.clone(),
         project: slug,
@@ -66,6 +72,7 @@ fn fill(unit: &mut Unit<'_>, url_prefix: &UrlPrefix, actor: &Actor) -> Result<Fi
         dsn: url_prefix.public_dsn(public, project),
         user_email: EMAIL,
         token,
+        link,
     })
 }
 
@@ -100,7 +107,11 @@ fn project(
 }
 
 /// Makes the owner, a member of the team, and a token with all that an owner may do.
-fn owner(unit: &mut Unit<'_>, actor: &Actor, organization: OrganizationId) -> Result<TokenText> {
+fn owner(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    organization: OrganizationId,
+) -> Result<(UserId, TokenText)> {
     let user = users::create(unit, actor, EMAIL, "Admin", None)?;
     let (member, _) = members::set(unit, actor, organization, user, OrganizationRole::Owner)?;
     if let Some(team) = teams::find(unit, organization, &IdOrSlug::Slug(SLUG.to_owned()))? {
@@ -117,5 +128,5 @@ fn owner(unit: &mut Unit<'_>, actor: &Actor, organization: OrganizationId) -> Re
         projects: Vec::new(),
     };
     tokens::create(unit, actor, &new)?;
-    Ok(text)
+    Ok((user, text))
 }

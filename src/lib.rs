@@ -8,15 +8,20 @@
 //! | `domain` | the nouns and rules, the errors, the clock; no input, no output | none of ours |
 //! | `store` | the SQLite file: opening, group commits, what ingestion needs in memory, a file of queries per resource; alone names SQLite's driver | `domain` |
 //! | [`http`] | transport: the gate, the lanes, the workers, requests and answers, route tables; alone names the HTTP server that it wraps; knows no resource | `domain` |
+//! | `outbound` | what the server sends to others by itself: mail | `domain` |
+//! | `identity` | who somebody is: passwords, sessions, second factors, links that stand for them, how fast they may be guessed | `domain`, `store`, `outbound` |
 //! | `issues` | what an event is called and tagged with: pure | `domain` |
+//! | `outbound` | what the server says to other servers by itself: the one HTTP client, with its guards, and mail | `domain` |
+//! | `identity` | who somebody is: passwords, second factors, sessions, single sign-on | `domain`, `store`, `http`, `outbound` |
 //! | `ingest` | the front for SDKs: from a request to one job for the writer | `domain`, `store`, `http` |
-//! | `api` | the front for management clients, `/api/0/` | `domain`, `store`, `http`, `issues` |
-//! | `jobs` | what the server does by itself in the background: removes what was deleted | `domain`, `store` |
+//! | `api` | the front for management clients, `/api/0/` | `domain`, `store`, `http`, `identity`, `issues` |
+//! | `web` | the front for people: pages | `domain`, `store`, `http`, `identity` |
+//! | `jobs` | what the server does by itself in the background: removes what was deleted, and what is too old | `domain`, `store`, `identity` |
 //! | `apply` | creates and updates what a TOML file describes | `domain`, `store` |
 //! | `first_start` | what a new file begins with | `domain`, `store` |
 //! | `config` | every setting in one table: flag, variable, line of a file | `domain` |
 //! | `app` | joins settings, store, clock and fronts, and starts the server | all of the above |
-//! | `cli` | commands, messages, exit codes | `app`, `apply`, `config`, `domain`, `first_start`, `store` |
+//! | `cli` | commands, messages, exit codes | `app`, `apply`, `config`, `domain`, `first_start`, `identity`, `store` |
 //!
 //! The library exists for `main` and for the tests, which start a server in their own process and turn its clock;
 //! the load program puts handlers of its own behind [`http`].
@@ -33,6 +38,7 @@ mod identity;
 mod ingest;
 mod issues;
 mod jobs;
+mod outbound;
 mod store;
 mod web;
 
@@ -41,7 +47,9 @@ pub use cli::run;
 pub use domain::bundle_url::BundleUrl;
 pub use domain::dsn::UrlPrefix;
 pub use domain::durability::Durability;
+pub use domain::mail::MailSettings;
 pub use domain::time::{Clock, Timestamp};
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use ingest::fuzzing;
+pub use outbound::http::Settings as OutboundSettings;

@@ -5,5 +5,6 @@ mod cli;
 mod http;
 mod ingest;
 mod jobs;
+mod web;
 
 mod support;

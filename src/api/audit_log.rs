@@ -1,5 +1,7 @@
 //! `O/audit-logs/`: who did what in an organization (facts/auth-and-tokens.md 8).
 
+mod events;
+
 use std::collections::HashMap;
 
 use serde::Serialize;
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::error::{self, Result};
 use super::period::Period;
+use super::users::UserBody;
 use super::{Api, Call, InOrganization, paging};
 use crate::domain::id::{TokenId, UserId};
 use crate::domain::time::Timestamp;
@@ -15,82 +18,6 @@ use crate::http::Response;
 use crate::http::page::{PER_PAGE_MAX, Page};
 use crate::store::audit::{self, EntryFilter, StoredEntry};
 use crate::store::{Connection, tokens, users};
-
-/// Every name that Sentry's log knows, in its order, then those that only Picket writes.
-const EVENTS: [&str; 72] = [
-    "member.invite",
-    "member.add",
-    "member.accept-invite",
-    "member.edit",
-    "member.remove",
-    "member.join-team",
-    "member.leave-team",
-    "member.pending",
-    "org.create",
-    "org.edit",
-    "org.remove",
-    "org.restore",
-    "team.create",
-    "team.edit",
-    "team.remove",
-    "project.create",
-    "project.edit",
-    "project.remove",
-    "project.remove-with-origin",
-    "project.request-transfer",
-    "project.accept-transfer",
-    "project.enable",
-    "project.disable",
-    "tagkey.remove",
-    "projectkey.create",
-    "projectkey.edit",
-    "projectkey.remove",
-    "projectkey.change",
-    "sso.enable",
-    "sso.disable",
-    "sso.edit",
-    "sso-identity.link",
-    "api-key.create",
-    "api-key.edit",
-    "api-key.remove",
-    "rule.create",
-    "rule.edit",
-    "rule.remove",
-    "rule.mute",
-    "rule.disable",
-    "servicehook.create",
-    "servicehook.edit",
-    "servicehook.remove",
-    "integration.disable",
-    "integration.upgrade",
-    "integration.add",
-    "integration.edit",
-    "integration.remove",
-    "monitor.add",
-    "monitor.edit",
-    "monitor.remove",
-    "internal-integration.create",
-    "internal-integration.add-token",
-    "internal-integration.remove-token",
-    "invite-request.create",
-    "invite-request.remove",
-    "invite.remove",
-    "alertrule.create",
-    "alertrule.edit",
-    "alertrule.remove",
-    "alertrule.mute",
-    "team-and-project.created",
-    "org-auth-token.create",
-    "org-auth-token.remove",
-    "project.ownership-rule.edit",
-    "project-team.remove",
-    "project-team.add",
-    "issue.delete",
-    "member.reinvite",
-    "project.create-with-origin",
-    "org-auth-token.edit",
-    "project.transfer",
-];
 
 #[derive(Serialize)]
 struct LogBody {
@@ -103,17 +30,20 @@ struct LogBody {
 #[serde(rename_all = "camelCase")]
 struct EntryBody {
     id: String,
+    /// A user; of others a name alone, which says what they are.
     actor: Value,
     event: String,
+    /// Null for the operator.
     ip_address: Option<String>,
     note: String,
     target_object: Option<i64>,
+    /// Of what was done to a member: the user, as far as there is one.
     target_user: Option<Value>,
     data: Value,
     date_created: Timestamp,
 }
 
-/// Names of those who act, each looked up once for a page.
+/// Those who act, each looked up once for a page.
 struct Names<'a> {
     connection: &'a Connection,
     users: HashMap<UserId, Value>,
@@ -125,23 +55,20 @@ impl Names<'_> {
             return Ok(known.clone());
         }
         let body = match users::find(self.connection, id)? {
-            Some(user) => json!({
-                "id": user.id.to_string(),
-                "name": if user.name.is_empty() { &user.email } else { &user.name },
-                "email": user.email,
-            }),
-            None => json!({ "id": id.to_string(), "name": format!("user {id}") }),
+            Some(user) => json!(UserBody::of(&user, false)),
+            None => json!({ "name": format!("user {id}") }),
         };
         self.users.insert(id, body.clone());
         Ok(body)
     }
 
+    /// A token without a user.
     fn token(&self, id: TokenId) -> Result<Value> {
         let name = match tokens::find(self.connection, id)? {
             Some(token) => match token.owner {
-                TokenOwner::ApiKey(_) => format!("{} (api key)", token.name),
+                TokenOwner::ApiKey(_) => format!("{} (API key)", token.name),
                 TokenOwner::User(_) | TokenOwner::Organization(_) => {
-                    format!("{} (token)", token.name)
+                    format!("{} (organization token)", token.name)
                 }
             },
             None => format!("token {id}"),
@@ -153,7 +80,7 @@ impl Names<'_> {
         match (entry.user, entry.token) {
             (Some(user), _) => self.user(user),
             (None, Some(token)) => self.token(token),
-            (None, None) => Ok(json!({ "name": "operator" })),
+            (None, None) => Ok(json!({ "name": "operator (command line)" })),
         }
     }
 
@@ -165,7 +92,7 @@ impl Names<'_> {
         Ok(EntryBody {
             id: entry.id.to_string(),
             actor: self.actor(&entry)?,
-            note: note(&entry),
+            note: events::note(&entry.event, &entry.data),
             event: entry.event,
             ip_address: entry.address,
             target_object: entry.target,
@@ -173,53 +100,6 @@ impl Names<'_> {
             data: entry.data,
             date_created: entry.at,
         })
-    }
-}
-
-/// A sentence about an entry, as far as its data says what it is about; else empty.
-fn note(entry: &StoredEntry) -> String {
-    const VERBS: [(&str, &str); 11] = [
-        ("create", "created"),
-        ("created", "created"),
-        ("add", "added"),
-        ("edit", "edited"),
-        ("remove", "removed"),
-        ("enable", "enabled"),
-        ("disable", "disabled"),
-        ("invite", "invited"),
-        ("reinvite", "invited again"),
-        ("join-team", "joined a team:"),
-        ("leave-team", "left a team:"),
-    ];
-    const NOUNS: [(&str, &str); 9] = [
-        ("org", "organization"),
-        ("team", "team"),
-        ("project", "project"),
-        ("projectkey", "project key"),
-        ("member", "member"),
-        ("org-auth-token", "organization token"),
-        ("api-key", "api key"),
-        ("project-team", "team of a project"),
-        ("sso", "single sign-on"),
-    ];
-    let Some((noun, verb)) = entry.event.rsplit_once('.') else {
-        return String::new();
-    };
-    let find = |table: &[(&'static str, &'static str)], word: &str| {
-        table
-            .iter()
-            .find(|(name, _)| *name == word)
-            .map(|(_, text)| *text)
-    };
-    let (Some(noun), Some(verb)) = (find(&NOUNS, noun), find(&VERBS, verb)) else {
-        return String::new();
-    };
-    let subject = ["slug", "public_key", "email", "team_slug", "name", "state"]
-        .into_iter()
-        .find_map(|field| entry.data[field].as_str());
-    match subject {
-        Some(subject) => format!("{verb} {noun} {subject}"),
-        None => format!("{verb} {noun}"),
     }
 }
 
@@ -240,9 +120,9 @@ pub(super) fn list(api: &Api, call: Call<'_>, context: InOrganization) -> Result
         between: Period::find(request)?.map(|period| (period.start, period.end)),
     };
     let page = Page::read(request, PER_PAGE_MAX)?;
-    let paged = paging::by_id(
+    let paged = paging::by_date(
         page,
-        |entry: &StoredEntry| entry.id,
+        |entry: &StoredEntry| (entry.at, entry.id),
         |place, limit| {
             let organization = context.organization.id;
             Ok(audit::list(
@@ -266,6 +146,6 @@ pub(super) fn list(api: &Api, call: Call<'_>, context: InOrganization) -> Result
     })?;
     Ok(paged.answer_with(&api.prefix, request, |rows| LogBody {
         rows,
-        options: EVENTS.into(),
+        options: events::names().collect(),
     }))
 }

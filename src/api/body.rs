@@ -103,6 +103,15 @@ impl Fields {
         })
     }
 
+    /// A text as it is, like a password, and not empty.
+    pub(super) fn secret(&mut self, name: &str) -> Given<String> {
+        self.read_with(name, Null::Refused, |value| match value {
+            Value::String(text) if text.is_empty() => Err(BLANK.to_owned()),
+            Value::String(text) => Ok(text.clone()),
+            _ => Err(NOT_A_STRING.to_owned()),
+        })
+    }
+
     /// A text as [`Fields::text`] reads it, and not empty.
     pub(super) fn filled_text(
         &mut self,
@@ -266,6 +275,11 @@ impl Fields {
                 type_name(other)
             )),
         })
+    }
+
+    /// A field as it came.
+    pub(super) fn raw(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
     }
 
     /// Whether the body has the field, whatever its value.

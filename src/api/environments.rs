@@ -8,6 +8,7 @@ use super::{Api, Call, InProject};
 use crate::domain::Error;
 use crate::http::Response;
 use crate::store::environments::{self, Environment};
+use crate::store::projects;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,8 +68,11 @@ pub(super) fn update_all(api: &Api, mut call: Call<'_>, context: InProject) -> R
     fields.finish()?;
     names.sort_unstable();
     names.dedup();
-    let project = context.project.id;
+    let (organization, project) = (context.organization.id, context.project.id);
     let changed = api.store.write(move |unit| {
+        if !projects::is_in(unit, organization, project)? {
+            return Err(Error::NotFound);
+        }
         let mut changed = Vec::new();
         for name in &names {
             environments::set_hidden(unit, project, name, hidden)?;
@@ -100,7 +104,11 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InProject) -> Resul
         .value()
         .unwrap_or_default();
     fields.finish()?;
+    let organization = context.organization.id;
     let environment = api.store.write(move |unit| {
+        if !projects::is_in(unit, organization, project)? {
+            return Err(Error::NotFound);
+        }
         environments::set_hidden(unit, project, &name, hidden)?;
         environments::find(unit, project, &name)?.ok_or(Error::NotFound)
     })?;

@@ -8,6 +8,7 @@ use crate::domain::slug::Slug;
 use crate::domain::{Error, FieldErrors};
 use crate::http::page::PageError;
 use crate::http::{Refusal, Response};
+use crate::identity::single_sign_on::login_path;
 
 /// Why a handler gives no result: an error that all fronts know, or an answer in a shape of its own.
 #[derive(Debug)]
@@ -68,6 +69,17 @@ pub(super) fn answer(failure: Failure, route: &str, request_id: &str) -> Respons
     }
 }
 
+/// A member's session is of no use here until the organization's identity provider vouches for the user
+/// (facts/auth-and-tokens.md 5).
+pub(super) fn sso_required(organization: &Slug) -> Response {
+    let body = json!({ "detail": {
+        "code": "sso-required",
+        "message": "Must login via SSO",
+        "extra": { "loginUrl": login_path(organization.as_str()) },
+    } });
+    Response::json(401, &body).with_header("WWW-Authenticate", CHALLENGE)
+}
+
 /// What the transport refuses in the front's stead, in the front's shape. The page that asked may read it,
 /// wherever it is from: there is nothing in it that is anybody's.
 pub(crate) fn refuse(refusal: &Refusal) -> Response {
@@ -88,6 +100,77 @@ fn internal(request_id: &str) -> Response {
 /// `{"detail": text}`, the shape of most refusals.
 pub(super) fn detail(status: u16, text: &str) -> Response {
     Response::json(status, &json!({ "detail": text }))
+}
+
+/// An answer that nobody keeps, because it is about secrets (facts/auth-and-tokens.md 2.2).
+pub(super) fn never_cached(response: Response) -> Response {
+    response.with_header(
+        "Cache-Control",
+        "max-age=0, no-cache, no-store, must-revalidate, private",
+    )
+}
+
+/// A refusal that a client tells by its code (facts/auth-and-tokens.md 5).
+fn coded(status: u16, code: &str, message: &str, extra: Value) -> Response {
+    let detail = json!({ "code": code, "message": message, "extra": extra });
+    let answer = Response::json(status, &json!({ "detail": detail }));
+    match status {
+        401 => answer.with_header("WWW-Authenticate", CHALLENGE),
+        _ => answer,
+    }
+}
+
+/// The organization lets no member in a browser in who has no second factor.
+pub(super) fn second_factor_required() -> Response {
+    let text = "Organization requires two-factor authentication to be enabled";
+    coded(401, "2fa-required", text, json!({}))
+}
+
+/// The password was given too long ago.
+pub(super) fn sudo_required(username: &str) -> Response {
+    let text = "Account verification required.";
+    let extra = json!({ "username": username });
+    coded(401, "sudo-required", text, extra)
+}
+
+/// The password was not given again, or is wrong: a code alone (facts/auth-and-tokens.md 7).
+pub(super) fn not_verified(status: u16, code: &str) -> Response {
+    Response::json(status, &json!({ "detail": { "code": code } }))
+}
+
+/// Nobody signs in this way (facts/auth-and-tokens.md 9.1).
+pub(super) fn login_failed(errors: &FieldErrors) -> Response {
+    let body = json!({ "detail": "Login attempt failed", "errors": tree(errors, true) });
+    Response::json(400, &body)
+}
+
+/// A password is not enough (facts/auth-and-tokens.md 7).
+pub(super) fn needs_second_factor() -> Response {
+    let text = "This account has a second factor. Sign in in a browser.";
+    Response::json(403, &json!({ "2fa_required": true, "message": text }))
+}
+
+/// Enrolment words its refusals like nobody else (facts/auth-and-tokens.md 9.3).
+pub(super) fn wrong_otp() -> Response {
+    Response::json(400, &json!([{ "details": "Invalid OTP" }]))
+}
+
+/// The same.
+pub(super) fn already_enrolled() -> Response {
+    Response::json(400, &json!({ "details": "Already enrolled" }))
+}
+
+/// Too many tries of something that only people try: plain text (facts/auth-and-tokens.md 9.3).
+pub(super) fn too_many_tries(retry_after_secs: u32) -> Response {
+    let text = "You have made too many attempts. Please try again later.";
+    Response::text(429, text).with_header("Retry-After", retry_after_secs.to_string())
+}
+
+/// So many at once that the server does not take one more.
+pub(super) fn busy() -> Error {
+    Error::Unavailable {
+        retry_after_secs: 1,
+    }
 }
 
 /// One field is wrong.

@@ -88,8 +88,7 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InProject) -> Resul
     let actor = call.actor()?;
     let project = context.project;
     api.store.write(move |unit| {
-        let is_there = projects::is_there(unit, project.id)?;
-        if !is_there {
+        if !projects::is_in(unit, project.organization, project.id)? {
             return Err(Error::NotFound);
         }
         projects::set_filter(unit, &actor, &project, id, name, &value)

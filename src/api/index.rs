@@ -11,7 +11,7 @@ use crate::domain::Error;
 use crate::domain::access::Caller;
 use crate::domain::scope::ScopeSet;
 use crate::http::Response;
-use crate::store::users::{self, User};
+use crate::store::users;
 
 #[derive(Serialize)]
 struct RootBody {
@@ -25,10 +25,10 @@ struct AuthBody {
     scopes: ScopeSet,
 }
 
-/// `GET /api/0/`: 200 for everybody. `auth` is null without a token, `user` without a user.
+/// `GET /api/0/`: 200 for everybody. `auth` is null without a token, as in a browser; `user` without a user.
 pub(super) fn root(_: &Api, call: Call<'_>) -> Result<Response> {
     let auth = match &call.caller {
-        Caller::Anonymous => None,
+        Caller::Anonymous | Caller::Session { .. } => None,
         caller => Some(AuthBody {
             scopes: caller.token_scopes(),
         }),
@@ -36,7 +36,7 @@ pub(super) fn root(_: &Api, call: Call<'_>) -> Result<Response> {
     let body = RootBody {
         version: "0",
         auth,
-        user: find_user(&call)?.as_ref().map(SelfBody::of),
+        user: find_self(&call)?,
     };
     Ok(Response::json(200, &body))
 }
@@ -44,16 +44,16 @@ pub(super) fn root(_: &Api, call: Call<'_>) -> Result<Response> {
 /// `GET /api/0/auth/`: the user who is asking; 400 without a body when there is none, which includes
 /// organization tokens.
 pub(super) fn whoami(_: &Api, call: Call<'_>) -> Result<Response> {
-    Ok(match find_user(&call)? {
-        Some(user) => Response::json(200, &SelfBody::of(&user)),
+    Ok(match find_self(&call)? {
+        Some(user) => Response::json(200, &user),
         None => Response::empty(400),
     })
 }
 
 /// `GET /api/0/users/me/`: the user who is asking; 403 for an organization token, which is nobody.
 pub(super) fn me(_: &Api, call: Call<'_>) -> Result<Response> {
-    match find_user(&call)? {
-        Some(user) => Ok(Response::json(200, &SelfBody::of(&user))),
+    match find_self(&call)? {
+        Some(user) => Ok(Response::json(200, &user)),
         None if matches!(call.caller, Caller::Anonymous) => Err(auth::not_provided().into()),
         None => Err(Error::Forbidden.into()),
     }
@@ -70,9 +70,11 @@ pub(super) fn regions(api: &Api, _: Call<'_>) -> Result<Response> {
     Ok(Response::json(200, &body))
 }
 
-fn find_user(call: &Call<'_>) -> Result<Option<User>> {
-    Ok(match call.caller.user() {
+fn find_self(call: &Call<'_>) -> Result<Option<SelfBody>> {
+    let user = match call.caller.user() {
         Some(user) => users::find(&call.connection, user)?,
         None => None,
-    })
+    };
+    let body = user.map(|user| SelfBody::read(&call.connection, &user));
+    Ok(body.transpose()?)
 }

@@ -20,7 +20,7 @@ use crate::domain::time::Timestamp;
 use crate::http::page::{PER_PAGE_MAX, Page};
 use crate::http::{Request, Response};
 use crate::store::client_keys::{self, KeyFilter, KeysOf, NewClientKey};
-use crate::store::{organizations, projects as stored_projects, sightings, teams};
+use crate::store::{Connection, organizations, projects as stored_projects, sightings, teams};
 
 /// Key lists are the only ones with a shorter page (facts/management-api.md 1.9).
 const KEYS_PER_PAGE: u32 = 10;
@@ -457,13 +457,28 @@ pub(super) fn update(
     let organization = context.organization.id;
     let default_limit = default_limit(&call, organization)?;
     let key = api.store.write(move |unit| {
-        let old = client_keys::find(unit, key.project, key.public)?.ok_or(Error::NotFound)?;
+        let old = get_again(unit, organization, &key)?;
         let new = change.apply(&old, now);
         client_keys::update(unit, &actor, organization, &old, &new)?;
         Ok(new)
     })?;
     let body = KeyBody::of(&key, &api.prefix, default_limit, call.request.received);
     Ok(Response::json(200, &body))
+}
+
+/// A key as it is at the moment of a change.
+///
+/// # Errors
+/// `NotFound`: it is gone since it was looked up, or its project is, perhaps to another organization.
+fn get_again(
+    connection: &Connection,
+    organization: OrganizationId,
+    key: &ClientKey,
+) -> Result<ClientKey, Error> {
+    if !stored_projects::is_in(connection, organization, key.project)? {
+        return Err(Error::NotFound);
+    }
+    client_keys::find(connection, key.project, key.public)?.ok_or(Error::NotFound)
 }
 
 /// `DELETE P/keys/{key_id}/`: 204; the last key of a project may go too.
@@ -476,7 +491,7 @@ pub(super) fn delete(
     let actor = call.actor()?;
     let organization = context.organization.id;
     api.store.write(move |unit| {
-        let key = client_keys::find(unit, key.project, key.public)?.ok_or(Error::NotFound)?;
+        let key = get_again(unit, organization, &key)?;
         client_keys::delete(unit, &actor, organization, &key)
     })?;
     Ok(Response::empty(204))
@@ -503,7 +518,7 @@ pub(super) fn rotate(
     let organization = context.organization.id;
     let default_limit = default_limit(&call, organization)?;
     let key = api.store.write(move |unit| {
-        let old = client_keys::find(unit, key.project, key.public)?.ok_or(Error::NotFound)?;
+        let old = get_again(unit, organization, &key)?;
         let label = name.as_deref().unwrap_or(&old.label);
         let id = client_keys::create_like(unit, &actor, organization, &old, label)?;
         let ends = ends.unwrap_or_else(|| {

@@ -16,9 +16,11 @@ use crate::domain::dsn::UrlPrefix;
 use crate::domain::id::{MemberId, OrganizationId, UserId};
 use crate::domain::scope::{OrganizationRole, Scope, ScopeSet, TeamRole};
 use crate::domain::slug::IdOrSlug;
+use crate::domain::time::Timestamp;
 use crate::domain::token::{TokenHash, TokenText};
 use crate::domain::{Error, FieldErrors, email};
 use crate::http::Response;
+use crate::identity::Invitation;
 use crate::store::members::{self, InviteLink, Member, MemberUpdate, NewInvitation, Person, Seat};
 use crate::store::writer::Unit;
 use crate::store::{Connection, organizations, teams};
@@ -201,14 +203,15 @@ fn retired_text(role: OrganizationRole) -> Option<String> {
     })
 }
 
-/// The body of a POST (11.2). `sendInvite` is read and has no effect while there is no mail: the link is in the
-/// answer, for whoever invites to hand on. `reinvite` and `regenerate` mean something in a PUT only.
+/// The body of a POST (11.2). Without `sendInvite: false` the link is mailed, where mail is sent; it is in the answer in
+/// any case, for whoever invites to hand on. `reinvite` and `regenerate` mean something in a PUT only.
 #[derive(Clone)]
 struct NewMemberBody {
     email: String,
     role_field: &'static str,
     role: OrganizationRole,
     teams: NamedTeams,
+    is_mailed: bool,
 }
 
 impl NewMemberBody {
@@ -231,7 +234,8 @@ impl NewMemberBody {
         let (role_field, role) =
             read_role(&mut fields).unwrap_or(("orgRole", OrganizationRole::Member));
         let teams = NamedTeams::read(&mut fields);
-        for name in ["sendInvite", "reinvite", "regenerate"] {
+        let is_mailed = fields.boolean("sendInvite", Null::Refused) != Given::Value(false);
+        for name in ["reinvite", "regenerate"] {
             fields.boolean(name, Null::Refused);
         }
         let body = NewMemberBody {
@@ -239,6 +243,7 @@ impl NewMemberBody {
             role_field,
             role,
             teams,
+            is_mailed,
         };
         for (field, text) in body.problems(connection, context)? {
             fields.refuse(field, text);
@@ -287,6 +292,7 @@ pub(super) fn create(api: &Api, mut call: Call<'_>, context: InOrganization) -> 
     let view = View::of(&call);
     let (caller, wanted) = (call.caller.clone(), call.wanted);
     let organization = context.organization.id;
+    let is_mailed = body.is_mailed;
     let token = TokenText::random_invitation();
     let link = InviteLink {
         hash: token.hash(),
@@ -327,11 +333,38 @@ pub(super) fn create(api: &Api, mut call: Call<'_>, context: InOrganization) -> 
             .map(Ok)
             .ok_or_else(|| Error::internal("an invitation that was just written is not there"))
     })??;
+    let url = accept_url(&api.prefix, member.id, &token);
+    if is_mailed {
+        mail_invitation(
+            api,
+            &member,
+            &context.organization.name,
+            url.clone(),
+            view.now,
+        );
+    }
     let body = InvitedBody {
         member: MemberBody::of(&member, view),
-        invite_link: accept_url(&api.prefix, member.id, &token),
+        invite_link: url,
     };
     Ok(Response::json(201, &body))
+}
+
+/// Mails an invitation's link, where mail is sent.
+fn mail_invitation(api: &Api, member: &Member, organization: &str, link: String, now: Timestamp) {
+    let Person::Invited { email, expires } = &member.who else {
+        return;
+    };
+    let inviter = member.inviter.as_ref();
+    let letter = Invitation {
+        to: email.clone(),
+        organization: organization.to_owned(),
+        inviter: inviter
+            .map(|inviter| super::users::display_name(&inviter.name, &inviter.email).to_owned()),
+        link,
+        expires: *expires,
+    };
+    api.identity.mail_invitation(letter, now);
 }
 
 /// Whether the caller may give others these places. Where membership is not open, those who do not manage members
@@ -522,7 +555,7 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InOrganization) -> 
     let (caller, wanted, id) = (call.caller.clone(), call.wanted, member.id);
     let token = TokenText::random_invitation();
     let hash = token.hash();
-    let (mut body, link) = api.store.write(move |unit| {
+    let (mut body, member, link) = api.store.write(move |unit| {
         let InOrganization { access, .. } = at_the_change(unit, &caller, wanted, organization)?;
         let member = members::find_by_id(unit, organization, id)?.ok_or(Error::NotFound)?;
         let editor = Editor {
@@ -547,10 +580,18 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InOrganization) -> 
         };
         let member = members::find_by_id(unit, organization, id)?.ok_or(Error::NotFound)?;
         let body = MemberDetailBody::read(unit, organization, &member, &editor.access, view)?;
-        Ok(Ok((body, link)))
+        Ok(Ok((body, member, link)))
     })??;
     if link.is_some() {
-        body.invite_link = Some(accept_url(&api.prefix, member.id, &token));
+        let url = accept_url(&api.prefix, member.id, &token);
+        mail_invitation(
+            api,
+            &member,
+            &context.organization.name,
+            url.clone(),
+            view.now,
+        );
+        body.invite_link = Some(url);
     }
     Ok(Response::json(200, &body))
 }

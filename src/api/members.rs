@@ -45,7 +45,7 @@ pub(super) struct MemberBody {
     external_users: Option<[(); 0]>,
 }
 
-/// What an identity provider and a plan say of a member. There is neither.
+/// What an identity provider and a plan say of a member. There is no plan, and no provider makes members by itself.
 #[derive(Default, Serialize)]
 struct MemberFlagsBody {
     #[serde(rename = "idp:provisioned")]
@@ -136,7 +136,10 @@ impl MemberBody {
             org_role: member.role.as_str(),
             pending: member.is_pending(),
             expired: member.is_expired(view.now),
-            flags: MemberFlagsBody::default(),
+            flags: MemberFlagsBody {
+                sso_linked: member.sso_linked,
+                ..MemberFlagsBody::default()
+            },
             date_created: member.created,
             invite_status: "approved",
             inviter_name: inviter.map(|by| display_name(&by.name, &by.email).to_owned()),
@@ -225,8 +228,10 @@ fn filter(query: SearchQuery) -> Option<MemberFilter> {
             "id" => filter.ids = Some(numbers()),
             "user.id" => filter.users = Some(numbers()),
             "isInvited" => filter.invited = Some(is_true),
+            "has2fa" => filter.second_factor = Some(is_true),
+            "ssoLinked" => filter.sso_linked = Some(is_true),
             // Nobody has any of these.
-            "ssoLinked" | "has2fa" | "hasExternalUsers" if !is_true => {}
+            "hasExternalUsers" if !is_true => {}
             _ => return None,
         }
     }

@@ -13,9 +13,12 @@
 //!
 //! Time comes from the request. SQL is the store's.
 
+mod api_keys;
 mod attachments;
 mod audit_log;
 mod auth;
+mod auth_provider;
+mod authenticators;
 mod body;
 mod download;
 mod entries;
@@ -41,14 +44,16 @@ mod project_detail;
 mod project_index;
 mod project_settings;
 mod project_teams;
+mod project_transfer;
 mod projects;
 mod rate_limits;
 mod search;
+mod sign_in;
 mod stats;
 mod stats_summary;
 mod stats_v2;
 mod teams;
-mod token_use;
+mod token_parts;
 mod user_tokens;
 mod users;
 
@@ -58,21 +63,24 @@ use crate::domain::Error;
 use crate::domain::access::{Access, Caller};
 use crate::domain::actor::{Actor, Who};
 use crate::domain::dsn::UrlPrefix;
-use crate::domain::id::TeamId;
+use crate::domain::id::{SessionId, TeamId};
 use crate::domain::key::{ClientKey, PublicKey};
 use crate::domain::scope::{Scope, ScopeSet};
 use crate::domain::slug::IdOrSlug;
+use crate::domain::time::Timestamp;
 use crate::http::credentials::Credentials;
 use crate::http::router::{Found, Params, Route, Router};
 use crate::http::{Body, Method, Request, Response};
+use crate::identity::Identity;
 use crate::store::organizations::Organization;
 use crate::store::projects as stored_projects;
 use crate::store::projects::Project;
 use crate::store::readers::Reader;
 use crate::store::teams::{self as stored_teams, Team};
+use crate::store::users::{self as stored_users, User};
 use crate::store::{
-    Connection, Store, client_keys, members as stored_members,
-    organizations as stored_organizations,
+    Connection, Store, client_keys, identity_providers, members as stored_members,
+    organizations as stored_organizations, second_factors, sessions,
 };
 
 use body::Fields;
@@ -151,11 +159,35 @@ const ORGANIZATION_TOKENS: Permission = Permission::Scopes {
     delete: &[Scope::OrgWrite, Scope::OrgAdmin],
 };
 
+/// Putting another token of the organization in the place of one, which ends that one.
+const ORGANIZATION_TOKEN_ROTATION: Permission = Permission::Scopes {
+    get: &[],
+    post: &[Scope::OrgWrite, Scope::OrgAdmin],
+    put: &[],
+    delete: &[],
+};
+
+/// Legacy keys of an organization.
+const API_KEYS: Permission = Permission::Scopes {
+    get: &[Scope::OrgAdmin],
+    post: &[Scope::OrgAdmin],
+    put: &[Scope::OrgAdmin],
+    delete: &[Scope::OrgAdmin],
+};
+
 const AUDIT_LOG: Permission = Permission::Scopes {
     get: &[Scope::OrgWrite],
     post: &[],
     put: &[],
     delete: &[],
+};
+
+/// Who vouches for an organization's members.
+const AUTH_PROVIDER: Permission = Permission::Scopes {
+    get: &[Scope::OrgRead],
+    post: &[],
+    put: &[Scope::OrgAdmin],
+    delete: &[Scope::OrgAdmin],
 };
 
 /// The teams of an organization.
@@ -279,6 +311,22 @@ const PROJECT_TEAM: Permission = Permission::Scopes {
     delete: &[Scope::ProjectWrite, Scope::ProjectAdmin],
 };
 
+/// A project on its way to another organization.
+const PROJECT_TRANSFER: Permission = Permission::Scopes {
+    get: &[],
+    post: &[Scope::ProjectAdmin],
+    put: &[],
+    delete: &[],
+};
+
+/// Taking a project that was offered: what counts is what the caller may do in the organization that is chosen.
+const ACCEPT_TRANSFER: Permission = Permission::Scopes {
+    get: &[Scope::OrgAdmin, Scope::ProjectAdmin],
+    post: &[Scope::OrgAdmin, Scope::ProjectAdmin],
+    put: &[],
+    delete: &[],
+};
+
 /// Who owns which part of a project's code: every member may write the rules.
 const OWNERSHIP: Permission = Permission::Scopes {
     get: &[Scope::ProjectRead, Scope::ProjectWrite, Scope::ProjectAdmin],
@@ -344,6 +392,17 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/api/0/users/me/", LoggedIn, Any(index::me)),
         line("GET", "/api/0/users/me/regions/", Open, Any(index::regions)),
         line("GET", "/api/0/internal/health/", LoggedIn, Any(index::health)),
+        line("POST", "/api/0/auth/", Open, Any(sign_in::with_basic)),
+        line("PUT", "/api/0/auth/", Open, Any(sign_in::verify)),
+        line("DELETE", "/api/0/auth/", Open, Any(sign_in::sign_out)),
+        line("GET", "/api/0/auth/config/", Open, Any(sign_in::config)),
+        line("POST", "/api/0/auth/login/", Open, Any(sign_in::with_password)),
+        line("GET", "/api/0/users/{user}/authenticators/", Browser, Any(authenticators::list)),
+        line("GET", "/api/0/users/{user}/authenticators/{method}/enroll/", Browser, Any(authenticators::begin)),
+        line("POST", "/api/0/users/{user}/authenticators/{method}/enroll/", Browser, Any(authenticators::enroll)),
+        line("GET", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, Any(authenticators::get)),
+        line("PUT", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, Any(authenticators::regenerate)),
+        line("DELETE", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, Any(authenticators::delete)),
         line("GET", "/api/0/organizations/", ORGANIZATION, Any(organizations::list)),
         line("POST", "/api/0/organizations/", ORGANIZATION, Any(organization_settings::create)),
         line("GET", "/api/0/organizations/{org}/", ORGANIZATION, InOrganization(organizations::get)),
@@ -359,13 +418,25 @@ fn routes() -> Vec<Route<Target>> {
         line("PUT", "/api/0/api-tokens/{token}/", Browser, Any(user_tokens::update)),
         line("DELETE", "/api/0/api-tokens/{token}/", Browser, Any(user_tokens::delete)),
         line("POST", "/api/0/api-tokens/{token}/rotate/", Browser, Any(user_tokens::rotate)),
+        line("GET", "/api/0/api-tokens/{token}/usage/", Browser, Any(user_tokens::usage)),
         line("GET", "/api/0/organizations/{org}/org-auth-tokens/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::list)),
         line("POST", "/api/0/organizations/{org}/org-auth-tokens/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::create)),
         line("GET", "/api/0/organizations/{org}/org-auth-tokens/{token}/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::get)),
         line("PUT", "/api/0/organizations/{org}/org-auth-tokens/{token}/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::update)),
         line("DELETE", "/api/0/organizations/{org}/org-auth-tokens/{token}/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::delete)),
-        line("POST", "/api/0/organizations/{org}/org-auth-tokens/{token}/rotate/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::rotate)),
+        line("POST", "/api/0/organizations/{org}/org-auth-tokens/{token}/rotate/", ORGANIZATION_TOKEN_ROTATION, InOrganization(organization_tokens::rotate)),
+        line("GET", "/api/0/organizations/{org}/org-auth-tokens/{token}/usage/", ORGANIZATION_TOKENS, InOrganization(organization_tokens::usage)),
+        line("GET", "/api/0/organizations/{org}/api-keys/", API_KEYS, InOrganization(api_keys::list)),
+        line("GET", "/api/0/organizations/{org}/api-keys/{api_key}/", API_KEYS, InOrganization(api_keys::get)),
+        line("PUT", "/api/0/organizations/{org}/api-keys/{api_key}/", API_KEYS, InOrganization(api_keys::update)),
+        line("DELETE", "/api/0/organizations/{org}/api-keys/{api_key}/", API_KEYS, InOrganization(api_keys::delete)),
+        line("GET", "/api/0/organizations/{org}/api-keys/{api_key}/usage/", API_KEYS, InOrganization(api_keys::usage)),
         line("GET", "/api/0/organizations/{org}/audit-logs/", AUDIT_LOG, InOrganization(audit_log::list)),
+
+        // Single sign-on.
+        line("GET", "/api/0/organizations/{org}/auth-provider/", AUTH_PROVIDER, InOrganization(auth_provider::get)),
+        line("PUT", "/api/0/organizations/{org}/auth-provider/", AUTH_PROVIDER, InOrganization(auth_provider::update)),
+        line("DELETE", "/api/0/organizations/{org}/auth-provider/", AUTH_PROVIDER, InOrganization(auth_provider::delete)),
 
         // Teams.
         line("GET", "/api/0/organizations/{org}/teams/", ORGANIZATION_TEAMS, InOrganization(teams::list)),
@@ -402,6 +473,11 @@ fn routes() -> Vec<Route<Target>> {
         line("POST", "/api/0/projects/{org}/{project}/teams/{team}/", PROJECT_TEAM, InProject(project_teams::add)),
         line("DELETE", "/api/0/projects/{org}/{project}/teams/{team}/", PROJECT_TEAM, InProject(project_teams::remove)),
         line("GET", "/api/0/projects/{org}/{project}/members/", PROJECT_READ, InProject(members::list_of_project)),
+
+        // A project moves to another organization.
+        line("POST", "/api/0/projects/{org}/{project}/transfer/", PROJECT_TRANSFER, InProject(project_transfer::request)),
+        line("GET", "/api/0/accept-transfer/", ACCEPT_TRANSFER, Any(project_transfer::offered)),
+        line("POST", "/api/0/accept-transfer/", ACCEPT_TRANSFER, Any(project_transfer::accept)),
 
         // Settings of a project.
         line("PUT", "/api/0/projects/{org}/{project}/", PROJECT, InProject(project_settings::update)),
@@ -500,9 +576,77 @@ impl Call<'_> {
         !["", "0", "false"].contains(&value.as_str())
     }
 
+    /// The user of the session that a browser is signed in with.
+    ///
+    /// # Errors
+    /// `Forbidden` for a token; the routes that come here ask for a session.
+    fn session(&self) -> Result<(User, SessionId)> {
+        let Caller::Session { user, session } = self.caller else {
+            return Err(Error::Forbidden.into());
+        };
+        let user = stored_users::find(&self.connection, user)?.ok_or(Error::Forbidden)?;
+        Ok((user, session))
+    }
+
+    /// The same, of somebody who gave the password a short while ago.
+    ///
+    /// # Errors
+    /// 401 that asks for the password (facts/auth-and-tokens.md 5).
+    fn verified_session(&self) -> Result<(User, SessionId)> {
+        let (user, id) = self.session()?;
+        let session = sessions::find(&self.connection, id)?;
+        if !session.is_some_and(|session| session.is_verified(self.request.received)) {
+            return Err(error::sudo_required(&user.email).into());
+        }
+        Ok((user, id))
+    }
+
+    /// What the caller may do in an organization of a path.
+    ///
+    /// # Errors
+    /// 401 to a member in a browser for whom the identity provider has not vouched where one must, or who has no second
+    /// factor where one is demanded.
+    fn entry(&self, organization: &Organization) -> Result<Access> {
+        self.refuse_unvouched(organization)?;
+        let access = self.access(organization)?;
+        if let Caller::Session { user, .. } = self.caller
+            && organization.require_2fa
+            && access.role().is_some()
+            && !second_factors::has_one(&self.connection, user)?
+        {
+            return Err(error::second_factor_required().into());
+        }
+        Ok(access)
+    }
+
     /// What the caller may do in an organization.
     fn access(&self, organization: &Organization) -> Result<Access> {
         Ok(access_of(&self.connection, &self.caller, organization)?)
+    }
+
+    /// Whether the organization's identity provider must vouch for the user of a session first. Tokens never wait for it
+    /// (facts/auth-and-tokens.md 6.3).
+    fn awaits_provider(&self, organization: &Organization) -> Result<bool> {
+        let Caller::Session { user, session } = &self.caller else {
+            return Ok(false);
+        };
+        let now = self.request.received;
+        Ok(identity_providers::must_vouch(
+            &self.connection,
+            organization.id,
+            *user,
+            *session,
+            now,
+        )?)
+    }
+
+    /// # Errors
+    /// 401 `sso-required`.
+    fn refuse_unvouched(&self, organization: &Organization) -> Result<()> {
+        if self.awaits_provider(organization)? {
+            return Err(error::sso_required(&organization.slug).into());
+        }
+        Ok(())
     }
 
     /// # Errors
@@ -514,7 +658,7 @@ impl Call<'_> {
 
     fn organization(&self) -> Result<InOrganization> {
         let organization = self.find_organization()?;
-        let access = self.access(&organization)?;
+        let access = self.entry(&organization)?;
         if !access.allows(self.wanted) {
             return Err(Error::Forbidden.into());
         }
@@ -530,7 +674,7 @@ impl Call<'_> {
         let segment = IdOrSlug::parse(self.params.get("team"));
         let team = stored_teams::find(&self.connection, organization.id, &segment)?
             .ok_or(Error::NotFound)?;
-        let access = self.access(&organization)?;
+        let access = self.entry(&organization)?;
         let allowed = access.team_scopes(team.id).intersects(self.wanted)
             || or_as_member && access.is_in_team(team.id);
         if !allowed {
@@ -553,12 +697,8 @@ impl Call<'_> {
             return Err(self.renamed(organization, &segment)?);
         };
         let teams = stored_projects::list_team_ids(&self.connection, project.id)?;
-        let access = self.access(&organization)?;
-        let is_for_others = self
-            .caller
-            .only_projects()
-            .is_some_and(|projects| !projects.contains(&project.id));
-        if is_for_others || !access.allows_project(self.wanted, &teams) {
+        let access = self.entry(&organization)?;
+        if self.is_for_others(&project) || !access.allows_project(self.wanted, &teams) {
             return Err(Error::Forbidden.into());
         }
         Ok(InProject {
@@ -567,6 +707,13 @@ impl Call<'_> {
             teams,
             access,
         })
+    }
+
+    /// Whether the caller's token is for certain projects, and not for this one.
+    fn is_for_others(&self, project: &Project) -> bool {
+        self.caller
+            .only_projects()
+            .is_some_and(|projects| !projects.contains(&project.id))
     }
 
     /// What to answer about a project that is not there: where it is now, if it had this slug before and the caller
@@ -580,10 +727,8 @@ impl Call<'_> {
             return Ok(Error::NotFound.into());
         };
         let teams = stored_projects::list_team_ids(&self.connection, project.id)?;
-        if !self
-            .access(&organization)?
-            .allows_project(self.wanted, &teams)
-        {
+        let access = self.entry(&organization)?;
+        if self.is_for_others(&project) || !access.allows_project(self.wanted, &teams) {
             return Ok(Error::Forbidden.into());
         }
         // `/api/0/projects/{org}/{project}/…`
@@ -658,29 +803,33 @@ struct InProject {
 /// The management API.
 pub(crate) struct Api {
     store: Arc<Store>,
+    identity: Arc<Identity>,
     prefix: UrlPrefix,
     routes: Router<Target>,
     known_tokens: auth::KnownTokens,
-    token_uses: token_use::TokenUses,
     limits: RateLimits,
 }
 
 impl Api {
     /// `is_limited`: whether a client may call only so often.
-    pub(crate) fn new(store: Arc<Store>, prefix: UrlPrefix, is_limited: bool) -> Api {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        identity: Arc<Identity>,
+        prefix: UrlPrefix,
+        is_limited: bool,
+    ) -> Api {
         Api {
             store,
+            identity,
             prefix,
             routes: Router::new(routes()),
             known_tokens: auth::KnownTokens::default(),
-            token_uses: token_use::TokenUses::default(),
             limits: RateLimits::new(is_limited),
         }
     }
 
-    /// Writes down what is still in memory. Nothing is to be handled any more.
-    pub(crate) fn stop(&self) {
-        self.token_uses.flush(&self.store);
+    fn is_https(&self) -> bool {
+        self.prefix.as_str().starts_with("https:")
     }
 
     /// Answers a request whose path this module [`owns`].
@@ -698,26 +847,25 @@ impl Api {
             };
             let method = request.method.clone();
             let id = request.id.clone();
-            let mut standing = None;
+            let now = request.received;
+            let mut seen = Seen::default();
             let response = self
-                .answer(request, found, &mut standing)
+                .answer(request, found, &mut seen)
                 .unwrap_or_else(|failure| {
                     error::answer(failure, &format!("{} {pattern}", method.as_str()), &id)
                 });
-            match standing {
-                Some(standing) => standing.tell(response),
-                None => response,
-            }
+            self.identity.token_uses.write_if_due(&self.store, now);
+            seen.tell(response, now)
         };
         self.with_cors(response, &methods, origin)
     }
 
-    /// `standing` becomes that of the caller in the running second, as far as it was looked at.
+    /// `seen` becomes what was found out about the caller.
     fn answer(
         &self,
         request: Request,
         found: Found<'_, Target>,
-        standing: &mut Option<Standing>,
+        seen: &mut Seen,
     ) -> Result<Response> {
         let (target, permission, class, params) = match found {
             Found::Nothing => return Ok(catch_all(&request)),
@@ -731,18 +879,29 @@ impl Api {
                 (None, permission, class, Params::default())
             }
         };
-        if let Some(origin) = page_origin(&request)
-            && !self.prefix.covers_origin(origin)
+        seen.is_for_browsers = permission == Permission::Browser;
+        let credentials = Credentials::read(&request.headers);
+        let foreign_origin =
+            page_origin(&request).filter(|origin| !self.prefix.covers_origin(origin));
+        // An API key may be for the pages of another origin, so it is asked first.
+        let is_api_key =
+            matches!(&credentials, Credentials::Basic { password, .. } if password.is_empty());
+        if let Some(origin) = foreign_origin
+            && (!is_api_key || seen.is_for_browsers)
         {
             return Err(error::invalid_origin(origin).into());
         }
         if !accepts_json(&request) {
             return Err(error::not_acceptable().into());
         }
+        let caller = self.authenticate(&request, &credentials, class, seen)?;
+        if let Some(origin) = foreign_origin
+            && !caller.allows_origin(origin)
+        {
+            return Err(error::invalid_origin(origin).into());
+        }
+        let caller = caller.caller;
         let connection = self.store.read()?;
-        let caller = self.authenticate(&connection, &request, class, standing)?;
-        self.token_uses
-            .count(&self.store, &caller, request.peer, request.received);
         let wanted = permission.wanted(&request.method);
         match (permission, &caller) {
             (Permission::Open, _) | (Permission::Browser, Caller::Session { .. }) => {}
@@ -794,59 +953,67 @@ impl Api {
             }
             Handler::InProject(run) => {
                 let context = call.project()?;
-                self.token_uses
-                    .set_project(&call.caller, context.project.id);
+                self.set_used_for(&call, &context);
                 run(self, call, context)
             }
             Handler::OfKey(run) => {
                 let context = call.project()?;
-                self.token_uses
-                    .set_project(&call.caller, context.project.id);
+                self.set_used_for(&call, &context);
                 let key = call.key(&context)?;
                 run(self, call, context, key)
             }
         }
     }
 
+    /// Notes which project a token is used for.
+    fn set_used_for(&self, call: &Call<'_>, context: &InProject) {
+        if let Some(token) = call.caller.token() {
+            let uses = &self.identity.token_uses;
+            uses.set_project(token, context.project.id);
+        }
+    }
+
     /// Who is asking, if not too often.
     fn authenticate(
         &self,
-        connection: &Connection,
         request: &Request,
+        credentials: &Credentials,
         class: Class,
-        standing: &mut Option<Standing>,
-    ) -> Result<Caller> {
-        let credentials = Credentials::read(&request.headers);
+        seen: &mut Seen,
+    ) -> Result<auth::Authenticated> {
         let (peer, now) = (Subject::of_address(request.peer), request.received);
-        if credentials != Credentials::None
+        if *credentials != Credentials::None
+            && !seen.is_for_browsers
             && let Some(wrong) = self.limits.ask(peer, Class::WrongCredentials, now)
             && wrong.is_exceeded()
         {
-            *standing = Some(wrong);
+            seen.standing = Some(wrong);
             return Err(wrong.refusal().into());
         }
-        let found = auth::authenticate(
-            &self.store,
-            &self.known_tokens,
-            connection,
-            request,
-            &credentials,
-        );
-        let caller = match found {
-            Ok(caller) => caller,
+        let found = match seen.is_for_browsers {
+            true => auth::authenticate_browser(self, request),
+            false => auth::authenticate(self, request, credentials),
+        };
+        let found = match found {
+            Ok(found) => found,
             Err(failure) => {
                 if matches!(failure, Failure::Error(Error::Unauthorized(_))) {
-                    *standing = self.limits.count(peer, Class::WrongCredentials, now);
+                    seen.standing = self.limits.count(peer, Class::WrongCredentials, now);
                 }
                 return Err(failure);
             }
         };
-        *standing = self
-            .limits
-            .count(Subject::of(&caller, request.peer), class, now);
-        match standing {
+        if let Some(known) = &found.token {
+            self.identity
+                .token_uses
+                .count(&known.token, request.peer, now);
+            seen.token = Some(Arc::clone(known));
+        }
+        let subject = Subject::of(&found.caller, request.peer);
+        seen.standing = self.limits.count(subject, class, now);
+        match seen.standing {
             Some(standing) if standing.is_exceeded() => Err(standing.refusal().into()),
-            _ => Ok(caller),
+            _ => Ok(found),
         }
     }
 
@@ -883,6 +1050,34 @@ impl Api {
         }
     }
 }
+
+/// What was found out about the caller of a request, which its answer tells, whatever it is.
+#[derive(Default)]
+struct Seen {
+    /// In the running second.
+    standing: Option<Standing>,
+    token: Option<Arc<auth::KnownToken>>,
+    /// Whether the path is about secrets that only browsers manage.
+    is_for_browsers: bool,
+}
+
+impl Seen {
+    fn tell(self, mut response: Response, now: Timestamp) -> Response {
+        if let Some(standing) = self.standing {
+            response = standing.tell(response);
+        }
+        if let Some(expires) = self.token.and_then(|known| known.token.expires_soon(now)) {
+            response = response.with_header(TOKEN_EXPIRES, expires.to_string());
+        }
+        if self.is_for_browsers && response.header("Cache-Control").is_none() {
+            response = error::never_cached(response);
+        }
+        response
+    }
+}
+
+/// Ours: when the token of the request expires, if that is near. No client of Sentry's looks at it.
+const TOKEN_EXPIRES: &str = "Token-Expires";
 
 const CORS_ALLOWED_HEADERS: &str = "X-Sentry-Auth, X-Requested-With, Origin, Accept, Content-Type, \
      Authentication, Authorization, Content-Encoding, sentry-trace, baggage, X-CSRFToken";
@@ -965,6 +1160,18 @@ mod tests {
             let permission = route.target.permission;
             let first = *permissions.entry(route.path).or_insert(permission);
             assert_eq!(permission, first, "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn a_scope_that_no_line_asks_for_is_known_to_open_nothing() {
+        let asked = routes().iter().fold(ScopeSet::NONE, |set, route| {
+            let method = Method::parse(route.method);
+            set.union(ScopeSet::of(route.target.permission.wanted(&method)))
+        });
+        for scope in ScopeSet::ALL.iter() {
+            let opens_nothing = Scope::OPEN_NOTHING.contains(scope);
+            assert_eq!(!asked.contains(scope), opens_nothing, "{}", scope.as_str());
         }
     }
 

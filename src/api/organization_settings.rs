@@ -7,14 +7,15 @@ use super::error::{self, Result};
 use super::keys::{LimitChange, read_limit};
 use super::organizations::{OrganizationBody, detail};
 use super::{Api, Call, InOrganization};
-use crate::domain::Error;
 use crate::domain::access::MemberPolicy;
+use crate::domain::id::UserId;
 use crate::domain::option::{self, KEPT_ORGANIZATION_SETTINGS, KeptValue};
 use crate::domain::scope::{OrganizationRole, Scope};
 use crate::domain::slug::{IdOrSlug, Slug, SlugKind};
+use crate::domain::{Error, FieldErrors};
 use crate::http::Response;
 use crate::store::organizations::{self, OptionChange, Organization, OrganizationChange};
-use crate::store::{Connection, members, teams};
+use crate::store::{Connection, members, second_factors, teams};
 
 const NAME_CHARS_MAX: usize = 64;
 
@@ -110,6 +111,7 @@ struct Change {
     policy: PolicyChange,
     early_adopter: Option<bool>,
     superuser_access: Option<bool>,
+    require_2fa: Option<bool>,
     options: Vec<OptionChange>,
 }
 
@@ -165,6 +167,13 @@ impl Change {
         let superuser_access = fields
             .boolean("allowSuperuserAccess", Null::Refused)
             .value();
+        let require_2fa = fields.boolean("require2FA", Null::Refused).value();
+        if require_2fa == Some(true) {
+            let (organization, user) = (&context.organization, call.caller.user());
+            if let Some(text) = why_not_require(&call.connection, organization, user)? {
+                fields.refuse("require2FA", text);
+            }
+        }
         let mut options = Vec::new();
         read_scrubbing(&mut fields, &mut options);
         read_kept(&mut fields, context, &mut options);
@@ -177,6 +186,7 @@ impl Change {
             policy,
             early_adopter,
             superuser_access,
+            require_2fa,
             options,
         })
     }
@@ -188,6 +198,7 @@ impl Change {
             policy: self.policy.apply(old.policy),
             early_adopter: self.early_adopter.unwrap_or(old.early_adopter),
             superuser_access: self.superuser_access.unwrap_or(old.superuser_access),
+            require_2fa: self.require_2fa.unwrap_or(old.require_2fa),
             options: self.options.clone(),
         }
     }
@@ -269,12 +280,33 @@ fn read_default_limit(fields: &mut Fields, options: &mut Vec<OptionChange>) {
     }
 }
 
+/// Why an organization cannot begin to demand a second factor, if so. Who switches it on must have one, so that
+/// nobody locks themselves out; where an identity provider vouches for the members, that is its business.
+fn why_not_require(
+    connection: &Connection,
+    organization: &Organization,
+    user: Option<UserId>,
+) -> Result<Option<&'static str>, Error> {
+    if organization.require_2fa {
+        return Ok(None);
+    }
+    let has_one = match user {
+        Some(user) => second_factors::has_one(connection, user)?,
+        None => false,
+    };
+    Ok(if !has_one {
+        Some("Set up a second factor for your own account first.")
+    } else if organizations::has_provider(connection, organization.id)? {
+        Some(
+            "Second factors cannot be demanded of members who sign in through an identity provider.",
+        )
+    } else {
+        None
+    })
+}
+
 /// What Picket does not have must not look as if it were on.
 fn refuse_what_is_not_there(fields: &mut Fields) {
-    if fields.boolean("require2FA", Null::Refused).value() == Some(true) {
-        let text = "Two-factor authentication cannot be required yet: nobody can enroll.";
-        fields.refuse("require2FA", text);
-    }
     for (field, what) in [
         ("relayPiiConfig", "Advanced data scrubbing rules are"),
         ("relayDsnEndpoint", "A Relay of your own is"),
@@ -307,8 +339,17 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InOrganization) -> 
     let change = Change::read(fields, &call, &context)?;
     let actor = call.actor()?;
     let segment = IdOrSlug::Id(context.organization.id.0);
+    let user = call.caller.user();
     let changed = api.store.write(move |unit| {
         let old = organizations::find(unit, &segment)?.ok_or(Error::NotFound)?;
+        // Given up since, or a provider came.
+        if change.require_2fa == Some(true)
+            && let Some(text) = why_not_require(unit, &old, user)?
+        {
+            let mut errors = FieldErrors::default();
+            errors.add("require2FA", text);
+            return Err(Error::Invalid(errors));
+        }
         organizations::update(unit, &actor, &old, &change.apply(&old))?;
         organizations::find(unit, &segment)?.ok_or(Error::NotFound)
     });

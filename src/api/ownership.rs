@@ -220,7 +220,7 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InProject) -> Resul
     let actor = call.actor()?;
     let project = context.project.clone();
     api.store.write(move |unit| {
-        if !projects::is_there(unit, project.id)? {
+        if !projects::is_in(unit, project.organization, project.id)? {
             return Err(Error::NotFound);
         }
         let old = ownership::find(unit, project.id)?.unwrap_or_else(|| unset(actor.at));

@@ -19,7 +19,8 @@ use crate::store::teams;
 /// `GET /api/0/projects/`: those of the user's teams, newest first; to an organization's token all of its own.
 pub(super) fn list(api: &Api, call: Call<'_>) -> Result<Response> {
     let of = match &call.caller {
-        Caller::UserToken { user, .. } | Caller::Session { user, .. } => ProjectsOf::User(*user),
+        Caller::UserToken { user, .. } => ProjectsOf::User(*user),
+        Caller::Session { user, .. } => ProjectsOf::SignedIn(*user),
         Caller::OrganizationToken { organization, .. } => ProjectsOf::Organization(*organization),
         Caller::Anonymous => return Err(auth::not_provided().into()),
     };
@@ -55,6 +56,10 @@ fn bodies(api: &Api, call: &Call<'_>, projects: Vec<Project>) -> Result<Vec<Proj
             let Some(organization) = organizations::find(&call.connection, &segment)? else {
                 continue;
             };
+            // Its projects are shown once its provider has vouched for the user.
+            if call.awaits_provider(&organization)? {
+                continue;
+            }
             let access = call.access(&organization)?;
             known.insert(organization.id, (organization, access));
         }

@@ -167,7 +167,7 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InProject) -> Resul
             return Ok(old);
         }
         if let Some(copied) = &change.copied {
-            if !projects::is_there(unit, copied.source)? {
+            if !projects::is_in(unit, organization, copied.source)? {
                 return Err(refusal(COPIED, NOT_COPIED));
             }
             let teams = projects::list_team_ids(unit, id)?;

@@ -4,14 +4,16 @@
 use serde::Serialize;
 use serde_json::json;
 
+use crate::domain::Result;
+use crate::domain::id::UserId;
 use crate::domain::time::Timestamp;
 use crate::store::users::User;
+use crate::store::{Connection, second_factors};
 
-/// What every answer about a user has. What Picket does not have (experiments, other identities, two factors) is
-/// empty, because clients expect the fields.
+/// What every answer about a user has. What Picket does not have (experiments, other identities) is empty, because clients expect the fields.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct UserBody {
+pub(super) struct UserBody {
     id: String,
     name: String,
     username: String,
@@ -32,7 +34,8 @@ struct UserBody {
     emails: Vec<EmailBody>,
     avatar: AvatarBody,
     identities: [(); 0],
-    authenticators: [(); 0],
+    /// Only the user sees them.
+    authenticators: Vec<AuthenticatorBody>,
 }
 
 /// An address; the one that a user has carries the user's own number.
@@ -42,6 +45,18 @@ struct EmailBody {
     email: String,
     /// Somebody with access to the machine entered it.
     is_verified: bool,
+}
+
+/// A second factor, as far as it is told with the user.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AuthenticatorBody {
+    id: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    name: &'static str,
+    date_created: Timestamp,
+    date_used: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -90,10 +105,13 @@ struct UserOptionsBody {
 pub(super) struct MemberUserBody {
     #[serde(flatten)]
     user: UserBody,
-    /// There is no second factor to take away.
+    /// Nobody takes another's second factor away over the API.
     #[serde(rename = "canReset2fa")]
     can_reset_2fa: bool,
 }
+
+pub(super) const TOTP_NAME: &str = "Authenticator App";
+pub(super) const RECOVERY_NAME: &str = "Recovery Codes";
 
 /// What a user is called: by name, or by address without one.
 pub(super) fn display_name<'a>(name: &'a str, email: &'a str) -> &'a str {
@@ -101,7 +119,7 @@ pub(super) fn display_name<'a>(name: &'a str, email: &'a str) -> &'a str {
 }
 
 impl UserBody {
-    fn of(user: &User, is_self: bool) -> UserBody {
+    pub(super) fn of(user: &User, is_self: bool) -> UserBody {
         let emails = is_self.then(|| EmailBody {
             id: user.id.to_string(),
             email: user.email.clone(),
@@ -118,24 +136,50 @@ impl UserBody {
             has_password_auth: user.password_hash.is_some(),
             is_managed: false,
             date_joined: user.created,
-            last_login: None,
-            has2fa: false,
-            last_active: None,
-            is_superuser: false,
+            last_login: user.last_login,
+            has2fa: user.has_second_factor,
+            last_active: user.last_active,
+            is_superuser: user.superuser,
             is_staff: false,
             experiments: json!({}),
             emails: emails.into_iter().collect(),
             avatar: AvatarBody::LETTER,
             identities: [],
-            authenticators: [],
+            authenticators: Vec::new(),
         }
     }
 }
 
+impl AuthenticatorBody {
+    fn list(connection: &Connection, user: UserId) -> Result<Vec<AuthenticatorBody>> {
+        let totp = second_factors::find_totp(connection, user)?;
+        let totp = totp.map(|totp| AuthenticatorBody {
+            id: totp.id.to_string(),
+            kind: "totp",
+            name: TOTP_NAME,
+            date_created: totp.created,
+            date_used: totp.last_used,
+        });
+        let recovery = second_factors::find_recovery(connection, user)?;
+        let recovery = recovery.map(|recovery| AuthenticatorBody {
+            id: recovery.id.to_string(),
+            kind: "recovery",
+            name: RECOVERY_NAME,
+            date_created: recovery.created,
+            date_used: recovery.last_used,
+        });
+        Ok(totp.into_iter().chain(recovery).collect())
+    }
+}
+
 impl SelfBody {
-    pub(super) fn of(user: &User) -> SelfBody {
-        SelfBody {
-            user: UserBody::of(user, true),
+    pub(super) fn read(connection: &Connection, user: &User) -> Result<SelfBody> {
+        let authenticators = AuthenticatorBody::list(connection, user.id)?;
+        Ok(SelfBody {
+            user: UserBody {
+                authenticators,
+                ..UserBody::of(user, true)
+            },
             options: UserOptionsBody {
                 theme: "system",
                 language: "en",
@@ -147,7 +191,7 @@ impl SelfBody {
             },
             flags: json!({ "newsletter_consent_prompt": false }),
             permissions: [],
-        }
+        })
     }
 }
 

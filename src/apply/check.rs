@@ -7,6 +7,7 @@ use super::document::{Document, Key, Organization, Project, Token, User, lists};
 use super::fault::Faults;
 use crate::domain::Result;
 use crate::domain::id::{OrganizationId, ProjectId};
+use crate::domain::password::{self, Weakness};
 use crate::domain::slug::{IdOrSlug, Slug};
 use crate::domain::token::TokenOwner;
 use crate::store::{Connection, client_keys, organizations, projects, teams, tokens, users};
@@ -306,6 +307,13 @@ impl Check<'_> {
             }
         }
         let stored = users::find_by_email(self.connection, &user.email.value)?;
+        if let (Some(stored), Some(password), None) = (&stored, &user.password, &user.name) {
+            let like = password::weaknesses(&password.value, "", &stored.name);
+            if like.contains(&Weakness::LikeName) {
+                let text = Weakness::LikeName.to_string();
+                faults.add(password.line, "user.password", text);
+            }
+        }
         let owner = stored.map(|stored| TokenOwner::User(stored.id));
         self.tokens("user.token", owner, &user.tokens, faults)
     }

@@ -99,7 +99,7 @@ pub(super) struct Token {
 pub(super) struct User {
     pub(super) email: At<String>,
     pub(super) name: Option<String>,
-    pub(super) password: Option<String>,
+    pub(super) password: Option<At<String>>,
     pub(super) roles: Vec<At<(Slug, OrganizationRole)>>,
     pub(super) teams: Vec<At<Seat>>,
     pub(super) tokens: Vec<Token>,
@@ -441,10 +441,12 @@ impl Reader<'_> {
     }
 
     fn user(&mut self, fields: &mut Fields<'_, '_>) -> User {
+        let email = self.email(fields);
+        let name = self.name(fields, USER_NAME_MAX);
         User {
-            email: self.email(fields),
-            name: self.name(fields, USER_NAME_MAX),
-            password: self.password(fields),
+            password: self.password(fields, &email.value, name.as_deref()),
+            email,
+            name,
             roles: self.roles(fields),
             teams: self.seats(fields),
             tokens: self.tables(fields, "token", Reader::user_token),
@@ -468,15 +470,23 @@ impl Reader<'_> {
         found
     }
 
-    fn password(&mut self, fields: &mut Fields<'_, '_>) -> Option<String> {
+    /// The policy is asked about the names that the file gives; about a name that is only in the database, when the file
+    /// is held against that.
+    fn password(
+        &mut self,
+        fields: &mut Fields<'_, '_>,
+        email: &str,
+        name: Option<&str>,
+    ) -> Option<At<String>> {
         let found = self.string(fields, "password")?;
-        if !password::LENGTH.contains(&found.value.chars().count()) {
-            let (least, most) = (password::LENGTH.start(), password::LENGTH.end());
-            let text = format!("a password has {least} to {most} characters");
-            self.faults
-                .add(found.line, &fields.path_of("password"), text);
+        for weakness in password::weaknesses(&found.value, email, name.unwrap_or_default()) {
+            self.faults.add(
+                found.line,
+                &fields.path_of("password"),
+                weakness.to_string(),
+            );
         }
-        Some(found.value)
+        Some(found)
     }
 
     fn roles(&mut self, fields: &mut Fields<'_, '_>) -> Vec<At<(Slug, OrganizationRole)>> {

@@ -135,11 +135,11 @@ fn prepare_passwords(connection: &Connection, document: &Document) -> Result<Vec
             Some(text) => {
                 let fits = stored
                     .as_deref()
-                    .is_some_and(|hash| password::verify(text, hash));
+                    .is_some_and(|hash| password::verify(&text.value, hash));
                 if fits {
                     None
                 } else {
-                    Some(password::hash(text)?)
+                    Some(password::hash(&text.value)?)
                 }
             }
             None => None,

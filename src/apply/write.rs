@@ -354,8 +354,13 @@ impl Run<'_, '_> {
             }
             Some(stored) => {
                 let name = differing(&wanted.name, &stored.name);
+                if let Some(name) = name {
+                    users::rename(self.unit, &self.actor, stored.id, name)?;
+                }
+                if let Some(hash) = hash {
+                    users::set_password(self.unit, &self.actor, stored.id, hash, None)?;
+                }
                 if name.is_some() || hash.is_some() {
-                    users::update(self.unit, &self.actor, stored.id, name, hash)?;
                     self.say(line, Verb::Updated, "user", email.clone(), None);
                 }
                 stored.id

@@ -21,6 +21,14 @@ impl Given {
         let found = self.options.iter().rfind(|(given, _)| *given == name);
         found.map(|(_, value)| value.as_str())
     }
+
+    /// All values of an option, in their order.
+    pub(super) fn options<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let given = self.options.iter();
+        given
+            .filter(move |(given, _)| *given == name)
+            .map(|(_, value)| value.as_str())
+    }
 }
 
 /// One flag that a command takes, of whichever table.

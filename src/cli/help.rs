@@ -31,7 +31,8 @@ pub(super) fn overview() -> String {
     let mut text =
         "Picket, a Sentry-compatible server.\n\nUsage: picket COMMAND [OPTIONS]\n\n".to_owned();
     text.push_str(&list(&COMMANDS.iter().collect::<Vec<_>>()));
-    text.push_str("  help          tell what there is, or with a command all about that one\n");
+    let about = "tell what there is, or with a command all about that one";
+    text.push_str(&entry_of("help", about));
     text.push_str("\npicket --version tells the version.\n");
     text
 }
@@ -59,9 +60,16 @@ pub(super) fn of_group(noun: &str) -> String {
 fn list(commands: &[&Command]) -> String {
     let mut text = "Commands:\n".to_owned();
     for command in commands {
-        text.push_str(&format!("  {:<14}{}\n", command.name, command.summary));
+        text.push_str(&entry_of(command.name, command.summary));
     }
     text
+}
+
+/// A line of a list of commands.
+fn entry_of(name: &str, summary: &str) -> String {
+    let widths = COMMANDS.iter().map(|command| command.name.len());
+    let width = widths.max().unwrap_or(0) + 2;
+    format!("  {name:<width$}{summary}\n")
 }
 
 pub(super) fn of_command(command: &Command) -> String {

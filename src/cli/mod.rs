@@ -6,11 +6,22 @@
 
 mod apply;
 mod arguments;
+mod confirm;
 mod credentials;
 mod dsn;
 mod help;
+mod key;
+mod lookup;
+mod member;
+mod org;
+mod project;
 mod serve;
+mod sso;
+mod table;
+mod team;
 mod token;
+mod typed_password;
+mod user;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -61,9 +72,55 @@ const COMMANDS: &[Command] = &[
     serve::COMMAND,
     apply::COMMAND,
     dsn::COMMAND,
+    org::LIST,
+    org::CREATE,
+    org::SHOW,
+    org::UPDATE,
+    org::DELETE,
+    member::LIST,
+    member::ADD,
+    member::INVITE,
+    member::SET_ROLE,
+    member::REMOVE,
+    team::LIST,
+    team::CREATE,
+    team::UPDATE,
+    team::DELETE,
+    team::ADD_MEMBER,
+    team::REMOVE_MEMBER,
+    project::LIST,
+    project::CREATE,
+    project::SHOW,
+    project::UPDATE,
+    project::DELETE,
+    project::TRANSFER,
+    key::LIST,
+    key::CREATE,
+    key::SHOW,
+    key::UPDATE,
+    key::ROTATE,
+    key::DELETE,
+    sso::SET,
+    sso::SHOW,
+    sso::TEST,
+    sso::REMOVE,
     token::CREATE,
     token::LIST,
+    token::SHOW,
+    token::ROTATE,
     token::REVOKE,
+    token::REVOKE_ALL,
+    user::CREATE,
+    user::LIST,
+    user::SHOW,
+    user::SET_PASSWORD,
+    user::RESET_PASSWORD,
+    user::DEACTIVATE,
+    user::ACTIVATE,
+    user::SUPERUSER,
+    user::SESSIONS,
+    user::REVOKE_SESSIONS,
+    user::DISABLE_2FA,
 ];
 
 /// A command as it was called, with all settings read.
@@ -80,6 +137,11 @@ impl Invocation {
 
     fn option(&self, name: &str) -> Option<&str> {
         self.given.option(name)
+    }
+
+    /// Every value of an option that may be given again.
+    fn options<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.given.options(name)
     }
 
     fn json(&self) -> bool {

@@ -13,9 +13,12 @@ use signal_hook::{flag, low_level::pipe};
 use super::{Command, Failure, Invocation, JSON, credentials, print, print_json};
 use crate::app::{App, ApplyFile, Settings};
 use crate::config::{self, Config};
+use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
 use crate::domain::token::TokenText;
 use crate::first_start::FirstStart;
+use crate::identity::link_url;
+use crate::store::user_links::LinkKind;
 
 pub(super) const COMMAND: Command = Command {
     name: "serve",
@@ -23,8 +26,8 @@ pub(super) const COMMAND: Command = Command {
     about: "Runs the server until it gets SIGTERM or SIGINT; then it accepts nobody any more, finishes what it has \
             begun, and ends. A second signal ends it at once.\n\
             On a new database it makes an organization, a team and a project, all called default, and an owner, \
-            and prints the DSN. With --apply it makes what the file says instead. New tokens are printed on a \
-            terminal, or with --print-credentials; else they go to a file beside the database that only its \
+            and prints the DSN. With --apply it makes what the file says instead. New tokens, and the link with which \
+            the owner signs in for the first time, are printed on a terminal, or with --print-credentials; else they go to a file beside the database that only its \
             owner can read, and the output names that file.",
     arguments: &[],
     options: &[JSON],
@@ -90,6 +93,9 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
         api_rate_limits: config.api_rate_limits,
         connections_max: config.connections_max,
         connections_per_address_max: config.connections_per_address_max,
+        audit_retention_days: config.audit_retention_days,
+        mail: config.mail().map_err(Failure::Usage)?,
+        outbound: config.outbound.clone(),
     })
 }
 
@@ -120,7 +126,7 @@ fn announce(invocation: &Invocation, app: &App) -> Result<(), Failure> {
         text.push_str(&first_start_text(made, app.url_prefix().as_str()));
         if print_secrets {
             text.push('\n');
-            text.push_str(&first_start_secrets(made, app.url_prefix().as_str()));
+            text.push_str(&first_start_secrets(made, app.url_prefix()));
         }
     }
     if let Some(report) = app.applied() {
@@ -145,7 +151,7 @@ fn keep_secrets(
 ) -> Result<Option<String>, Failure> {
     let mut text = String::new();
     if let Some(made) = app.first_start() {
-        text.push_str(&first_start_secrets(made, app.url_prefix().as_str()));
+        text.push_str(&first_start_secrets(made, app.url_prefix()));
     }
     for (name, token) in app
         .applied()
@@ -183,16 +189,22 @@ fn first_start_text(made: &FirstStart, prefix: &str) -> String {
     )
 }
 
-fn first_start_secrets(made: &FirstStart, prefix: &str) -> String {
+fn first_start_secrets(made: &FirstStart, prefix: &UrlPrefix) -> String {
     format!(
-        "token of {email}, not to be had again:\n  {token}\n\
+        "{email} signs in for the first time here; it works once, within 7 days:\n  {link}\n\
+         token of {email}, not to be had again:\n  {token}\n\
          see what was counted:\n  \
          curl -sS -H 'Authorization: Bearer {token}' '{prefix}/api/0/projects/{organization}/{project}/stats/'\n",
         email = made.user_email,
+        link = sign_in_link(made, prefix),
         token = made.token.reveal(),
         organization = made.organization,
         project = made.project,
     )
+}
+
+fn sign_in_link(made: &FirstStart, prefix: &UrlPrefix) -> String {
+    link_url(prefix, LinkKind::SignIn, &made.link)
 }
 
 fn to_json(config: &Config, app: &App, print_secrets: bool, file: Option<&str>) -> Value {
@@ -208,6 +220,7 @@ fn to_json(config: &Config, app: &App, print_secrets: bool, file: Option<&str>) 
             "dsn": made.dsn,
             "user": made.user_email,
             "token": secret(&made.token),
+            "sign_in_link": print_secrets.then(|| sign_in_link(made, app.url_prefix())),
         })),
         "apply": app.applied().map(|report| report.to_json(print_secrets)),
         "credentials_file": file,

@@ -270,6 +270,23 @@ impl Access {
         role == OrganizationRole::Member || self.assigns(role)
     }
 
+    /// Which of these scopes the caller may not give to a token of the organization. Everybody may make one for build
+    /// tools (`org:ci`). Such a token sees every project, so any other scope takes `org:write`, and is one that the
+    /// caller has too, as far as people can have it at all.
+    pub(crate) fn withheld(&self, scopes: ScopeSet) -> ScopeSet {
+        let beyond = scopes.without(Scope::OrgCi);
+        if !self.scopes.contains(Scope::OrgWrite) {
+            return beyond;
+        }
+        let of_people = OrganizationRole::Owner.scopes();
+        beyond
+            .iter()
+            .filter(|scope| of_people.contains(*scope) && !self.scopes.contains(*scope))
+            .fold(ScopeSet::NONE, |set, scope| {
+                set.union(ScopeSet::of(&[scope]))
+            })
+    }
+
     /// Whether the caller has access to teams that it is not in.
     pub(crate) fn sees_all(&self) -> bool {
         self.sees_all
@@ -373,6 +390,243 @@ mod tests {
         assert_eq!(given(&Access::of_organization(members_only)), [Member]);
         assert!(member(Member, None, true).invites_as(Member));
         assert!(!member(Member, None, true).invites_as(Manager));
+    }
+
+    /// Which scopes a method of a resource asks for, any one of them; written down by hand from facts/auth-and-tokens.md
+    /// 6.2. A dash: there is no such method.
+    const METHODS: &str = "
+        organization | org:read org:write org:admin | org:write org:admin | org:write org:admin | org:admin
+        projects | org:read org:write org:admin | project:read project:write project:admin | - | -
+        teams | org:read org:write org:admin | org:write org:admin team:write | - | -
+        members | member:read member:write member:admin | member:invite member:write member:admin \
+            | member:write member:admin | member:read member:write member:admin
+        stats | org:read org:write org:admin | - | - | -
+        audit-log | org:write | - | - | -
+        monitors | org:read org:write org:admin alerts:read | - | - | -
+        sso | org:read | org:admin | org:admin | org:admin
+        team | team:read team:write team:admin | - | team:write team:admin | team:admin
+        project | project:read project:write project:admin | project:write project:admin \
+            | project:read project:write project:admin | project:admin
+        key | project:read project:write project:admin | project:write project:admin | project:write project:admin \
+            | project:admin
+        ownership | project:read project:write project:admin | - | project:read project:write project:admin | -
+        releases | project:read project:write project:admin project:releases org:ci \
+            | project:write project:admin project:releases org:ci | project:write project:admin project:releases org:ci \
+            | project:admin project:releases
+        issues | event:read event:write event:admin | event:write event:admin | event:write event:admin | event:admin";
+
+    /// What each role may do in the organization: G(ET), P(OST), (P)U(T), D(ELETE). The second column is a plain member
+    /// of an organization that takes from its members what it can.
+    const IN_ORGANIZATION: &str = "
+        resource     | member | strict | admin | manager | owner
+        organization | G      | G      | G     | GPU     | GPUD
+        projects     | GP     | GP     | GP    | GP      | GP
+        teams        | G      | G      | GP    | GP      | GP
+        members      | GPD    | GD     | GPD   | GPUD    | GPUD
+        stats        | G      | G      | G     | G       | G
+        audit-log    |        |        |       | G       | G
+        monitors     | G      | G      | G     | G       | G
+        sso          | G      | G      | G     | G       | GPUD";
+
+    /// What each role may do with a project (or a team) that the member's team has, as a contributor and as an admin
+    /// there, and with one that it has not, with open membership and without.
+    const ON_PROJECT: &str = "
+        resource  | role    | own  | own, team admin | others', open | others', closed
+        team      | member  | G    | GUD             | G             |
+        team      | strict  | G    | GUD             | G             |
+        team      | admin   | GUD  | GUD             | GUD           |
+        team      | manager | GUD  | GUD             | GUD           | GUD
+        team      | owner   | GUD  | GUD             | GUD           | GUD
+        project   | member  | GU   | GPUD            | GU            |
+        project   | strict  | GU   | GPUD            | GU            |
+        project   | admin   | GPUD | GPUD            | GPUD          |
+        project   | manager | GPUD | GPUD            | GPUD          | GPUD
+        project   | owner   | GPUD | GPUD            | GPUD          | GPUD
+        key       | member  | G    | GPUD            | G             |
+        key       | admin   | GPUD | GPUD            | GPUD          |
+        key       | manager | GPUD | GPUD            | GPUD          | GPUD
+        key       | owner   | GPUD | GPUD            | GPUD          | GPUD
+        ownership | member  | GU   | GU              | GU            |
+        ownership | admin   | GU   | GU              | GU            |
+        ownership | manager | GU   | GU              | GU            | GU
+        ownership | owner   | GU   | GU              | GU            | GU
+        releases  | member  | GPUD | GPUD            | GPUD          |
+        releases  | admin   | GPUD | GPUD            | GPUD          |
+        releases  | manager | GPUD | GPUD            | GPUD          | GPUD
+        releases  | owner   | GPUD | GPUD            | GPUD          | GPUD
+        issues    | member  | GPUD | GPUD            | GPUD          |
+        issues    | strict  | GPU  | GPUD            | GPU           |
+        issues    | admin   | GPUD | GPUD            | GPUD          |
+        issues    | manager | GPUD | GPUD            | GPUD          | GPUD
+        issues    | owner   | GPUD | GPUD            | GPUD          | GPUD";
+
+    /// What is left of that through a token with one scope and what it implies.
+    const THROUGH_TOKEN: &str = "
+        scope            | role    | organization | members | project, own | project, own, team admin | project, others', open | key, own, team admin | releases, own | issues, own
+        org:read         | owner   | G            |         |              |                          |                        |                      |               |
+        org:write        | owner   | GPU          |         |              |                          |                        |                      |               |
+        org:write        | member  | G            |         |              |                          |                        |                      |               |
+        org:admin        | owner   | GPUD         |         |              |                          |                        |                      |               |
+        org:admin        | manager | GPU          |         |              |                          |                        |                      |               |
+        org:ci           | owner   |              |         |              |                          |                        |                      |               |
+        member:admin     | owner   |              | GPUD    |              |                          |                        |                      |               |
+        member:admin     | member  |              | GPD     |              |                          |                        |                      |               |
+        project:read     | owner   |              |         | GU           | GU                       | GU                     | G                    | G             |
+        project:write    | owner   |              |         | GPU          | GPU                      | GPU                    | GPU                  | GPU           |
+        project:write    | member  |              |         | GU           | GPU                      | GU                     | GPU                  | G             |
+        project:admin    | owner   |              |         | GPUD         | GPUD                     | GPUD                   | GPUD                 | GPUD          |
+        project:admin    | member  |              |         | GU           | GPUD                     | GU                     | GPUD                 | G             |
+        project:releases | member  |              |         |              |                          |                        |                      | GPUD          |
+        event:write      | member  |              |         |              |                          |                        |                      |               | GPU
+        event:admin      | strict  |              |         |              |                          |                        |                      |               | GPU";
+
+    /// The lines of a table with its cells.
+    fn lines(table: &str) -> Vec<Vec<String>> {
+        let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect();
+        table.trim().lines().map(cells).collect()
+    }
+
+    /// The methods that somebody may use of a resource who holds what `may` says.
+    fn methods(resource: &str, may: impl Fn(ScopeSet) -> bool) -> String {
+        let all = lines(METHODS);
+        let line = all.iter().find(|line| line[0] == resource).unwrap();
+        "GPUD"
+            .chars()
+            .zip(&line[1..])
+            .filter(|(_, scopes)| *scopes != "-")
+            .filter(|(_, scopes)| {
+                let named: Vec<Scope> = scopes
+                    .split_whitespace()
+                    .map(|name| Scope::parse(name).unwrap())
+                    .collect();
+                may(ScopeSet::of(&named))
+            })
+            .map(|(letter, _)| letter)
+            .collect()
+    }
+
+    /// Somebody of this role (`strict`: a member whom the organization takes all it can), in team `MINE`.
+    fn somebody(role: &str, team_role: TeamRole, open: bool, token: ScopeSet) -> Access {
+        let is_strict = role == "strict";
+        let role = if is_strict { "member" } else { role };
+        let membership = Membership {
+            role: OrganizationRole::parse(role).unwrap(),
+            teams: vec![(MINE, Some(team_role))],
+            asked: Vec::new(),
+        };
+        let policy = MemberPolicy {
+            open_membership: open,
+            invite: !is_strict,
+            create_projects: !is_strict,
+            admin_events: !is_strict,
+            write_alerts: !is_strict,
+        };
+        Access::of_user(token, Some(membership), policy)
+    }
+
+    /// What somebody may do as a column of a table says.
+    fn of_column(resource: &str, role: &str, column: &str, token: ScopeSet) -> String {
+        let team_role = match column.contains("team admin") {
+            true => TeamRole::Admin,
+            false => TeamRole::Contributor,
+        };
+        let open = column != "others', closed";
+        let team = if column.starts_with("own") {
+            MINE
+        } else {
+            OTHER
+        };
+        let access = somebody(role, team_role, open, token);
+        match resource {
+            "team" => methods(resource, |wanted| {
+                access.team_scopes(team).intersects(wanted)
+            }),
+            _ => methods(resource, |wanted| access.allows_project(wanted, &[team])),
+        }
+    }
+
+    #[test]
+    fn every_role_may_do_in_the_organization_what_the_table_says() {
+        let table = lines(IN_ORGANIZATION);
+        for line in &table[1..] {
+            for (role, expected) in table[0][1..].iter().zip(&line[1..]) {
+                for open in [false, true] {
+                    let access = somebody(role, TeamRole::Contributor, open, ScopeSet::ALL);
+                    let may = methods(&line[0], |wanted| access.allows(wanted));
+                    assert_eq!(may, *expected, "{} {role}", line[0]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_role_may_do_with_projects_and_teams_what_the_table_says() {
+        let table = lines(ON_PROJECT);
+        for line in &table[1..] {
+            for (column, expected) in table[0][2..].iter().zip(&line[2..]) {
+                let may = of_column(&line[0], &line[1], column, ScopeSet::ALL);
+                assert_eq!(may, *expected, "{} {} {column}", line[0], line[1]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_leaves_what_the_table_says() {
+        let table = lines(THROUGH_TOKEN);
+        for line in &table[1..] {
+            let token = ScopeSet::parse(&line[0]).unwrap();
+            for (column, expected) in table[0][2..].iter().zip(&line[2..]) {
+                let may = match column.split_once(", ") {
+                    Some((resource, column)) => of_column(resource, &line[1], column, token),
+                    None => {
+                        let access = somebody(&line[1], TeamRole::Contributor, true, token);
+                        methods(column, |wanted| access.allows(wanted))
+                    }
+                };
+                assert_eq!(may, *expected, "{} {} {column}", line[0], line[1]);
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_gives_a_token_more_than_they_have() {
+        use OrganizationRole::{Admin, Manager, Member, Owner};
+        let ci = ScopeSet::of(&[Scope::OrgCi]);
+        let admin = ScopeSet::of(&[Scope::OrgAdmin]).with_implied();
+        let of_nobody = ScopeSet::of(&[Scope::ProjectDistribution, Scope::Openid]);
+        for (role, withheld) in [
+            (Member, [READ, WRITE, admin, of_nobody]),
+            (Admin, [READ, WRITE, admin, of_nobody]),
+            (
+                Manager,
+                [
+                    ScopeSet::NONE,
+                    ScopeSet::NONE,
+                    ScopeSet::of(&[Scope::OrgAdmin]),
+                    ScopeSet::NONE,
+                ],
+            ),
+            (Owner, [ScopeSet::NONE; 4]),
+        ] {
+            let access = member(role, None, true);
+            assert!(access.withheld(ci).is_empty());
+            assert_eq!(
+                [READ, WRITE, admin, of_nobody].map(|s| access.withheld(s)),
+                withheld,
+                "{role:?}"
+            );
+        }
+        // A token of a user is cut by its own scopes, also where its owner has more.
+        let narrow = Access::of_user(
+            ScopeSet::of(&[Scope::OrgWrite]).with_implied(),
+            Some(Membership {
+                role: Owner,
+                teams: Vec::new(),
+                asked: Vec::new(),
+            }),
+            MemberPolicy::DEFAULT,
+        );
+        assert_eq!(narrow.withheld(READ), READ);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(crate) enum Who {
     },
     /// Somebody who is not signed in, on their own behalf: whoever signs in, or follows a link that was sent to them.
     Visitor { user: UserId, address: IpAddr },
+    /// Somebody whose account comes into being just now, because an identity provider vouches for them.
+    Newcomer { address: IpAddr },
     /// An organization's token through the API.
     OrganizationToken { token: TokenId, address: IpAddr },
     /// Somebody with access to the machine: the command line, an apply file, the first start.

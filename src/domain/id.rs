@@ -22,6 +22,8 @@ ids! {
     MemberId
     TokenId
     SessionId
+    /// A user's second factor.
+    AuthenticatorId
     /// An organization's identity provider.
     ProviderId
     /// A client key's row. Clients know a key by its public half only ([`super::key::PublicKey`]).

@@ -44,14 +44,18 @@ impl Secret {
 
     /// Compares in a time that does not depend on where the texts differ.
     pub(crate) fn matches(&self, text: &str) -> bool {
-        let (ours, theirs) = (self.0.as_bytes(), text.as_bytes());
-        ours.len() == theirs.len()
-            && ours
-                .iter()
-                .zip(theirs)
-                .fold(0, |differences, (a, b)| differences | (a ^ b))
-                == 0
+        is_same(self.0.as_bytes(), text.as_bytes())
     }
+}
+
+/// Compares in a time that does not depend on where the two differ.
+pub(super) fn is_same(ours: &[u8], theirs: &[u8]) -> bool {
+    ours.len() == theirs.len()
+        && ours
+            .iter()
+            .zip(theirs)
+            .fold(0, |differences, (a, b)| differences | (a ^ b))
+            == 0
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -9,6 +9,10 @@ pub(crate) const IDLE_SECS_MAX: i64 = 14 * 86_400;
 /// How long a session remembers that the password was given, for changes that ask for it again.
 const VERIFIED_SECS: i64 = 15 * 60;
 
+/// How long a provider's word for the user of a session is good where members must come through it: less than a day, so
+/// that whoever leaves is gone here too.
+pub(crate) const VOUCHED_SECS: i64 = 20 * 3_600;
+
 /// A session as it is stored; its secret is the browser's alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {

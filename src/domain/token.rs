@@ -17,6 +17,21 @@ use super::time::Timestamp;
 pub(crate) const ORGANIZATION_PREFIX: &str = "sntrys_";
 const USER_PREFIX: &str = "sntryu_";
 
+/// The longest name of a token.
+pub(crate) const NAME_CHARS_MAX: usize = 255;
+
+/// The longest name of a legacy API key.
+pub(crate) const LABEL_CHARS_MAX: usize = 64;
+
+/// How long a token that was rotated goes on, unless somebody says otherwise.
+pub(crate) const GRACE_SECS: i64 = 86_400;
+
+/// How long before its end a token's user is warned.
+const SOON_SECS: i64 = 14 * 86_400;
+
+/// How many days of a token's use are kept.
+pub(crate) const USE_DAYS: i64 = 90;
+
 /// A token in clear: shown once, where it was made, and never stored or logged (it has no `Debug` output).
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct TokenText(String);
@@ -149,6 +164,8 @@ pub(crate) struct Token {
     pub(crate) revoked: Option<Timestamp>,
     /// Switched off for the time being; only API keys can be.
     pub(crate) disabled: bool,
+    /// Pages of which origins may use it, one a line; only API keys have any.
+    pub(crate) allowed_origins: String,
     /// The only projects that it is for; empty for all.
     pub(crate) projects: Vec<ProjectId>,
 }
@@ -157,6 +174,18 @@ impl Token {
     /// Expired from the very moment on that it names.
     pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|expires| now >= expires)
+    }
+
+    /// When it expires, if that is so near that whoever uses it should be told.
+    pub(crate) fn expires_soon(&self, now: Timestamp) -> Option<Timestamp> {
+        self.expires
+            .filter(|expires| now < *expires && *expires <= now.plus_secs(SOON_SECS))
+    }
+
+    /// When the token that comes after this one expires: it lasts as long as this one was made for.
+    pub(crate) fn successor_expires(&self, now: Timestamp) -> Option<Timestamp> {
+        let lifetime_us = self.expires?.us().saturating_sub(self.created.us());
+        Some(Timestamp::from_us(now.us().saturating_add(lifetime_us)).min(Timestamp::LAST))
     }
 }
 
@@ -201,9 +230,16 @@ mod tests {
             last_project: None,
             revoked: None,
             disabled: false,
+            allowed_origins: String::new(),
             projects: Vec::new(),
         };
         assert!(!token.is_expired(Timestamp::from_us(9_999_999)));
         assert!(token.is_expired(Timestamp::from_secs(10)));
+        let soon = Timestamp::from_secs(10 - SOON_SECS);
+        assert_eq!(token.expires_soon(soon), token.expires);
+        assert_eq!(token.expires_soon(soon.plus_secs(-1)), None);
+        assert_eq!(token.expires_soon(Timestamp::from_secs(10)), None);
+        let later = Timestamp::from_secs(100);
+        assert_eq!(token.successor_expires(later), Some(later.plus_secs(10)));
     }
 }

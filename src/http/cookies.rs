@@ -33,6 +33,17 @@ pub fn set(name: &str, value: &str, lifetime: Lifetime, is_https: bool) -> Strin
     )
 }
 
+/// The same, for what lies below a path only.
+pub fn set_below(
+    path: &str,
+    name: &str,
+    value: &str,
+    lifetime: Lifetime,
+    is_https: bool,
+) -> String {
+    set(name, value, lifetime, is_https).replacen("; Path=/", &format!("; Path={path}"), 1)
+}
+
 /// The same, and scripts of our own pages may read it.
 pub fn set_readable(name: &str, value: &str, lifetime: Lifetime, is_https: bool) -> String {
     let age = match lifetime {
@@ -70,5 +81,9 @@ mod tests {
             "sid=; Path=/; Max-Age=0; SameSite=Lax; HttpOnly"
         );
         assert!(!set("sid", "", Lifetime::Session, false).contains("Max-Age"));
+        assert_eq!(
+            set_below("/a/", "sid", "ab", Lifetime::Session, false),
+            "sid=ab; Path=/a/; SameSite=Lax; HttpOnly"
+        );
     }
 }

@@ -1,10 +1,11 @@
 //! Where passwords are hashed: at most two at a time, because each takes a core and 19 MiB for a while (design 6).
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::domain::password;
+use crate::domain::recovery_code::{RecoveryCode, RecoveryHash, Salt};
 
 const RUNNING_MAX: usize = 2;
 /// Those who wait keep a worker each, of which there are few.
@@ -17,8 +18,6 @@ pub(crate) struct Hashing {
     freed: Condvar,
     /// How many passwords were hashed, right or wrong.
     runs: AtomicU64,
-    /// A hash that no password has, for accounts that have none.
-    nobodys: OnceLock<String>,
 }
 
 #[derive(Default)]
@@ -34,12 +33,8 @@ pub(crate) struct Busy;
 impl Hashing {
     /// Whether a password belongs to a hash. Without a hash it takes as long, and does not.
     pub(crate) fn verify(&self, text: &str, hash: Option<&str>) -> Result<bool, Busy> {
-        let nobodys = self.nobodys.get_or_init(|| {
-            // A text that cannot be typed: nobody has it. If the system has no random numbers, nobody signs in.
-            password::hash("\0nobody").unwrap_or_default()
-        });
         let _slot = self.slot()?;
-        Ok(password::verify(text, hash.unwrap_or(nobodys)) && hash.is_some())
+        Ok(password::verify(text, hash.unwrap_or(password::NOBODYS)) && hash.is_some())
     }
 
     /// Hashes a new password.
@@ -51,7 +46,20 @@ impl Hashing {
         Ok(password::hash(text))
     }
 
-    /// How many passwords were hashed since the start.
+    /// Hashes recovery codes, one after another.
+    ///
+    /// # Errors
+    /// Too many at once, or the system gave no memory.
+    pub(crate) fn recovery(
+        &self,
+        codes: &[RecoveryCode],
+        salt: Salt,
+    ) -> Result<crate::domain::Result<Vec<RecoveryHash>>, Busy> {
+        let _slot = self.slot()?;
+        Ok(codes.iter().map(|code| code.hash(salt)).collect())
+    }
+
+    /// How many passwords were hashed since the start, to be compared with hashes or to be kept.
     pub(crate) fn runs(&self) -> u64 {
         self.runs.load(Ordering::Relaxed)
     }
@@ -106,7 +114,7 @@ mod tests {
         let hash = hashing.hash("correct horse").unwrap().unwrap();
         assert!(hashing.verify("correct horse", Some(&hash)).unwrap());
         assert!(!hashing.verify("wrong horse", Some(&hash)).unwrap());
-        assert!(!hashing.verify("\0nobody", None).unwrap());
+        assert!(!hashing.verify("correct horse", None).unwrap());
         assert_eq!(hashing.runs(), 4);
     }
 

@@ -1,4 +1,5 @@
-//! What the server does by itself, in small steps behind everybody else: the removal of what was deleted.
+//! What the server does by itself, in small steps behind everybody else: the removal of what was deleted, and of what
+//! is kept for a time only; and writing down what was counted of the use of tokens when nobody asks anything any more.
 //!
 //! One thread. Each step is a change of its own, handed to the writer only while hardly anything waits there, so
 //! that ingestion goes on as if nothing were removed. How far the work is stands in the file alone: a server that was
@@ -10,7 +11,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::domain::Result;
-use crate::store::{Store, deletion};
+use crate::domain::time::Clock;
+use crate::identity::Identity;
+use crate::store::{Store, audit, deletion};
 
 /// No step is taken while more changes wait. As many come at once from the clients of a busy server that keeps up.
 const WAITING_MAX: usize = 64;
@@ -23,6 +26,15 @@ const IDLE: Duration = Duration::from_secs(60);
 /// After a step that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
+/// How long what grows by itself is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retention {
+    /// Entries of the audit log; 0 is for ever.
+    pub(crate) audit_days: u32,
+}
+
+const DAY_SECS: i64 = 86_400;
+
 /// The running thread. Stops when dropped.
 pub(crate) struct Jobs {
     store: Arc<Store>,
@@ -33,13 +45,18 @@ pub(crate) struct Jobs {
 impl Jobs {
     /// # Errors
     /// The thread could not be started.
-    pub(crate) fn start(store: Arc<Store>) -> std::io::Result<Jobs> {
+    pub(crate) fn start(
+        store: Arc<Store>,
+        identity: Arc<Identity>,
+        clock: Clock,
+        retention: Retention,
+    ) -> std::io::Result<Jobs> {
         let stopping = Arc::new(AtomicBool::new(false));
         let thread = {
             let (store, stopping) = (Arc::clone(&store), Arc::clone(&stopping));
             std::thread::Builder::new()
                 .name("jobs".to_owned())
-                .spawn(move || run(&store, &stopping))?
+                .spawn(move || run(&store, &identity, &clock, retention, &stopping))?
         };
         Ok(Jobs {
             store,
@@ -61,14 +78,21 @@ impl Drop for Jobs {
     }
 }
 
-fn run(store: &Store, stopping: &AtomicBool) {
+fn run(
+    store: &Store,
+    identity: &Identity,
+    clock: &Clock,
+    retention: Retention,
+    stopping: &AtomicBool,
+) {
     while !stopping.load(Ordering::Relaxed) {
-        match remove_a_little(store) {
+        identity.token_uses.write_if_due(store, clock.now());
+        match remove_a_little(store, clock, retention) {
             Ok(Done::Some) => std::thread::sleep(PAUSE),
             Ok(Done::NotNow) => std::thread::sleep(BUSY_PAUSE),
             Ok(Done::All) => store.deletions().wait(IDLE),
             Err(error) => {
-                log::error!("what was deleted cannot be removed now: {error}");
+                log::error!("what was deleted or is too old cannot be removed now: {error}");
                 store.deletions().wait(RETRY_AFTER);
             }
         }
@@ -84,13 +108,30 @@ enum Done {
     All,
 }
 
-fn remove_a_little(store: &Store) -> Result<Done> {
-    if !deletion::is_anything_left(&*store.read()?)? {
+fn remove_a_little(store: &Store, clock: &Clock, retention: Retention) -> Result<Done> {
+    let audit_from = match retention.audit_days {
+        0 => None,
+        days => Some(clock.now().plus_secs(-i64::from(days) * DAY_SECS)),
+    };
+    let (is_deleted_left, is_audit_left) = {
+        let connection = store.read()?;
+        let is_audit_left = match audit_from {
+            Some(from) => audit::is_any_before(&connection, from)?,
+            None => false,
+        };
+        (deletion::is_anything_left(&connection)?, is_audit_left)
+    };
+    if !is_deleted_left && !is_audit_left {
         return Ok(Done::All);
     }
     if store.writer().waiting() > WAITING_MAX {
         return Ok(Done::NotNow);
     }
-    store.write(deletion::step)?;
+    if is_deleted_left {
+        store.write(deletion::step)?;
+    }
+    if let Some(from) = audit_from.filter(|_| is_audit_left) {
+        store.write(move |unit| audit::remove_some_before(unit, from))?;
+    }
     Ok(Done::Some)
 }

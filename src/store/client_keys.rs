@@ -1,7 +1,7 @@
 //! Client keys.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Place;
 use super::audit::{self, Entry};
@@ -388,7 +388,7 @@ fn insert(
 }
 
 /// Writes a changed key back. Slots used of a window whose length stays are kept; one whose length changed
-/// starts at 0 (design 7). A key that is gone meanwhile is `NotFound`.
+/// starts at 0 (design 7). A key that is gone meanwhile is `NotFound`. One that is as it was leaves no entry.
 ///
 /// # Errors
 /// `NotFound`.
@@ -431,15 +431,13 @@ pub(crate) fn update(
         key_windows::forget(unit, old.id)?;
     }
     unit.touch(Touched::Key(old.public));
-    let mut data = json!({ "public_key": old.public.as_str() });
-    if old.rate_limit != new.rate_limit {
-        data["prev_rate_limit_count"] = json!(old.rate_limit.map(|l| l.count));
-        data["rate_limit_count"] = json!(new.rate_limit.map(|l| l.count));
-        data["prev_rate_limit_window"] = json!(old.window_secs());
-        data["rate_limit_window"] = json!(new.window_secs());
+    let changes = changes(old, new);
+    if changes.is_empty() {
+        return Ok(());
     }
-    if old.expires != new.expires {
-        data["expires"] = json!(new.expires);
+    let mut data = json!({ "public_key": old.public.as_str() });
+    for (name, value) in changes {
+        data[name] = value;
     }
     audit::record(
         unit,
@@ -452,6 +450,49 @@ pub(crate) fn update(
         },
     )?;
     Ok(())
+}
+
+/// What is other than before, as the audit log tells it: limits with what they were; of a secret only that it is another.
+fn changes(old: &ClientKey, new: &ClientKey) -> Vec<(&'static str, Value)> {
+    let count = |key: &ClientKey| json!(key.rate_limit.map(|limit| limit.count));
+    let window = |key: &ClientKey| json!(key.window_secs());
+    let mut changes = Vec::new();
+    let mut tell = |name, old: Value, new: Value| {
+        if old != new {
+            changes.push((name, new));
+        }
+    };
+    tell("label", json!(old.label), json!(new.label));
+    tell("isActive", json!(old.active), json!(new.active));
+    tell("expires", json!(old.expires), json!(new.expires));
+    tell(
+        "browserSdkVersion",
+        json!(old.browser_sdk_version),
+        json!(new.browser_sdk_version),
+    );
+    if old.loader_options != new.loader_options {
+        changes.push(("dynamicSdkLoaderOptions", json!(true)));
+    }
+    if old.secret != new.secret {
+        changes.push(("secret", json!(true)));
+    }
+    for (names, old, new) in [
+        (
+            ["prev_rate_limit_count", "rate_limit_count"],
+            count(old),
+            count(new),
+        ),
+        (
+            ["prev_rate_limit_window", "rate_limit_window"],
+            window(old),
+            window(new),
+        ),
+    ] {
+        if old != new {
+            changes.extend([(names[0], old), (names[1], new)]);
+        }
+    }
+    changes
 }
 
 /// # Errors

@@ -31,6 +31,10 @@ const PAGE_BYTES: u32 = 4096;
 /// How long one process waits for the other's short transaction.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often, and how long after one another, a server tries to lock its file.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 /// Why the file cannot be used, as one sentence for the terminal.
 #[derive(Debug)]
 pub(crate) struct OpenError(String);
@@ -61,17 +65,32 @@ impl ServerLock {
     /// It cannot be used, or another server has it.
     pub(crate) fn take(path: &Path) -> Result<ServerLock, OpenError> {
         let file = inspect(path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(ServerLock(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError(format!(
-                "another picket serves {} already",
-                path.display()
-            ))),
-            Err(error) => Err(OpenError(format!(
-                "cannot lock {}: {error}",
-                path.display()
-            ))),
+        // A command that asks whether a server has it holds it for an instant.
+        for _ in 0..LOCK_TRIES {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(ServerLock(file)),
+                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+                Err(error) => {
+                    return Err(OpenError(format!(
+                        "cannot lock {}: {error}",
+                        path.display()
+                    )));
+                }
+            }
         }
+        Err(OpenError(format!(
+            "another picket serves {} already",
+            path.display()
+        )))
+    }
+
+    /// Whether a server has the file. Nothing in this process may have it open: see above.
+    pub(super) fn is_taken(path: &Path) -> bool {
+        let Ok(file) = File::open(path) else {
+            return false;
+        };
+        let taken = flock(&file, FlockOperation::NonBlockingLockShared);
+        matches!(taken, Err(rustix::io::Errno::WOULDBLOCK))
     }
 }
 

@@ -5,7 +5,7 @@
 //! the work is stands in the tables alone: a step begins with whatever is still there, so a restart loses nothing.
 //!
 //! Of a deleted project its row and its daily ledger stay, so that the totals of its organization do not shrink; they
-//! go with the organization. Audit entries stay for good. Nothing here is audited: the deed was the marking.
+//! go with the organization. Audit entries stay as long as all others. Nothing here is audited: the deed was the marking.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -61,6 +61,7 @@ const OF_PROJECT: &[Part] = &[
         "project_id = :owner",
     ),
     part("project_ownership", "project_id", "project_id = :owner"),
+    part("project_transfer", "project_id", "project_id = :owner"),
     part(
         "ledger",
         LEDGER_KEY,
@@ -91,6 +92,22 @@ const OF_TEAM: &[Part] = &[
 /// What belongs to an organization beside its projects and teams.
 const OF_ORGANIZATION: &[Part] = &[
     part("member", "id", "organization_id = :owner"),
+    part(
+        "auth_token_project",
+        "token_id, project_id",
+        "token_id IN (SELECT id FROM auth_token WHERE organization_id = :owner)",
+    ),
+    part(
+        "auth_token_use",
+        "token_id, day",
+        "token_id IN (SELECT id FROM auth_token WHERE organization_id = :owner)",
+    ),
+    part(
+        "identity",
+        "provider_id, subject",
+        "provider_id = (SELECT id FROM identity_provider WHERE organization_id = :owner)",
+    ),
+    part("identity_provider", "id", "organization_id = :owner"),
     part("auth_token", "id", "organization_id = :owner"),
     part(
         "organization_option",

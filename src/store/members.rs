@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 
 use super::audit::{self, Entry};
 use super::conflict;
+use super::organizations::{self, Organization};
 use super::users::{self, User};
 use super::writer::Unit;
 use crate::domain::access::Membership;
 use crate::domain::actor::Actor;
 use crate::domain::id::{MemberId, OrganizationId, ProjectId, TeamId, UserId};
 use crate::domain::scope::{OrganizationRole, TeamRole};
-use crate::domain::slug::Slug;
+use crate::domain::slug::{IdOrSlug, Slug};
 use crate::domain::time::Timestamp;
 use crate::domain::token::TokenHash;
 use crate::domain::{Error, Result};
@@ -29,6 +30,8 @@ pub(crate) struct Member {
     pub(crate) who: Person,
     /// Who invited them, if they were.
     pub(crate) inviter: Option<Inviter>,
+    /// Whether the organization's identity provider knows them.
+    pub(crate) sso_linked: bool,
     pub(crate) created: Timestamp,
 }
 
@@ -100,13 +103,20 @@ fn columns() -> String {
     format!(
         "member.id AS member_id, member.role, member.email AS invited_email, member.invite_expires_us,
          member.created_us AS member_created_us, {},
-         inviter.id AS inviter_id, inviter.email AS inviter_email, inviter.name AS inviter_name",
+         inviter.id AS inviter_id, inviter.email AS inviter_email, inviter.name AS inviter_name,
+         {IS_LINKED} AS sso_linked",
         users::COLUMNS
     )
 }
 
 const TABLES: &str = "member LEFT JOIN user ON user.id = member.user_id
                       LEFT JOIN user AS inviter ON inviter.id = member.inviter_user_id";
+
+/// Whether the organization's identity provider knows a member.
+const IS_LINKED: &str =
+    "EXISTS (SELECT 1 FROM identity JOIN identity_provider ON identity_provider.id = provider_id
+                                 WHERE identity.user_id = member.user_id
+                                   AND identity_provider.organization_id = member.organization_id)";
 
 /// Leaves out the members whose accounts are off.
 const IS_SHOWN: &str =
@@ -140,6 +150,7 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Member> {
         role: parse_role(&role),
         who,
         inviter,
+        sso_linked: row.get("sso_linked")?,
         created: Timestamp::from_us(row.get("member_created_us")?),
     })
 }
@@ -261,6 +272,10 @@ pub(crate) struct MemberFilter {
     pub(crate) roles: Option<Vec<OrganizationRole>>,
     /// Invitations only, or none.
     pub(crate) invited: Option<bool>,
+    /// Those with a second factor only, or those without; invitations are.
+    pub(crate) second_factor: Option<bool>,
+    /// Those only whom the organization's identity provider knows, or the others.
+    pub(crate) sso_linked: Option<bool>,
 }
 
 /// A page of the members of an organization in the order of their numbers: at most `limit` after the first `offset`.
@@ -328,6 +343,20 @@ pub(crate) fn list(
         Some(true) => conditions.push_str(" AND member.user_id IS NULL"),
         Some(false) => conditions.push_str(" AND member.user_id IS NOT NULL"),
         None => {}
+    }
+    if let Some(with) = filter.second_factor {
+        let not = if with { "" } else { "NOT " };
+        // Writing to a String cannot fail.
+        let _ = write!(
+            conditions,
+            " AND {not}EXISTS (SELECT 1 FROM authenticator
+                               WHERE authenticator.user_id = member.user_id AND authenticator.kind = 'totp')"
+        );
+    }
+    if let Some(is_linked) = filter.sso_linked {
+        let not = if is_linked { "" } else { "NOT " };
+        // Writing to a String cannot fail.
+        let _ = write!(conditions, " AND {not}{IS_LINKED}");
     }
     Ok(connection
         .prepare_cached(&format!(
@@ -517,18 +546,23 @@ pub(crate) fn set(
     }
     let member = find(unit, organization, user)?
         .ok_or_else(|| Error::internal("a member that was just written is not there"))?;
+    let seats = list_seats(unit, member.id)?;
+    let mut data = audit_data(member.email(), Some(user), role, &seats);
+    let event = match &before {
+        Some(before) => {
+            data["old_role"] = json!(before.role.as_str());
+            "member.edit"
+        }
+        None => "member.add",
+    };
     audit::record(
         unit,
         actor,
         Entry {
             organization: Some(organization),
-            event: if before.is_some() {
-                "member.edit"
-            } else {
-                "member.add"
-            },
+            event,
             target: member.id.0,
-            data: json!({ "user_id": user.0, "role": role.as_str() }),
+            data,
         },
     )?;
     Ok((member.id, true))
@@ -616,6 +650,68 @@ pub(crate) fn invite_again(
     Ok(())
 }
 
+/// The invitation that a link leads to; none if there is no such link, if it was used or has expired, or if the
+/// organization is gone.
+pub(crate) fn find_invitation(
+    connection: &Connection,
+    member: MemberId,
+    hash: TokenHash,
+    now: Timestamp,
+) -> rusqlite::Result<Option<(Member, Organization)>> {
+    let found = connection
+        .prepare_cached(&format!(
+            "SELECT {}, member.organization_id FROM {TABLES}
+             WHERE member.id = :member AND member.invite_hash = :hash AND member.invite_expires_us > :now
+               AND member.user_id IS NULL",
+            columns()
+        ))?
+        .query_row(
+            named_params! { ":member": member.0, ":hash": hash.0, ":now": now.us() },
+            |row| Ok((from_row(row)?, row.get::<_, i64>("organization_id")?)),
+        )
+        .optional()?;
+    let Some((member, organization)) = found else {
+        return Ok(None);
+    };
+    let organization = organizations::find(connection, &IdOrSlug::Id(organization))?;
+    Ok(organization.map(|organization| (member, organization)))
+}
+
+/// Makes an invitation a user's place, with its role and its seats in teams. Its link is good for nothing from then on.
+///
+/// # Errors
+/// `Conflict`: the user is a member already.
+pub(crate) fn accept(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    organization: OrganizationId,
+    invitation: &Member,
+    user: UserId,
+) -> Result<()> {
+    let seats = list_seats(unit, invitation.id)?;
+    unit.prepare_cached(
+        "UPDATE member SET user_id = :user, email = NULL, invite_hash = NULL, invite_expires_us = NULL
+         WHERE id = :id AND user_id IS NULL",
+    )?
+    .execute(named_params! { ":user": user.0, ":id": invitation.id.0 })
+    .map_err(|error| {
+        conflict(error, || {
+            "You are a member of this organization already.".to_owned()
+        })
+    })?;
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(organization),
+            event: "member.accept-invite",
+            target: invitation.id.0,
+            data: audit_data(invitation.email(), Some(user), invitation.role, &seats),
+        },
+    )?;
+    Ok(())
+}
+
 /// What a member is to become.
 pub(crate) struct MemberUpdate {
     pub(crate) role: OrganizationRole,
@@ -693,7 +789,10 @@ pub(crate) fn delete(
         actor,
         Entry {
             organization: Some(organization),
-            event: "member.remove",
+            event: match member.is_pending() {
+                true => "invite.remove",
+                false => "member.remove",
+            },
             target: member.id.0,
             data: audit_data(member.email(), user, member.role, &seats),
         },

@@ -16,6 +16,7 @@ pub(crate) mod connection;
 pub(crate) mod deletion;
 pub(crate) mod environments;
 pub(crate) mod events;
+pub(crate) mod identity_providers;
 pub(crate) mod items;
 mod key_windows;
 pub(crate) mod ledger;
@@ -34,11 +35,12 @@ pub(crate) mod snapshot;
 pub(crate) mod team_members;
 pub(crate) mod teams;
 pub(crate) mod tokens;
+pub(crate) mod transfers;
 pub(crate) mod user_links;
 pub(crate) mod users;
 pub(crate) mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use rusqlite::Connection;
@@ -130,6 +132,16 @@ impl DatePlace {
         connection: &Connection,
         table: &str,
     ) -> rusqlite::Result<Option<(i64, i64)>> {
+        self.boundary_by(connection, table, "created_us")
+    }
+
+    /// As [`DatePlace::boundary`], of a table whose dates are in this column.
+    fn boundary_by(
+        self,
+        connection: &Connection,
+        table: &str,
+        column: &str,
+    ) -> rusqlite::Result<Option<(i64, i64)>> {
         let (millis, id, otherwise) = match self {
             DatePlace::First => return Ok(None),
             DatePlace::Below { millis, id } => (millis, id, millis.saturating_add(1)),
@@ -137,7 +149,7 @@ impl DatePlace {
         };
         let row = connection
             .prepare_cached(&format!(
-                "SELECT created_us FROM {table} WHERE id = :id AND created_us / 1000 = :millis"
+                "SELECT {column} FROM {table} WHERE id = :id AND {column} / 1000 = :millis"
             ))?
             .query_row([id, millis], |row| row.get(0))
             .optional()?;
@@ -162,6 +174,8 @@ pub(crate) struct Store {
     orders: Orders,
     snapshot: Arc<Snapshot>,
     _lock: Option<ServerLock>,
+    /// Of a command's: the file.
+    beside: Option<PathBuf>,
 }
 
 impl Store {
@@ -186,7 +200,9 @@ impl Store {
     /// As for [`Store::open`].
     pub(crate) fn open_beside(path: &Path) -> Result<Store, OpenError> {
         connection::touch(path)?;
-        Store::open_with(path, Durability::Full, None)
+        let mut store = Store::open_with(path, Durability::Full, None)?;
+        store.beside = Some(path.to_owned());
+        Ok(store)
     }
 
     fn open_with(
@@ -205,6 +221,7 @@ impl Store {
             orders: Orders::default(),
             snapshot,
             _lock: lock,
+            beside: None,
         })
     }
 
@@ -252,10 +269,18 @@ impl Store {
     }
 
     /// Finishes what is queued, checkpoints and closes. The file is whole by itself then, unless somebody else
-    /// still reads it.
+    /// still reads it. A command that took somebody's credentials away returns only when a server that runs on the file
+    /// follows.
     pub(crate) fn close(&self) {
         self.writer.stop();
         self.readers.close();
+        if let Some(path) = &self.beside
+            && self.snapshot.changed_credentials()
+            // Only now that SQLite has let go of the file: this opens and closes it.
+            && ServerLock::is_taken(path)
+        {
+            std::thread::sleep(snapshot::FRESH_FOR);
+        }
     }
 }
 

@@ -28,13 +28,18 @@ pub(crate) struct Organization {
     /// This and the next are shown as they were set.
     pub(crate) early_adopter: bool,
     pub(crate) superuser_access: bool,
+    /// Whether members who sign in must have a second factor.
+    pub(crate) require_2fa: bool,
+    /// Whether members must come through its identity provider; none without one.
+    pub(crate) single_sign_on: Option<bool>,
     pub(crate) created: Timestamp,
 }
 
 pub(super) const COLUMNS: &str = "organization.id, organization.slug, organization.name, organization.created_us, \
      organization.open_membership, organization.members_invite, organization.members_create_projects, \
      organization.members_admin_events, organization.members_write_alerts, organization.early_adopter, \
-     organization.superuser_access";
+     organization.superuser_access, organization.require_2fa, \
+     (SELECT required FROM identity_provider WHERE organization_id = organization.id) AS sso_required";
 
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Organization> {
     Ok(Organization {
@@ -50,6 +55,8 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Organization> {
         },
         early_adopter: row.get("early_adopter")?,
         superuser_access: row.get("superuser_access")?,
+        require_2fa: row.get("require_2fa")?,
+        single_sign_on: row.get("sso_required")?,
         created: Timestamp::from_us(row.get("created_us")?),
     })
 }
@@ -74,6 +81,41 @@ pub(crate) fn find(
             .query_row([slug], from_row)
             .optional(),
     }
+}
+
+/// Every organization, by slug.
+pub(crate) fn list_all(connection: &Connection) -> Result<Vec<Organization>> {
+    Ok(connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM organization WHERE deleted_us IS NULL ORDER BY slug"
+        ))?
+        .query_map([], from_row)?
+        .collect::<rusqlite::Result<_>>()?)
+}
+
+/// How much an organization has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contents {
+    /// Invitations count.
+    pub(crate) members: u32,
+    pub(crate) teams: u32,
+    pub(crate) projects: u32,
+}
+
+pub(crate) fn count_contents(connection: &Connection, id: OrganizationId) -> Result<Contents> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT (SELECT count(*) FROM member WHERE organization_id = :id) AS members,
+                    (SELECT count(*) FROM team WHERE organization_id = :id AND deleted_us IS NULL) AS teams,
+                    (SELECT count(*) FROM project WHERE organization_id = :id AND deleted_us IS NULL) AS projects",
+        )?
+        .query_row([id.0], |row| {
+            Ok(Contents {
+                members: row.get("members")?,
+                teams: row.get("teams")?,
+                projects: row.get("projects")?,
+            })
+        })?)
 }
 
 /// Whether there is any organization.
@@ -327,21 +369,38 @@ pub(crate) fn set_option(
     name: &str,
     value: &Value,
 ) -> Result<bool> {
-    let changed = put_option(unit, organization, name, value)?;
-    if changed > 0 {
-        unit.touch(Touched::Organization(organization));
-        audit::record(
-            unit,
-            actor,
-            Entry {
-                organization: Some(organization),
-                event: "org.edit",
-                target: organization.0,
-                data: json!({ name: value }),
-            },
-        )?;
+    let stored = list_options(unit, organization)?;
+    let Some(text) = change_text(stored.get(name), Some(value)) else {
+        return Ok(false);
+    };
+    put_option(unit, organization, name, value)?;
+    unit.touch(Touched::Organization(organization));
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(organization),
+            event: "org.edit",
+            target: organization.0,
+            data: json!({ name: text }),
+        },
+    )?;
+    Ok(true)
+}
+
+/// How the audit log tells that an option has another value; none if it has not.
+fn change_text(old: Option<&Value>, new: Option<&Value>) -> Option<String> {
+    // A text without quotes, and a list of lines in one.
+    let shown = |value: &Value| match value {
+        Value::String(text) => text.replace('\n', ", "),
+        other => other.to_string(),
+    };
+    match (old, new) {
+        (old, new) if old == new => None,
+        (None, new) => Some(format!("to {}", new.map(shown).unwrap_or_default())),
+        (Some(old), Some(new)) => Some(format!("from {} to {}", shown(old), shown(new))),
+        (Some(old), None) => Some(format!("from {} to none", shown(old))),
     }
-    Ok(changed > 0)
 }
 
 /// How many rows that changed: one or none.
@@ -372,6 +431,7 @@ pub(crate) struct OrganizationChange {
     pub(crate) policy: MemberPolicy,
     pub(crate) early_adopter: bool,
     pub(crate) superuser_access: bool,
+    pub(crate) require_2fa: bool,
     pub(crate) options: Vec<OptionChange>,
 }
 
@@ -445,6 +505,7 @@ fn update_columns(
             old.superuser_access,
             new.superuser_access,
         ),
+        ("require2FA", old.require_2fa, new.require_2fa),
     ] {
         if old != new {
             data.insert(field.to_owned(), json!(format!("from {old} to {new}")));
@@ -458,7 +519,7 @@ fn update_columns(
          SET slug = :slug, name = :name, open_membership = :open_membership, members_invite = :invite,
              members_create_projects = :create_projects, members_admin_events = :admin_events,
              members_write_alerts = :write_alerts, early_adopter = :early_adopter,
-             superuser_access = :superuser_access
+             superuser_access = :superuser_access, require_2fa = :require_2fa
          WHERE id = :id",
     )?
     .execute(named_params! {
@@ -471,6 +532,7 @@ fn update_columns(
         ":write_alerts": is.write_alerts,
         ":early_adopter": new.early_adopter,
         ":superuser_access": new.superuser_access,
+        ":require_2fa": new.require_2fa,
         ":id": old.id.0,
     })
     .map_err(|error| {
@@ -488,11 +550,6 @@ fn update_options(
     changes: &[OptionChange],
     data: &mut Map<String, Value>,
 ) -> Result<()> {
-    // A text without quotes, and a list of lines in one.
-    let shown = |value: &Value| match value {
-        Value::String(text) => text.replace('\n', ", "),
-        other => other.to_string(),
-    };
     let stored = list_options(unit, organization)?;
     let mut governs_ingestion = false;
     for OptionChange {
@@ -501,11 +558,8 @@ fn update_options(
         value,
     } in changes
     {
-        let text = match (stored.get(*option), value) {
-            (old, new) if old == new.as_ref() => continue,
-            (None, new) => format!("to {}", new.as_ref().map(shown).unwrap_or_default()),
-            (Some(old), Some(new)) => format!("from {} to {}", shown(old), shown(new)),
-            (Some(old), None) => format!("from {} to none", shown(old)),
+        let Some(text) = change_text(stored.get(*option), value.as_ref()) else {
+            continue;
         };
         data.insert((*field).to_owned(), json!(text));
         match value {
@@ -523,6 +577,41 @@ fn update_options(
         unit.touch(Touched::Organization(organization));
     }
     Ok(())
+}
+
+/// Demands a second factor of nobody any more, as when an identity provider comes to vouch for the members; whether
+/// it was demanded.
+pub(crate) fn stop_requiring_2fa(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    organization: OrganizationId,
+) -> Result<bool> {
+    let stopped = unit
+        .prepare_cached("UPDATE organization SET require_2fa = 0 WHERE id = :id AND require_2fa")?
+        .execute([organization.0])?;
+    if stopped > 0 {
+        audit::record(
+            unit,
+            actor,
+            Entry {
+                organization: Some(organization),
+                event: "org.edit",
+                target: organization.0,
+                data: json!({ "require2FA": "from true to false" }),
+            },
+        )?;
+    }
+    Ok(stopped > 0)
+}
+
+/// Whether an identity provider vouches for the members.
+pub(crate) fn has_provider(
+    connection: &Connection,
+    organization: OrganizationId,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM identity_provider WHERE organization_id = :organization")?
+        .exists([organization.0])
 }
 
 /// Hides an organization with all that it has. Its slug is free at once, its keys and tokens are good for nothing; what

@@ -364,6 +364,8 @@ pub(super) fn list_ids(
 pub(crate) enum ProjectsOf {
     /// Those of the user's teams.
     User(UserId),
+    /// The same for a user in a browser: without the organizations that demand a second factor, if there is none.
+    SignedIn(UserId),
     /// All of this one.
     Organization(OrganizationId),
 }
@@ -411,7 +413,12 @@ pub(crate) fn list_own(
     let (platforms, keys) = (texts(&filter.platforms), texts(&filter.keys));
     let ids = filter.ids.as_ref().map(|ids| json!(ids).to_string());
     let owner: Box<dyn rusqlite::ToSql> = match of {
-        ProjectsOf::User(user) => Box::new(json!(list_teams_of(connection, user)?).to_string()),
+        ProjectsOf::User(user) => {
+            Box::new(json!(list_teams_of(connection, user, false)?).to_string())
+        }
+        ProjectsOf::SignedIn(user) => {
+            Box::new(json!(list_teams_of(connection, user, true)?).to_string())
+        }
         ProjectsOf::Organization(id) => Box::new(id.0),
     };
     let path = if ids.is_some() || keys.is_some() {
@@ -477,12 +484,12 @@ fn own_sql(of: ProjectsOf, path: Path, place: DatePlace, conditions: &str) -> St
         Path::Named | Path::Gathered => "NOT INDEXED",
     };
     let (index, own) = match (of, path) {
-        (ProjectsOf::User(_), Path::Gathered) => (
+        (ProjectsOf::User(_) | ProjectsOf::SignedIn(_), Path::Gathered) => (
             index,
             "project.id IN (SELECT project_id FROM project_team
                             WHERE team_id IN (SELECT value FROM json_each(:owner)))",
         ),
-        (ProjectsOf::User(_), Path::Named | Path::Walked) => (
+        (ProjectsOf::User(_) | ProjectsOf::SignedIn(_), Path::Named | Path::Walked) => (
             index,
             "EXISTS (SELECT 1 FROM project_team WHERE project_team.project_id = project.id
                      AND project_team.team_id IN (SELECT value FROM json_each(:owner)))",
@@ -502,16 +509,27 @@ fn own_sql(of: ProjectsOf, path: Path, place: DatePlace, conditions: &str) -> St
     )
 }
 
-/// The ids of the teams that a user is in, in whatever organization.
-fn list_teams_of(connection: &Connection, user: UserId) -> rusqlite::Result<Vec<i64>> {
+/// The ids of the teams that a user is in, in whatever organization; or only in those that let the user in without a
+/// second factor, or with the one that there is.
+fn list_teams_of(
+    connection: &Connection,
+    user: UserId,
+    is_session: bool,
+) -> rusqlite::Result<Vec<i64>> {
     connection
         .prepare_cached(
             "SELECT team.id FROM member
              JOIN team_member ON team_member.member_id = member.id
              JOIN team ON team.id = team_member.team_id AND team.deleted_us IS NULL
-             WHERE member.user_id = :user",
+             JOIN organization ON organization.id = member.organization_id
+             WHERE member.user_id = :user
+               AND (NOT :is_session OR NOT organization.require_2fa
+                    OR EXISTS (SELECT 1 FROM authenticator WHERE user_id = :user AND kind = 'totp'))",
         )?
-        .query_map([user.0], |row| row.get(0))?
+        .query_map(
+            named_params! { ":user": user.0, ":is_session": is_session },
+            |row| row.get(0),
+        )?
         .collect()
 }
 
@@ -522,7 +540,7 @@ fn has_many(
     owner: &dyn rusqlite::ToSql,
 ) -> rusqlite::Result<bool> {
     let of = match of {
-        ProjectsOf::User(_) => {
+        ProjectsOf::User(_) | ProjectsOf::SignedIn(_) => {
             "project_team WHERE team_id IN (SELECT value FROM json_each(:owner))"
         }
         ProjectsOf::Organization(_) => "project WHERE organization_id = :owner",
@@ -612,13 +630,19 @@ pub(crate) fn update(
          WHERE id = :id",
     )?
     .execute(named_params! { ":name": name, ":platform": platform, ":id": project.id.0 })?;
-    record_edit(
-        unit,
-        actor,
-        project,
-        json!({ "name": name, "platform": platform }),
-    )?;
-    Ok(())
+    let mut data = serde_json::Map::new();
+    if let Some(name) = name.filter(|name| *name != project.name) {
+        data.insert("name".to_owned(), json!(name));
+    }
+    let old = project.platform.as_deref().unwrap_or_default();
+    if let Some(platform) = platform.filter(|platform| *platform != old) {
+        let platform = Some(platform).filter(|text| !text.is_empty());
+        data.insert("platform".to_owned(), json!(platform));
+    }
+    if data.is_empty() {
+        return Ok(());
+    }
+    record_edit(unit, actor, project, Value::Object(data))
 }
 
 /// Gives a project to a team; whether it had it not.
@@ -635,18 +659,36 @@ pub(crate) fn add_team(
         )?
         .execute(named_params! { ":project": project.0, ":team": team.0 })?;
     if added > 0 {
-        audit::record(
-            unit,
-            actor,
-            Entry {
-                organization: Some(organization),
-                event: "project-team.add",
-                target: project.0,
-                data: json!({ "team_id": team.0 }),
-            },
-        )?;
+        record_team(unit, actor, organization, project, team, "project-team.add")?;
     }
     Ok(added > 0)
+}
+
+/// Writes down that a team has a project, or has it no longer.
+fn record_team(
+    unit: &Unit<'_>,
+    actor: &Actor,
+    organization: OrganizationId,
+    project: ProjectId,
+    team: TeamId,
+    event: &str,
+) -> Result<()> {
+    let slug = |sql: &str, id: i64| -> rusqlite::Result<String> {
+        unit.prepare_cached(sql)?.query_row([id], |row| row.get(0))
+    };
+    let project_slug = slug("SELECT slug FROM project WHERE id = :id", project.0)?;
+    let team_slug = slug("SELECT slug FROM team WHERE id = :id", team.0)?;
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(organization),
+            event,
+            target: project.0,
+            data: json!({ "project_slug": project_slug, "team_id": team.0, "team_slug": team_slug }),
+        },
+    )?;
+    Ok(())
 }
 
 /// Writes down that a project was made together with a team for it.
@@ -681,15 +723,13 @@ pub(crate) fn remove_team(
         .prepare_cached("DELETE FROM project_team WHERE project_id = :project AND team_id = :team")?
         .execute(named_params! { ":project": project.0, ":team": team.0 })?;
     if removed > 0 {
-        audit::record(
+        record_team(
             unit,
             actor,
-            Entry {
-                organization: Some(organization),
-                event: "project-team.remove",
-                target: project.0,
-                data: json!({ "team_id": team.0 }),
-            },
+            organization,
+            project,
+            team,
+            "project-team.remove",
         )?;
     }
     Ok(removed > 0)
@@ -867,11 +907,18 @@ fn options(
     Ok(all)
 }
 
-/// Whether a project is there and not deleted.
-pub(crate) fn is_there(connection: &Connection, id: ProjectId) -> rusqlite::Result<bool> {
+/// Whether an organization has a project, and it is not deleted. A change asks in its own transaction: the project may
+/// have gone, also to another organization, since it was looked up.
+pub(crate) fn is_in(
+    connection: &Connection,
+    organization: OrganizationId,
+    id: ProjectId,
+) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached("SELECT 1 FROM project WHERE id = :id AND deleted_us IS NULL")?
-        .exists([id.0])
+        .prepare_cached(
+            "SELECT 1 FROM project WHERE id = :id AND organization_id = :organization AND deleted_us IS NULL",
+        )?
+        .exists(named_params! { ":id": id.0, ":organization": organization.0 })
 }
 
 /// Writes an option; none takes it away. The caller writes the audit entry.
@@ -1053,9 +1100,14 @@ pub(crate) fn find_renamed(
 pub(crate) fn delete(unit: &mut Unit<'_>, actor: &Actor, project: &Project) -> Result<()> {
     let hidden = unit
         .prepare_cached(
-            "UPDATE project SET deleted_us = :now, slug = slug || '~' || id WHERE id = :id AND deleted_us IS NULL",
+            "UPDATE project SET deleted_us = :now, slug = slug || '~' || id
+             WHERE id = :id AND organization_id = :organization AND deleted_us IS NULL",
         )?
-        .execute(named_params! { ":now": actor.at.us(), ":id": project.id.0 })?;
+        .execute(named_params! {
+            ":now": actor.at.us(),
+            ":id": project.id.0,
+            ":organization": project.organization.0,
+        })?;
     if hidden == 0 {
         return Err(Error::NotFound);
     }

@@ -35,6 +35,8 @@ impl Readers {
             Some(connection) => connection,
             None => connection::open_for_reading(&self.path)?,
         };
+        #[cfg(test)]
+        let connection = statements::counted(connection)?;
         Ok(Reader {
             readers: self,
             connection: Some(connection),
@@ -75,5 +77,28 @@ impl Drop for Reader<'_> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(connection);
         }
+    }
+}
+
+/// How many statements lent connections ran on this thread.
+#[cfg(test)]
+pub(crate) mod statements {
+    use std::cell::Cell;
+
+    use rusqlite::Connection;
+    use rusqlite::trace::{TraceEvent, TraceEventCodes};
+
+    thread_local! {
+        static RUN: Cell<u64> = const { Cell::new(0) };
+    }
+
+    pub(crate) fn run_here() -> u64 {
+        RUN.get()
+    }
+
+    pub(super) fn counted(mut connection: Connection) -> rusqlite::Result<Connection> {
+        let count = |_: TraceEvent<'_>| RUN.set(RUN.get() + 1);
+        connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(count))?;
+        Ok(connection)
     }
 }

@@ -49,6 +49,14 @@ pub(crate) fn find_by_hash(
         .optional()
 }
 
+/// A session, also when it has expired.
+pub(crate) fn find(connection: &Connection, id: SessionId) -> rusqlite::Result<Option<Session>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM session WHERE id = :id"))?
+        .query_row([id.0], from_row)
+        .optional()
+}
+
 /// The sessions of a user that have not expired, newest first.
 pub(crate) fn list_of_user(
     connection: &Connection,
@@ -109,6 +117,23 @@ pub(crate) fn set_verified(connection: &Connection, id: SessionId, now: Timestam
     connection
         .prepare_cached("UPDATE session SET verified_us = :now WHERE id = :id")?
         .execute(named_params! { ":now": now.us(), ":id": id.0 })?;
+    Ok(())
+}
+
+/// Gives a session another secret, so that nobody who copied its cookie goes on with it.
+pub(crate) fn set_hash(
+    connection: &Connection,
+    id: SessionId,
+    hash: SecretHash,
+    now: Timestamp,
+) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE session SET hash = :hash, verified_us = :now WHERE id = :id")?
+        .execute(named_params! {
+            ":hash": hash.0.as_slice(),
+            ":now": now.us(),
+            ":id": id.0,
+        })?;
     Ok(())
 }
 

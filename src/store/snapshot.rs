@@ -3,13 +3,15 @@
 //!
 //! Only the writer's thread changes it: after a COMMIT it reads anew what the jobs touched, before any answer
 //! of that batch leaves, so a change holds for the very next request after its answer. A commit of another
-//! process makes it read everything anew.
+//! process makes it read everything anew; that is looked for all the time, and [`Snapshot::is_fresh`] says whether it
+//! was lately.
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -202,6 +204,10 @@ impl DataVersion {
     }
 }
 
+/// After this long without a look for commits of other processes, what is remembered of credentials is not believed.
+/// So another process that waits as long after a commit knows that every server follows it.
+pub(super) const FRESH_FOR: Duration = Duration::from_secs(1);
+
 /// Keys and projects by what requests name them by.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -209,6 +215,11 @@ pub(crate) struct Snapshot {
     keys: Shards<PublicKey, KeyState>,
     /// How often credentials changed.
     credentials_version: AtomicU64,
+    /// Whether this process changed any.
+    changed_credentials: AtomicBool,
+    /// When commits of other processes were last looked for: milliseconds since `begun`.
+    looked_ms: AtomicU64,
+    begun: Instant,
     /// For whoever removes what was deleted.
     pub(super) deletions: Bell,
 }
@@ -223,6 +234,9 @@ impl Snapshot {
             projects: Shards::new(),
             keys: Shards::new(),
             credentials_version: AtomicU64::new(0),
+            changed_credentials: AtomicBool::new(false),
+            looked_ms: AtomicU64::new(0),
+            begun: Instant::now(),
             deletions: Bell::default(),
         };
         let version = snapshot.reload(connection)?;
@@ -233,6 +247,31 @@ impl Snapshot {
     /// as the number stays that was there before the reading.
     pub(crate) fn credentials_version(&self) -> u64 {
         self.credentials_version.load(Ordering::Acquire)
+    }
+
+    /// Whether this process changed what lets somebody in.
+    pub(super) fn changed_credentials(&self) -> bool {
+        self.changed_credentials.load(Ordering::Relaxed)
+    }
+
+    fn forget_credentials(&self) {
+        self.changed_credentials.store(true, Ordering::Relaxed);
+        self.credentials_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether commits of other processes were looked for within [`FRESH_FOR`]. If not, what is remembered of credentials
+    /// is to be asked of the file.
+    pub(crate) fn is_fresh(&self) -> bool {
+        let looked = Duration::from_millis(self.looked_ms.load(Ordering::Acquire));
+        self.begun.elapsed() < looked + FRESH_FOR
+    }
+
+    /// Commits of other processes up to this moment are taken in.
+    pub(super) fn set_looked(&self, at: Instant) {
+        let since = at.saturating_duration_since(self.begun).as_millis();
+        // Rounded down, so that a look never counts for later than it was.
+        let since = u64::try_from(since).unwrap_or(u64::MAX);
+        self.looked_ms.fetch_max(since, Ordering::Release);
     }
 
     /// A key whose project is there. That of a deleted one is gone with it, if only its row is removed later.
@@ -283,10 +322,12 @@ impl Snapshot {
     ) -> rusqlite::Result<()> {
         match touched {
             Touched::Credentials => {
-                self.credentials_version.fetch_add(1, Ordering::Release);
+                self.forget_credentials();
             }
             Touched::Organization(id) => {
                 if !organizations::is_there(connection, *id)? {
+                    // Its tokens are good for nothing.
+                    self.forget_credentials();
                     for project in projects::list_ids(connection, *id)? {
                         self.projects.remove(&project);
                     }

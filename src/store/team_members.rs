@@ -57,17 +57,40 @@ pub(crate) fn set_role(
             ":role": role.as_str(),
         })?;
     if changed > 0 {
-        audit::record(
-            unit,
-            actor,
-            Entry {
-                organization: Some(team.organization),
-                event: "member.edit",
-                target: member.0,
-                data: json!({ "team_slug": team.slug.as_str(), "team_role": role.as_str() }),
-            },
-        )?;
+        record(unit, actor, team, member, "member.edit", Some(Some(role)))?;
     }
+    Ok(())
+}
+
+/// Writes down what becomes of a member in a team; with the role there, if that is what it is about.
+pub(super) fn record(
+    unit: &Unit<'_>,
+    actor: &Actor,
+    team: &Team,
+    member: MemberId,
+    event: &str,
+    role: Option<Option<TeamRole>>,
+) -> Result<()> {
+    let (email, user): (String, Option<i64>) = unit
+        .prepare_cached(
+            "SELECT coalesce(member.email, user.email), member.user_id
+             FROM member LEFT JOIN user ON user.id = member.user_id WHERE member.id = :member",
+        )?
+        .query_row([member.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut data = json!({ "email": email, "user_id": user, "team_slug": team.slug.as_str() });
+    if let Some(role) = role {
+        data["team_role"] = json!(role.map(TeamRole::as_str));
+    }
+    audit::record(
+        unit,
+        actor,
+        Entry {
+            organization: Some(team.organization),
+            event,
+            target: member.0,
+            data,
+        },
+    )?;
     Ok(())
 }
 
@@ -82,16 +105,7 @@ pub(crate) fn delete(
         .prepare_cached("DELETE FROM team_member WHERE team_id = :team AND member_id = :member")?
         .execute(named_params! { ":team": team.id.0, ":member": member.0 })?;
     if deleted > 0 {
-        audit::record(
-            unit,
-            actor,
-            Entry {
-                organization: Some(team.organization),
-                event: "member.leave-team",
-                target: member.0,
-                data: json!({ "team_slug": team.slug.as_str() }),
-            },
-        )?;
+        record(unit, actor, team, member, "member.leave-team", None)?;
     }
     Ok(())
 }
@@ -115,16 +129,7 @@ pub(crate) fn request(
             ":created": actor.at.us(),
         })?;
     if asked > 0 {
-        audit::record(
-            unit,
-            actor,
-            Entry {
-                organization: Some(team.organization),
-                event: "member.pending",
-                target: member.0,
-                data: json!({ "team_slug": team.slug.as_str() }),
-            },
-        )?;
+        record(unit, actor, team, member, "member.pending", None)?;
     }
     Ok(())
 }

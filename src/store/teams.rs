@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::json;
 
 use super::audit::{self, Entry};
-use super::conflict;
 use super::snapshot::Touched;
 use super::writer::Unit;
+use super::{conflict, team_members};
 use crate::domain::actor::Actor;
 use crate::domain::id::{MemberId, OrganizationId, ProjectId, TeamId};
 use crate::domain::scope::TeamRole;
@@ -223,7 +223,7 @@ pub(crate) fn rename(unit: &mut Unit<'_>, actor: &Actor, team: &Team, name: &str
     Ok(())
 }
 
-/// Changes slug and name; `None` leaves one as it is.
+/// Changes slug and name; `None` leaves one as it is. What is so already is written nowhere.
 ///
 /// # Errors
 /// `Conflict`: another team of the organization has the slug.
@@ -234,6 +234,11 @@ pub(crate) fn update(
     slug: Option<&Slug>,
     name: Option<&str>,
 ) -> Result<()> {
+    let is_same =
+        slug.is_none_or(|slug| *slug == team.slug) && name.is_none_or(|name| name == team.name);
+    if is_same {
+        return Ok(());
+    }
     unit.prepare_cached(
         "UPDATE team SET slug = coalesce(:slug, slug), name = coalesce(:name, name) WHERE id = :id",
     )?
@@ -302,6 +307,7 @@ pub(crate) fn set_member(
     member: MemberId,
     role: Option<TeamRole>,
 ) -> Result<bool> {
+    let was_there = team_members::find_role(unit, team.id, member)?.is_some();
     let changed = unit
         .prepare_cached(
             "INSERT INTO team_member (team_id, member_id, role) VALUES (:team, :member, :role)
@@ -315,16 +321,11 @@ pub(crate) fn set_member(
     unit.prepare_cached("DELETE FROM team_request WHERE team_id = :team AND member_id = :member")?
         .execute(named_params! { ":team": team.id.0, ":member": member.0 })?;
     if changed > 0 {
-        audit::record(
-            unit,
-            actor,
-            Entry {
-                organization: Some(team.organization),
-                event: "member.join-team",
-                target: member.0,
-                data: json!({ "team_slug": team.slug.as_str(), "role": role.map(TeamRole::as_str) }),
-            },
-        )?;
+        let event = match was_there {
+            true => "member.edit",
+            false => "member.join-team",
+        };
+        team_members::record(unit, actor, team, member, event, Some(role))?;
     }
     Ok(changed > 0)
 }

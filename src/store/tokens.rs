@@ -9,12 +9,15 @@ use super::audit::{self, Entry};
 use super::conflict;
 use super::snapshot::Touched;
 use super::writer::Unit;
-use crate::domain::Result;
+use super::{members, organizations, projects};
+use crate::domain::access::Access;
 use crate::domain::actor::Actor;
 use crate::domain::id::{OrganizationId, ProjectId, TokenId, UserId};
 use crate::domain::scope::ScopeSet;
+use crate::domain::slug::IdOrSlug;
 use crate::domain::time::Timestamp;
-use crate::domain::token::{Token, TokenHash, TokenOwner, TokenText};
+use crate::domain::token::{Token, TokenHash, TokenOwner, TokenText, USE_DAYS};
+use crate::domain::{Error, Result};
 
 /// A token about to be made.
 pub(crate) struct NewToken {
@@ -29,7 +32,7 @@ pub(crate) struct NewToken {
 }
 
 const COLUMNS: &str = "id, kind, user_id, organization_id, name, last_characters, scopes, created_us, expires_us, \
-     last_used_us, last_address, last_project_id, revoked_us, disabled, \
+     last_used_us, last_address, last_project_id, revoked_us, disabled, allowed_origins, \
      (SELECT json_group_array(project_id) FROM auth_token_project WHERE token_id = auth_token.id) AS projects";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
@@ -64,6 +67,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
         last_project: row.get::<_, Option<i64>>("last_project_id")?.map(ProjectId),
         revoked: moment("revoked_us")?,
         disabled: row.get("disabled")?,
+        allowed_origins: row.get("allowed_origins")?,
         projects: projects.into_iter().map(ProjectId).collect(),
     })
 }
@@ -146,6 +150,50 @@ pub(crate) fn find_of(
     Ok(token.filter(|token| token.owner == owner && token.revoked.is_none()))
 }
 
+/// The project that somebody names for a token of this owner: by number, as `organization/project` in slugs or numbers,
+/// and for an organization's token by its slug alone. None that is not the organization's, or that the user does not
+/// see.
+pub(crate) fn find_project(
+    connection: &Connection,
+    owner: TokenOwner,
+    name: &str,
+) -> Result<Option<ProjectId>> {
+    let own = match owner {
+        TokenOwner::User(_) => None,
+        TokenOwner::Organization(id) | TokenOwner::ApiKey(id) => Some(id),
+    };
+    let (organization, project) = match (name.split_once('/'), IdOrSlug::parse(name)) {
+        (Some((organization, project)), _) => {
+            (IdOrSlug::parse(organization), IdOrSlug::parse(project))
+        }
+        (None, IdOrSlug::Id(id)) => {
+            let Some(organization) = projects::find_organization(connection, ProjectId(id))? else {
+                return Ok(None);
+            };
+            (IdOrSlug::Id(organization.0), IdOrSlug::Id(id))
+        }
+        (None, slug) => match own {
+            Some(organization) => (IdOrSlug::Id(organization.0), slug),
+            None => return Ok(None),
+        },
+    };
+    let Some(organization) = organizations::find(connection, &organization)? else {
+        return Ok(None);
+    };
+    let Some(project) = projects::find(connection, organization.id, &project)? else {
+        return Ok(None);
+    };
+    let is_seen = match owner {
+        TokenOwner::User(user) => {
+            let membership = members::find_membership(connection, organization.id, user)?;
+            let access = Access::of_user(ScopeSet::ALL, membership, organization.policy);
+            access.sees_project(&projects::list_team_ids(connection, project.id)?)
+        }
+        TokenOwner::Organization(_) | TokenOwner::ApiKey(_) => own == Some(organization.id),
+    };
+    Ok(is_seen.then_some(project.id))
+}
+
 /// Changes what a token is called.
 pub(crate) fn rename(unit: &mut Unit<'_>, token: &Token, name: &str) -> Result<()> {
     unit.prepare_cached("UPDATE auth_token SET name = :name WHERE id = :id")?
@@ -159,14 +207,30 @@ pub(crate) fn rename(unit: &mut Unit<'_>, token: &Token, name: &str) -> Result<(
 pub(crate) struct TokenUse {
     pub(crate) last: Timestamp,
     pub(crate) address: String,
-    /// Of the last request that was about one; an organization's token forgets it at the next that was not.
+    /// That the last request was about, if it was about one.
     pub(crate) project: Option<ProjectId>,
     /// By day since 1970.
     pub(crate) requests: BTreeMap<i64, u64>,
 }
 
-/// How many days of a token's use are kept.
-const USE_DAYS: i64 = 90;
+impl TokenUse {
+    /// Adds what came after.
+    pub(crate) fn add(&mut self, newer: TokenUse) {
+        if newer.requests.is_empty() {
+            return;
+        }
+        let TokenUse {
+            last,
+            address,
+            project,
+            requests,
+        } = newer;
+        (self.last, self.address, self.project) = (last, address, project);
+        for (day, count) in requests {
+            *self.requests.entry(day).or_default() += count;
+        }
+    }
+}
 
 /// Adds to a token's use. A token that is gone meanwhile has none.
 pub(crate) fn add_use(connection: &Connection, id: TokenId, used: &TokenUse) -> Result<()> {
@@ -194,7 +258,7 @@ pub(crate) fn add_use(connection: &Connection, id: TokenId, used: &TokenUse) -> 
             .execute(named_params! { ":id": id.0, ":day": day, ":requests": requests })?;
         connection
             .prepare_cached("DELETE FROM auth_token_use WHERE token_id = :id AND day < :oldest")?
-            .execute(named_params! { ":id": id.0, ":oldest": day - USE_DAYS })?;
+            .execute(named_params! { ":id": id.0, ":oldest": day - USE_DAYS + 1 })?;
     }
     Ok(())
 }
@@ -209,9 +273,11 @@ pub(crate) fn list_use(connection: &Connection, id: TokenId) -> rusqlite::Result
         .collect()
 }
 
+/// Makes a token. Nobody remembers that there was none, so it is good at once without a word to anybody.
+///
 /// # Errors
 /// `Conflict`: the very same token exists already.
-pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewToken) -> Result<TokenId> {
+pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewToken) -> Result<Token> {
     let (kind, user, organization) = owner_columns(new.owner);
     unit.prepare_cached(
         "INSERT INTO auth_token (kind, user_id, organization_id, name, hash, last_characters, scopes,
@@ -238,17 +304,92 @@ pub(crate) fn create(unit: &mut Unit<'_>, actor: &Actor, new: &NewToken) -> Resu
         )?
         .execute(named_params! { ":token": id.0, ":project": project.0 })?;
     }
-    unit.touch(Touched::Credentials);
-    record(
+    let token = find(unit, id)?
+        .ok_or_else(|| Error::internal("a token that was just made is not there"))?;
+    record(unit, actor, &token, Deed::Made)?;
+    Ok(token)
+}
+
+/// Makes the token that comes after another one of the same owner: of the same name, scopes and projects, and for as
+/// long. The old one ends at `until` at the latest.
+///
+/// # Errors
+/// `NotFound`: the old one was revoked.
+pub(crate) fn rotate(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    old: &Token,
+    text: &TokenText,
+    until: Timestamp,
+) -> Result<Token> {
+    let old = find_of(unit, old.owner, old.id)?.ok_or(Error::NotFound)?;
+    let ends = old.expires.map_or(until, |expires| expires.min(until));
+    update(unit, actor, &old, None, Some(ends))?;
+    let new = create(
         unit,
         actor,
-        id,
-        new.owner,
-        &new.name,
-        new.scopes,
-        Deed::Made,
+        &NewToken {
+            owner: old.owner,
+            name: old.name.clone(),
+            text: text.clone(),
+            scopes: old.scopes,
+            expires: old.successor_expires(actor.at),
+            projects: old.projects.clone(),
+        },
     )?;
-    Ok(id)
+    if old.allowed_origins.is_empty() {
+        return Ok(new);
+    }
+    set_allowed_origins(unit, new.id, &old.allowed_origins)?;
+    Ok(Token {
+        allowed_origins: old.allowed_origins,
+        ..new
+    })
+}
+
+fn set_allowed_origins(connection: &Connection, id: TokenId, origins: &str) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE auth_token SET allowed_origins = :origins WHERE id = :id")?
+        .execute(named_params! { ":origins": origins, ":id": id.0 })?;
+    Ok(())
+}
+
+/// What is to be changed of an API key; `None` leaves it as it is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ApiKeyChange {
+    pub(crate) label: Option<String>,
+    pub(crate) scopes: Option<ScopeSet>,
+    pub(crate) disabled: Option<bool>,
+    /// One a line.
+    pub(crate) allowed_origins: Option<String>,
+}
+
+/// Changes an API key, and reads it back.
+///
+/// # Errors
+/// `NotFound`: it was removed.
+pub(crate) fn change_api_key(
+    unit: &mut Unit<'_>,
+    actor: &Actor,
+    key: &Token,
+    change: &ApiKeyChange,
+) -> Result<Token> {
+    unit.prepare_cached(
+        "UPDATE auth_token SET name = coalesce(:label, name), scopes = coalesce(:scopes, scopes),
+                disabled = coalesce(:disabled, disabled), allowed_origins = coalesce(:origins, allowed_origins)
+         WHERE id = :id AND revoked_us IS NULL",
+    )?
+    .execute(named_params! {
+        ":label": change.label,
+        ":scopes": change.scopes.map(|scopes| scopes.to_string()),
+        ":disabled": change.disabled,
+        ":origins": change.allowed_origins,
+        ":id": key.id.0,
+    })?;
+    let changed = find_of(unit, key.owner, key.id)?.ok_or(Error::NotFound)?;
+    unit.touch(Touched::Credentials);
+    record(unit, actor, &changed, Deed::Changed)?;
+    Ok(changed)
 }
 
 /// Changes scopes and expiry; `None` leaves one as it is. Only an operator may: through the API a token's
@@ -270,16 +411,11 @@ pub(crate) fn update(
         ":id": token.id.0,
     })?;
     unit.touch(Touched::Credentials);
-    let scopes = scopes.unwrap_or(token.scopes);
-    record(
-        unit,
-        actor,
-        token.id,
-        token.owner,
-        &token.name,
-        scopes,
-        Deed::Changed,
-    )
+    let changed = Token {
+        scopes: scopes.unwrap_or(token.scopes),
+        ..token.clone()
+    };
+    record(unit, actor, &changed, Deed::Changed)
 }
 
 /// Revokes a token for good; false when it was revoked before.
@@ -291,17 +427,18 @@ pub(crate) fn revoke(unit: &mut Unit<'_>, actor: &Actor, token: &Token) -> Resul
         .execute(named_params! { ":at": actor.at.us(), ":id": token.id.0 })?;
     if revoked > 0 {
         unit.touch(Touched::Credentials);
-        record(
-            unit,
-            actor,
-            token.id,
-            token.owner,
-            &token.name,
-            token.scopes,
-            Deed::Revoked,
-        )?;
+        record(unit, actor, token, Deed::Revoked)?;
     }
     Ok(revoked > 0)
+}
+
+/// Revokes every token of an owner for good; how many.
+pub(crate) fn revoke_all(unit: &mut Unit<'_>, actor: &Actor, owner: TokenOwner) -> Result<usize> {
+    let tokens = list_of(unit, owner)?;
+    for token in &tokens {
+        revoke(unit, actor, token)?;
+    }
+    Ok(tokens.len())
 }
 
 enum Deed {
@@ -310,16 +447,8 @@ enum Deed {
     Revoked,
 }
 
-fn record(
-    unit: &Unit<'_>,
-    actor: &Actor,
-    id: TokenId,
-    owner: TokenOwner,
-    name: &str,
-    scopes: ScopeSet,
-    deed: Deed,
-) -> Result<()> {
-    let (event, organization) = match (owner, deed) {
+fn record(unit: &Unit<'_>, actor: &Actor, token: &Token, deed: Deed) -> Result<()> {
+    let (event, organization) = match (token.owner, deed) {
         (TokenOwner::Organization(id), Deed::Made) => ("org-auth-token.create", Some(id)),
         (TokenOwner::Organization(id), Deed::Changed) => ("org-auth-token.edit", Some(id)),
         (TokenOwner::Organization(id), Deed::Revoked) => ("org-auth-token.remove", Some(id)),
@@ -331,14 +460,24 @@ fn record(
         (TokenOwner::User(_), Deed::Changed) => ("user-token.edit", None),
         (TokenOwner::User(_), Deed::Revoked) => ("user-token.remove", None),
     };
+    let data = match token.owner {
+        TokenOwner::ApiKey(_) => json!({
+            "label": token.name,
+            "scopes": token.scopes,
+            "status": if token.disabled { "inactive" } else { "active" },
+        }),
+        TokenOwner::User(_) | TokenOwner::Organization(_) => {
+            json!({ "name": token.name, "scopes": token.scopes })
+        }
+    };
     audit::record(
         unit,
         actor,
         Entry {
             organization,
             event,
-            target: id.0,
-            data: json!({ "name": name, "scopes": scopes }),
+            target: token.id.0,
+            data,
         },
     )?;
     Ok(())

@@ -17,7 +17,7 @@ pub(crate) enum LinkKind {
 }
 
 impl LinkKind {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             LinkKind::SignIn => "sign-in",
             LinkKind::Password => "password",
@@ -34,14 +34,16 @@ impl LinkKind {
 }
 
 /// Makes a link; older ones of the same kind are good for nothing from then on.
-pub(crate) fn create(
+pub(super) fn create(
     connection: &Connection,
     user: UserId,
     kind: LinkKind,
     hash: SecretHash,
     now: Timestamp,
 ) -> Result<()> {
-    delete_of_user(connection, user, kind)?;
+    connection
+        .prepare_cached("DELETE FROM user_link WHERE user_id = :user AND kind = :kind")?
+        .execute(named_params! { ":user": user.0, ":kind": kind.as_str() })?;
     connection
         .prepare_cached(
             "INSERT INTO user_link (hash, user_id, kind, created_us, expires_us)
@@ -76,10 +78,10 @@ pub(crate) fn find(
         .optional()
 }
 
-/// Takes the links of a kind away from a user.
-pub(crate) fn delete_of_user(connection: &Connection, user: UserId, kind: LinkKind) -> Result<()> {
+/// Takes all links away from a user.
+pub(super) fn delete_of_user(connection: &Connection, user: UserId) -> Result<()> {
     connection
-        .prepare_cached("DELETE FROM user_link WHERE user_id = :user AND kind = :kind")?
-        .execute(named_params! { ":user": user.0, ":kind": kind.as_str() })?;
+        .prepare_cached("DELETE FROM user_link WHERE user_id = :user")?
+        .execute([user.0])?;
     Ok(())
 }

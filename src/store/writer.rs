@@ -49,8 +49,12 @@ const BATCH_JOBS_MAX: usize = 512;
 const QUEUE_JOBS_MAX: usize = 4096;
 const QUEUE_BYTES_MAX: usize = 64 << 20;
 const STALLED_AFTER: Duration = Duration::from_secs(30);
-/// How often an idle writer looks for commits of other processes.
-const IDLE_CHECK: Duration = Duration::from_secs(1);
+/// How often an idle writer looks for commits of other processes; well within the time for which a look counts.
+const IDLE_CHECK: Duration = Duration::from_millis(250);
+/// The log is emptied after so many looks without anything to write.
+const IDLE_CHECKS_TO_CHECKPOINT: u32 = 4;
+/// How often the responder looks for a commit that hangs.
+const STALL_CHECK: Duration = Duration::from_secs(1);
 /// The write-ahead log is copied into the file when it has grown by this many pages.
 const CHECKPOINT_PAGES: i32 = 1000;
 /// The exit code after a fault that only a fresh process can get over.
@@ -349,7 +353,7 @@ impl QueueState {
 /// The responder: calls each finished job's `done`, and refuses what waits behind a commit that hangs.
 fn respond(finished: &mpsc::Receiver<Jobs>, queue: &Queue) {
     loop {
-        let jobs = match finished.recv_timeout(IDLE_CHECK) {
+        let jobs = match finished.recv_timeout(STALL_CHECK) {
             Ok(jobs) => jobs,
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 let mut stalled = queue.take_stalled();
@@ -399,12 +403,19 @@ thread_local! {
 impl WriterThread {
     fn run(&mut self) {
         self.watch_wal();
+        let mut idle_checks = 0;
         loop {
             match self.queue.next(IDLE_CHECK) {
-                Next::Batch(jobs) => self.batch(jobs),
+                Next::Batch(jobs) => {
+                    idle_checks = 0;
+                    self.batch(jobs);
+                }
                 Next::Idle => {
                     self.see_other_commits();
-                    self.checkpoint_when_idle();
+                    idle_checks += 1;
+                    if idle_checks % IDLE_CHECKS_TO_CHECKPOINT == 0 {
+                        self.checkpoint_when_idle();
+                    }
                 }
                 Next::Closed => break,
             }
@@ -532,14 +543,16 @@ impl WriterThread {
 
     /// Reads the snapshot anew if another process has committed since the last look.
     fn see_other_commits(&mut self) {
+        let at = Instant::now();
         let result = DataVersion::read(&self.connection).and_then(|version| {
             if version != self.seen {
                 self.seen = self.snapshot.reload(&self.connection)?;
             }
             Ok(())
         });
-        if let Err(error) = result {
-            log::error!("the changes of another process cannot be read: {error}");
+        match result {
+            Ok(()) => self.snapshot.set_looked(at),
+            Err(error) => log::error!("the changes of another process cannot be read: {error}"),
         }
     }
 

@@ -17,6 +17,10 @@ pub(super) enum Failure {
     BadForm,
     /// So many seconds.
     TryLater(u32),
+    /// Somebody guesses; so many seconds.
+    TooManyTries(u32),
+    /// A link that stands for somebody stands for nobody: unknown, used, or expired, which is not told.
+    LinkGone,
     Internal(Error),
 }
 
@@ -72,6 +76,16 @@ pub(super) fn answer(failure: Failure, route: &str, request: &Request) -> Respon
             "Please try again later",
             "The server cannot take this request now.",
         ),
+        Failure::TooManyTries(_) => (
+            429,
+            "Too many tries",
+            "Please wait a few minutes and try again.",
+        ),
+        Failure::LinkGone => (
+            404,
+            "This link cannot be used",
+            "It was used already, it is too old, a newer one was made, or it was not copied whole. Ask for a new one.",
+        ),
         Failure::Internal(error) => {
             log::error!("{route} failed (request {}): {error}", request.id);
             (
@@ -89,7 +103,9 @@ pub(super) fn answer(failure: Failure, route: &str, request: &Request) -> Respon
     };
     let response = layout::page(status, &page);
     match failure {
-        Failure::TryLater(secs) => response.with_header("Retry-After", secs.to_string()),
+        Failure::TryLater(secs) | Failure::TooManyTries(secs) => {
+            response.with_header("Retry-After", secs.to_string())
+        }
         _ => response,
     }
 }

@@ -27,7 +27,7 @@ impl Form {
         {
             return Err(Failure::BadForm);
         }
-        let bytes = body.into_vec().map_err(|error| Failure::internal(error))?;
+        let bytes = body.into_vec().map_err(Failure::internal)?;
         let fields = form_urlencoded::parse(&bytes)
             .map(|(name, value)| (name.into_owned(), value.into_owned()));
         Ok(Form(fields.collect()))
@@ -65,10 +65,25 @@ pub(super) fn redirect_with_next(page: &str, request: &Request) -> Response {
         "" => request.path.clone(),
         query => format!("{}?{query}", request.path),
     };
-    redirect(format!(
-        "{page}?next={}",
-        utf8_percent_encode(&here, NON_ALPHANUMERIC)
-    ))
+    redirect(with_next(page, &here))
+}
+
+/// To a page that leads on to this path.
+pub(super) fn redirect_to_with_next(page: &str, next: &str) -> Response {
+    match next {
+        "/" => redirect(page),
+        _ => redirect(with_next(page, next)),
+    }
+}
+
+/// The path of a page that leads back to this one.
+pub(super) fn with_next(page: &str, here: &str) -> String {
+    format!("{page}?next={}", encoded(here))
+}
+
+/// A text for the query of a link.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 /// Where to go after signing in: a path of this server, else its beginning. Browsers take `//host`, `/\host` and

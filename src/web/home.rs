@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::errors::Result;
 use super::layout::{self, Head};
-use super::{Visit, Web};
+use super::{Visit, Web, security};
 use crate::http::Response;
 use crate::store::organizations::{
     self, Organization, OrganizationFilter, OrganizationSlice, OrganizationsOf,
@@ -15,19 +15,22 @@ use crate::store::organizations::{
 struct Page<'a> {
     head: Head<'a>,
     organizations: Vec<Organization>,
+    /// Those that demand a second factor of who has none.
+    demanding: String,
 }
 
 pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
-    let user = visit.signed_in()?.user.id;
+    let user = &visit.signed_in()?.user;
     let organizations = organizations::list(
         &visit.connection,
-        OrganizationsOf::User(user),
+        OrganizationsOf::User(user.id),
         &OrganizationFilter::default(),
         OrganizationSlice::ByName,
     )?;
     let page = Page {
         head: Head::of(visit),
         organizations,
+        demanding: security::demanding(visit, user)?.join(", "),
     };
     Ok(layout::page(200, &page))
 }

@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::errors::Result;
 use super::{Visit, Web};
+use crate::domain::time::Timestamp;
 use crate::http::Response;
 use crate::store::users::User;
 
@@ -31,6 +32,15 @@ pub(super) fn name_of(user: &User) -> &str {
         &user.email
     } else {
         &user.name
+    }
+}
+
+/// A moment as pages show it: `2026-01-02 03:04 UTC`.
+pub(super) fn minute(moment: Timestamp) -> String {
+    let text = moment.floor_to(60).to_string();
+    match text.split_once('T') {
+        Some((day, time)) => format!("{day} {} UTC", time.get(..5).unwrap_or(time)),
+        None => text,
     }
 }
 
@@ -66,6 +76,7 @@ pub(super) fn secured(response: Response) -> Response {
         .with_header("Content-Security-Policy", POLICY)
         .with_header("X-Content-Type-Options", "nosniff")
         .with_header("X-Frame-Options", "DENY")
-        // Links in pages may hold what must not be told to others.
-        .with_header("Referrer-Policy", "no-referrer")
+        // Links in pages may hold what must not be told to others. Not `no-referrer`: with that, browsers send forms of
+        // ours without their origin too.
+        .with_header("Referrer-Policy", "same-origin")
 }

@@ -5,10 +5,9 @@ use askama::Template;
 use super::errors::Result;
 use super::form::{self, checked_next, redirect};
 use super::layout::{self, Head};
-use super::{Visit, Web, session};
-use crate::domain::error::Error;
+use super::{Visit, Web, single_sign_on};
 use crate::http::{Request, Response};
-use crate::identity::{Begun, NotSignedIn, Try};
+use crate::identity::{NotSignedIn, Try, Visitor, cookies};
 use crate::store::sessions;
 
 #[derive(Template)]
@@ -18,6 +17,7 @@ struct Page<'a> {
     next: &'a str,
     email: &'a str,
     problem: Option<&'a str>,
+    notice: Option<&'a str>,
 }
 
 /// To the sign-in page, and back from there.
@@ -32,6 +32,7 @@ pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
     if visit.signed_in.is_some() {
         return Ok(redirect(next));
     }
+    let notice = visit.request.query_value("notice");
     Ok(layout::page(
         200,
         &Page {
@@ -39,6 +40,9 @@ pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
             next,
             email: "",
             problem: None,
+            notice: (notice.as_deref() == Some(PASSWORD_SET)).then_some(
+                "Your password is set, and all sessions have ended. Sign in with the new one.",
+            ),
         },
     ))
 }
@@ -47,42 +51,58 @@ pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
 pub(super) fn submit(web: &Web, visit: &Visit<'_>) -> Result<Response> {
     let next = checked_next(visit.form.text("next"));
     let email = visit.form.text("email");
-    let visitor = session::visitor(visit.request);
+    let visitor = Visitor::of(visit.request);
     let result = web.identity.sign_in(&Try {
         email,
         password: visit.form.text("password"),
         visitor: &visitor,
     });
-    let (status, problem) = match result {
-        Ok(Begun::Session(cookies)) => return Ok(web.with_session(redirect(next), &cookies)),
-        Ok(Begun::NeedsCode(_)) => {
-            return Err(Error::internal("there is no page for second factors").into());
-        }
+    let (status, problem, retry_after_secs) = match result {
+        Ok(begun) => return web.enter(visit, next, &begun),
         Err(NotSignedIn::Failed(error)) => return Err(error.into()),
-        Err(NotSignedIn::Wrong | NotSignedIn::Lapsed) => (400, WRONG),
-        Err(NotSignedIn::Throttled { .. } | NotSignedIn::Busy) => (429, TOO_MANY),
+        Err(NotSignedIn::Wrong | NotSignedIn::Lapsed) => (400, WRONG, None),
+        Err(NotSignedIn::Throttled { retry_after_secs }) => (429, TOO_MANY, Some(retry_after_secs)),
+        Err(NotSignedIn::Busy) => (429, TOO_MANY, Some(1)),
     };
-    Ok(layout::page(
+    let page = layout::page(
         status,
         &Page {
             head: Head::of(visit),
             next,
             email,
             problem: Some(problem),
+            notice: None,
         },
-    ))
+    );
+    Ok(match retry_after_secs {
+        Some(secs) => page.with_header("Retry-After", secs.to_string()),
+        None => page,
+    })
+}
+
+/// What the sign-in page is told to say.
+const PASSWORD_SET: &str = "password-set";
+
+/// To the sign-in page, which says that the password was set.
+pub(super) fn redirect_after_reset() -> Response {
+    redirect(format!("/auth/login/?notice={PASSWORD_SET}"))
 }
 
 const WRONG: &str = "Email or password is not right.";
-const TOO_MANY: &str = "Too many tries. Please wait a few minutes and try again.";
+pub(super) const TOO_MANY: &str = "Too many tries. Please wait a few minutes and try again.";
 
 /// `POST /auth/logout/`: the session is over, also for whoever copied its cookie.
 pub(super) fn sign_out(web: &Web, visit: &Visit<'_>) -> Result<Response> {
-    let (user, id) = {
+    let (user, id, provider) = {
         let signed_in = visit.signed_in()?;
-        (signed_in.user.id, signed_in.session.id)
+        let session = &signed_in.session;
+        (signed_in.user.id, session.id, session.provider)
     };
     web.store
         .write(move |unit| sessions::delete(unit, user, id))?;
-    Ok(web.without_session(redirect("/auth/login/")))
+    let left = match provider {
+        Some(provider) => single_sign_on::leave(web, visit, provider)?,
+        None => redirect("/auth/login/"),
+    };
+    Ok(cookies::without_session(left, web.is_https()))
 }

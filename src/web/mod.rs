@@ -6,13 +6,26 @@
 //! Pages are whole without script, name nothing from elsewhere, and hold what users or events say as text only: the
 //! policy in [`layout`] lets a browser run nothing else. Passwords, sessions and codes are [`crate::identity`]'s.
 
+mod accept_transfer;
 mod account;
 mod errors;
 mod form;
 mod home;
+mod invitation;
 mod layout;
 mod login;
+mod password;
+mod qr_code;
+mod recover;
+mod second_factor;
+mod security;
 mod session;
+mod sessions;
+mod set_up;
+mod single_sign_on;
+mod single_sign_on_settings;
+mod tokens;
+mod verify;
 
 use std::sync::Arc;
 
@@ -48,7 +61,7 @@ struct Target {
 }
 
 fn routes() -> Vec<Route<Target>> {
-    use Needs::{Nothing, SignedIn};
+    use Needs::{Nothing, SignedIn, Verified};
     let line = |method, path, needs, handler: Handler| Route {
         method,
         path,
@@ -63,11 +76,63 @@ fn routes() -> Vec<Route<Target>> {
         line("POST", "/auth/logout/", SignedIn, login::sign_out),
 
         // Second factor, invitation, reset, first sign-in.
+        line("GET", "/auth/2fa/", Nothing, second_factor::show),
+        line("POST", "/auth/2fa/", Nothing, second_factor::submit),
+        line("GET", "/auth/verify/", SignedIn, verify::show),
+        line("POST", "/auth/verify/", SignedIn, verify::submit),
+        line("GET", "/accept/{member}/{token}/", Nothing, invitation::show),
+        line("POST", "/accept/{member}/{token}/", Nothing, invitation::submit),
+        line("GET", "/account/recover/", Nothing, recover::show),
+        line("POST", "/account/recover/", Nothing, recover::submit),
+        line("GET", "/account/recover/confirm/{token}/", Nothing, recover::show_confirm),
+        line("POST", "/account/recover/confirm/{token}/", Nothing, recover::submit_confirm),
+        line("GET", "/account/set-up/{token}/", Nothing, set_up::show),
+        line("POST", "/account/set-up/{token}/", Nothing, set_up::submit),
 
         // Account.
         line("GET", "/settings/account/", SignedIn, account::show),
+        line("POST", "/settings/account/", SignedIn, account::rename),
+        line("POST", "/settings/account/emails/", SignedIn, account::change_email),
+        line("GET", "/settings/account/security/password/", SignedIn, password::show),
+        line("POST", "/settings/account/security/password/", SignedIn, password::submit),
+        line("GET", "/settings/account/security/session-history/", SignedIn, sessions::show),
+        line("POST", "/settings/account/security/session-history/", SignedIn, sessions::submit),
+        line("GET", "/settings/account/security/", SignedIn, security::show),
+        line("GET", "/settings/account/security/totp/", Verified, security::begin),
+        line("POST", "/settings/account/security/totp/", Verified, security::enroll),
+        line("POST", "/settings/account/security/totp/remove/", Verified, security::remove),
+        line("POST", "/settings/account/security/recovery-codes/", Verified, security::regenerate),
+
+        // Projects.
+        line("GET", "/accept-transfer/", SignedIn, accept_transfer::show),
+        line("POST", "/accept-transfer/", SignedIn, accept_transfer::submit),
+        // Tokens.
+        line("GET", "/settings/account/api/auth-tokens/", SignedIn, tokens::list),
+        line("GET", "/settings/account/api/auth-tokens/new-token/", Verified, tokens::show_form),
+        line("POST", "/settings/account/api/auth-tokens/new-token/", Verified, tokens::create),
+        line("POST", "/settings/account/api/auth-tokens/revoke-all/", SignedIn, tokens::revoke_all),
+        line("GET", "/settings/account/api/auth-tokens/{token}/", SignedIn, tokens::show),
+        line("POST", "/settings/account/api/auth-tokens/{token}/", SignedIn, tokens::rename),
+        line("GET", "/settings/account/api/auth-tokens/{token}/rotate/", Verified, tokens::show_rotation),
+        line("POST", "/settings/account/api/auth-tokens/{token}/rotate/", Verified, tokens::rotate),
+        line("POST", "/settings/account/api/auth-tokens/{token}/revoke/", SignedIn, tokens::revoke),
+        line("GET", "/settings/{org}/auth-tokens/", SignedIn, tokens::list),
+        line("GET", "/settings/{org}/auth-tokens/new-token/", Verified, tokens::show_form),
+        line("POST", "/settings/{org}/auth-tokens/new-token/", Verified, tokens::create),
+        line("GET", "/settings/{org}/auth-tokens/{token}/", SignedIn, tokens::show),
+        line("POST", "/settings/{org}/auth-tokens/{token}/", SignedIn, tokens::rename),
+        line("GET", "/settings/{org}/auth-tokens/{token}/rotate/", Verified, tokens::show_rotation),
+        line("POST", "/settings/{org}/auth-tokens/{token}/rotate/", Verified, tokens::rotate),
+        line("POST", "/settings/{org}/auth-tokens/{token}/revoke/", SignedIn, tokens::revoke),
 
         // Single sign-on.
+        line("GET", "/auth/login/{org}/", Nothing, single_sign_on::show),
+        line("GET", "/auth/login/{org}/sso/", Nothing, single_sign_on::depart),
+        line("GET", "/auth/sso/", Nothing, single_sign_on::arrive),
+        line("POST", "/auth/sso/link/", SignedIn, single_sign_on::link),
+        line("GET", "/settings/{org}/auth/", Verified, single_sign_on_settings::show),
+        line("POST", "/settings/{org}/auth/", Verified, single_sign_on_settings::submit),
+        line("POST", "/settings/{org}/auth/remove/", Verified, single_sign_on_settings::remove),
     ];
     lines
 }
@@ -178,17 +243,27 @@ impl Web {
         };
         let response = (target.handler)(self, &visit)?;
         if let Some(signed_in) = &visit.signed_in {
-            self.keep_awake(signed_in, request.received);
+            self.identity
+                .keep_awake(&signed_in.session, request.received);
         }
         Ok(response)
     }
 
-    /// Whether a form comes from a page of this server, as far as the browser says where it comes from.
+    /// Whether a form comes from a page of this server, as far as the browser says where it comes from: of the very
+    /// host that it is sent to, by whatever name the browser knows that.
     fn is_our_page(&self, request: &Request) -> bool {
-        match request.headers.get("Origin") {
-            None | Some("") => true,
-            Some(origin) => self.prefix.covers_origin(origin),
-        }
+        let Some(origin) = request
+            .headers
+            .get("Origin")
+            .filter(|text| !text.is_empty())
+        else {
+            return true;
+        };
+        let host = request.headers.get("Host").unwrap_or_default();
+        let is_of_host = origin
+            .split_once("://")
+            .is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
+        is_of_host || origin.eq_ignore_ascii_case(self.prefix.as_str())
     }
 
     fn is_https(&self) -> bool {
@@ -201,6 +276,17 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::domain::actor::Actor;
+    use crate::domain::durability::Durability;
+    use crate::domain::secret::Secret;
+    use crate::http::Headers;
+    use crate::identity::{CSRF_COOKIE, SESSION_COOKIE};
+    use crate::outbound::http::{Client, Settings as OutboundSettings};
+    use crate::outbound::mail::Mailer;
+    use crate::store::sessions::{self, NewSession};
+    use crate::store::users;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_772_600_000);
 
     #[test]
     fn no_method_of_a_path_has_two_lines() {
@@ -208,6 +294,115 @@ mod tests {
         for route in routes() {
             assert!(seen.insert((route.method, route.path)), "{}", route.path);
             assert!(["GET", "POST"].contains(&route.method), "{}", route.path);
+        }
+    }
+
+    /// The pages of a new file with one user, and the cookie of that user's session.
+    fn web() -> (tempfile::TempDir, Web, Secret) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("picket.db");
+        let store = Arc::new(Store::open(&path, Durability::Normal).unwrap());
+        let prefix = UrlPrefix::parse("http://picket.test").unwrap();
+        let mailer = Arc::new(Mailer::start(None).unwrap());
+        let http = Client::new(&OutboundSettings::default()).unwrap();
+        let identity = Identity::new(Arc::clone(&store), mailer, http, prefix.clone());
+        let secret = Secret::random();
+        let hash = secret.hash();
+        store
+            .write(move |unit| {
+                let user = users::create(unit, &Actor::operator(NOW), "a@b.test", "", None)?;
+                let new = NewSession {
+                    hash,
+                    user,
+                    address: String::new(),
+                    user_agent: String::new(),
+                    provider: None,
+                };
+                sessions::create(unit, &new, NOW)
+            })
+            .unwrap();
+        (
+            directory,
+            Web::new(store, Arc::new(identity), prefix),
+            secret,
+        )
+    }
+
+    /// The status of an answer, and where it leads.
+    fn ask(web: &Web, method: &'static str, path: &str, cookie: &str, form: &str) -> (u16, String) {
+        let mut headers = Headers::default();
+        headers.push("Cookie", cookie);
+        headers.push("Content-Type", "application/x-www-form-urlencoded");
+        let response = web.handle(Request {
+            method: Method::parse(method),
+            path: path.replace(['{', '}'], ""),
+            query: String::new(),
+            headers,
+            body: crate::http::Body::Memory(form.as_bytes().to_vec()),
+            peer: [127, 0, 0, 1].into(),
+            received: NOW,
+            id: String::new(),
+        });
+        let location = response.header("Location").unwrap_or_default();
+        (response.status, location.to_owned())
+    }
+
+    /// Every form there is, with whatever stands for its proof: none, a wrong one, and the cookie of somebody who is not
+    /// signed in where the session's is asked for. Forms that other servers send would be named here.
+    #[test]
+    fn no_form_is_taken_without_the_proof_of_its_session() {
+        let (_directory, web, secret) = web();
+        let session = format!("{SESSION_COOKIE}={}", secret.reveal());
+        let other = Secret::random();
+        let anonymous = format!("{CSRF_COOKIE}={}", other.reveal());
+        let both = format!("{session}; {anonymous}");
+        let own_cookie = format!("csrf={}", other.reveal());
+        let wrong = format!("csrf={}", Secret::random().reveal());
+        let mut forms = 0;
+        for route in routes().iter().filter(|route| route.method == "POST") {
+            forms += 1;
+            for (cookie, form) in [
+                (&session, String::new()),
+                (&session, wrong.clone()),
+                (&both, own_cookie.clone()),
+                (&anonymous, String::new()),
+                (&anonymous, wrong.clone()),
+                (&String::new(), own_cookie.clone()),
+            ] {
+                let (status, _) = ask(&web, "POST", route.path, cookie, &form);
+                assert_eq!(status, 403, "{} {cookie} {form}", route.path);
+            }
+        }
+        assert!(forms > 5);
+    }
+
+    #[test]
+    fn every_form_is_taken_with_the_proof_of_its_session() {
+        let (_directory, web, secret) = web();
+        let session = format!("{SESSION_COOKIE}={}", secret.reveal());
+        let proof = format!("csrf={}", crate::identity::csrf_token(&secret).reveal());
+        for route in routes().iter().filter(|route| route.method == "POST") {
+            if route.path != "/auth/logout/" {
+                let (status, _) = ask(&web, "POST", route.path, &session, &proof);
+                assert_ne!(status, 403, "{}", route.path);
+            }
+        }
+        assert_eq!(ask(&web, "POST", "/auth/logout/", &session, &proof).0, 303);
+        assert_eq!(ask(&web, "GET", "/", &session, "").0, 303);
+    }
+
+    #[test]
+    fn a_page_for_users_leads_everybody_else_to_sign_in() {
+        let (_directory, web, _) = web();
+        for route in routes().iter().filter(|route| route.method == "GET") {
+            let (status, location) = ask(&web, "GET", route.path, "", "");
+            let is_led = status == 303 && location.starts_with("/auth/login/");
+            assert_eq!(
+                is_led,
+                route.target.needs != Needs::Nothing,
+                "{}",
+                route.path
+            );
         }
     }
 }

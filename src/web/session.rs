@@ -3,18 +3,17 @@
 use crate::domain::actor::{Actor, Who};
 use crate::domain::secret::Secret;
 use crate::domain::session::Session;
-use crate::domain::time::Timestamp;
 use crate::http::cookies::{self, Lifetime};
 use crate::http::{Request, Response};
 use crate::identity::{
-    CSRF_COOKIE, DEVICE_COOKIE, NewCookies, SESSION_COOKIE, Visitor, csrf_token,
+    Begun, CSRF_COOKIE, NewCookies, SESSION_COOKIE, cookies as cookies_of, csrf_token,
 };
 use crate::store::users::{self, User};
 use crate::store::{Connection, sessions};
 
-use super::Web;
 use super::errors::Result;
-use super::form::{self, Form};
+use super::form::{self, Form, redirect};
+use super::{Visit, Web};
 
 /// The user of this request's session.
 pub(super) struct SignedIn {
@@ -22,12 +21,6 @@ pub(super) struct SignedIn {
     pub(super) session: Session,
     secret: Secret,
 }
-
-/// How long a browser that signed in is remembered.
-const DEVICE_SECS: i64 = 365 * 86_400;
-
-/// A session's use is written down this often.
-const KEEP_AWAKE_SECS: i64 = 300;
 
 impl SignedIn {
     pub(super) fn find(connection: &Connection, request: &Request) -> Result<Option<SignedIn>> {
@@ -56,20 +49,6 @@ impl SignedIn {
             },
             at: request.received,
         }
-    }
-}
-
-/// Who is at the door.
-pub(super) fn visitor(request: &Request) -> Visitor {
-    Visitor {
-        address: request.peer,
-        user_agent: request
-            .headers
-            .get("User-Agent")
-            .unwrap_or_default()
-            .to_owned(),
-        device: cookies::find(&request.headers, DEVICE_COOKIE).and_then(Secret::parse),
-        now: request.received,
     }
 }
 
@@ -138,60 +117,34 @@ impl Csrf {
 }
 
 impl Web {
-    /// An answer after which the browser is signed in.
-    pub(super) fn with_session(&self, response: Response, cookies: &NewCookies) -> Response {
-        let https = self.is_https();
-        let (session, csrf) = (&cookies.session, csrf_token(&cookies.session));
-        let lifetime = Lifetime::Secs(crate::domain::session::IDLE_SECS_MAX);
-        response
-            .with_header(
-                "Set-Cookie",
-                cookies::set(SESSION_COOKIE, session.reveal(), lifetime, https),
-            )
-            // Scripts that use the API repeat it in a field.
-            .with_header(
-                "Set-Cookie",
-                cookies::set_readable(CSRF_COOKIE, csrf.reveal(), lifetime, https),
-            )
-            .with_header(
-                "Set-Cookie",
-                cookies::set(
-                    DEVICE_COOKIE,
-                    cookies.device.reveal(),
-                    Lifetime::Secs(DEVICE_SECS),
-                    https,
-                ),
-            )
-    }
-
-    /// An answer after which the browser is not signed in.
-    pub(super) fn without_session(&self, response: Response) -> Response {
-        let https = self.is_https();
-        [SESSION_COOKIE, CSRF_COOKIE]
-            .into_iter()
-            .fold(response, |response, name| {
-                response.with_header("Set-Cookie", cookies::set(name, "", Lifetime::Over, https))
-            })
-    }
-
-    /// Writes down that a session is in use, now and then, without waiting for it.
-    pub(super) fn keep_awake(&self, signed_in: &SignedIn, now: Timestamp) {
-        let (id, user) = (signed_in.session.id, signed_in.user.id);
-        if now < signed_in.session.last_used.plus_secs(KEEP_AWAKE_SECS) {
-            return;
+    /// On to a path of this server with a new session, or to where its code is asked for, and from there to the path.
+    pub(super) fn enter(&self, visit: &Visit<'_>, next: &str, begun: &Begun) -> Result<Response> {
+        match begun {
+            Begun::Session(new) => self.enter_with(visit, next, new),
+            Begun::NeedsCode(pending) => {
+                let page = form::redirect_to_with_next("/auth/2fa/", next);
+                Ok(cookies_of::with_pending(page, pending, self.is_https()))
+            }
         }
-        self.store.writer().submit(
-            0,
-            move |unit| {
-                sessions::set_used(unit, id, now)?;
-                users::set_active(unit, user, now)
-            },
-            |result| {
-                if let Err(error) = result {
-                    log::warn!("a session's use cannot be written down: {error}");
-                }
-            },
-        );
+    }
+
+    /// The same, with a session. The one that the browser had until now ends: nobody is left with its cookie.
+    pub(super) fn enter_with(
+        &self,
+        visit: &Visit<'_>,
+        next: &str,
+        new: &NewCookies,
+    ) -> Result<Response> {
+        if let Some(signed_in) = &visit.signed_in {
+            let (user, id) = (signed_in.user.id, signed_in.session.id);
+            self.store
+                .write(move |unit| sessions::delete(unit, user, id))?;
+        }
+        Ok(cookies_of::with_session(
+            redirect(next),
+            new,
+            self.is_https(),
+        ))
     }
 }
 

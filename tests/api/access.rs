@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 
 use super::*;
+use crate::support::Session;
 
 /// What is looked up before the caller's scopes are, and where they are effective.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,6 +19,8 @@ enum Place {
     Open,
     /// Whoever is known.
     LoggedIn,
+    /// A browser that is signed in, and no token.
+    Browser,
     /// Nothing: the token's scopes are enough.
     Anywhere,
     Organization,
@@ -26,7 +29,7 @@ enum Place {
     OwnTeam,
     Project,
 }
-use Place::{Anywhere, LoggedIn, Open, OwnTeam, Project, Team};
+use Place::{Anywhere, Browser, LoggedIn, Open, OwnTeam, Project, Team};
 
 /// A line: method, path, place, the scopes of which one is enough, and what it answers to who may. A line with a body
 /// is sent one that is no object, so that it changes nothing and says 400 after all checks of access.
@@ -46,9 +49,21 @@ const PROJECT_W: &str = "project:write project:admin";
 const EVENT_R: &str = "project:read project:write project:admin event:read event:write event:admin";
 
 #[rustfmt::skip]
-const LINES: [Line; 64] = [
+const LINES: &[Line] = &[
     Line("GET", "/api/0/", Open, "", &[200]),
     Line("GET", "/api/0/auth/", Open, "", &[200]),
+    Line("POST", "/api/0/auth/", Open, "", &[400]),
+    Line("PUT", "/api/0/auth/", Open, "", &[400]),
+    Line("DELETE", "/api/0/auth/", Open, "", &[204]),
+    Line("GET", "/api/0/auth/config/", Open, "", &[200]),
+    Line("POST", "/api/0/auth/login/", Open, "", &[400]),
+    Line("GET", "/api/0/users/{user}/authenticators/", Browser, "", &[200]),
+    Line("GET", "/api/0/users/{user}/authenticators/{method}/enroll/", Browser, "", &[200]),
+    Line("POST", "/api/0/users/{user}/authenticators/{method}/enroll/", Browser, "", &[400]),
+    // Nobody has one: 404.
+    Line("GET", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, "", &[404]),
+    Line("PUT", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, "", &[404]),
+    Line("DELETE", "/api/0/users/{user}/authenticators/{authenticator}/", Browser, "", &[404]),
     Line("GET", "/api/0/users/me/", LoggedIn, "", &[200]),
     Line("GET", "/api/0/users/me/regions/", Open, "", &[200]),
     Line("GET", "/api/0/internal/health/", LoggedIn, "", &[200]),
@@ -67,6 +82,9 @@ const LINES: [Line; 64] = [
     Line("GET", "/api/0/organizations/{org}/stats_v2/?field=sum(quantity)&category=error", Place::Organization, ORG_R, &[200]),
     // No project of the caller's: 400.
     Line("GET", "/api/0/organizations/{org}/stats-summary/?field=sum(quantity)", Place::Organization, ORG_R, &[200, 400]),
+    Line("GET", "/api/0/organizations/{org}/auth-provider/", Place::Organization, "org:read", &[204]),
+    Line("PUT", "/api/0/organizations/{org}/auth-provider/", Place::Organization, "org:admin", &[400]),
+    Line("DELETE", "/api/0/organizations/{org}/auth-provider/", Place::Organization, "org:admin", &[204]),
     Line("GET", "/api/0/organizations/{org}/members/", Place::Organization, MEMBER_R, &[200]),
     Line("POST", "/api/0/organizations/{org}/members/", Place::Organization, "member:write member:admin member:invite", &[400]),
     Line("GET", "/api/0/organizations/{org}/members/{member}/", Place::Organization, MEMBER_R, &[200]),
@@ -78,6 +96,7 @@ const LINES: [Line; 64] = [
     Line("PUT", "/api/0/organizations/{org}/members/{member}/teams/{ops}/", Place::Organization, "org:read org:write org:admin member:read member:write member:admin team:admin team:write", &[400]),
     // Whoever may not remove others: 400.
     Line("DELETE", "/api/0/organizations/{org}/members/{member}/teams/{ops}/", Place::Organization, "org:read org:write org:admin team:admin", &[200, 400]),
+    Line("GET", "/api/0/organizations/{org}/audit-logs/", Place::Organization, "org:write", &[200]),
     Line("GET", "/api/0/teams/{org}/{team}/", Team, TEAM_R, &[200]),
     Line("PUT", "/api/0/teams/{org}/{team}/", Team, "team:write team:admin", &[400]),
     Line("DELETE", "/api/0/teams/{org}/{team}/", Team, "team:admin", &[204]),
@@ -85,6 +104,10 @@ const LINES: [Line; 64] = [
     Line("POST", "/api/0/teams/{org}/{team}/projects/", OwnTeam, "project:write project:admin org:write org:admin", &[400]),
     Line("GET", "/api/0/teams/{org}/{team}/members/", Team, TEAM_R, &[200]),
     Line("GET", "/api/0/projects/", Anywhere, PROJECT_R, &[200]),
+    // No link: 400; it is for users: 401.
+    Line("GET", "/api/0/accept-transfer/", Anywhere, "org:admin project:admin", &[400, 401]),
+    Line("POST", "/api/0/accept-transfer/", Anywhere, "org:admin project:admin", &[400]),
+    Line("POST", "/api/0/projects/{org}/{project}/transfer/", Project, "project:admin", &[400]),
     Line("GET", "/api/0/projects/{org}/{project}/", Project, PROJECT_R, &[200]),
     Line("PUT", "/api/0/projects/{org}/{project}/", Project, PROJECT_R, &[400]),
     Line("DELETE", "/api/0/projects/{org}/{project}/", Project, "project:admin", &[204]),
@@ -115,13 +138,34 @@ const LINES: [Line; 64] = [
     Line("GET", "/api/0/projects/{org}/{project}/stats/", Project, PROJECT_R, &[200]),
     Line("POST", "/api/0/projects/{org}/{project}/keys/{key}/rotate/", Project, PROJECT_W, &[400]),
     Line("GET", "/api/0/projects/{org}/{project}/keys/{key}/clients/", Project, PROJECT_R, &[200]),
+    // Tokens.
+    Line("GET", "/api/0/api-tokens/", Browser, "", &[200]),
+    Line("POST", "/api/0/api-tokens/", Browser, "", &[400]),
+    Line("DELETE", "/api/0/api-tokens/", Browser, "", &[400]),
+    Line("GET", "/api/0/api-tokens/{own}/", Browser, "", &[200]),
+    Line("PUT", "/api/0/api-tokens/{own}/", Browser, "", &[400]),
+    Line("DELETE", "/api/0/api-tokens/{own}/", Browser, "", &[400]),
+    Line("POST", "/api/0/api-tokens/{own}/rotate/", Browser, "", &[400]),
+    Line("GET", "/api/0/api-tokens/{own}/usage/", Browser, "", &[200]),
+    Line("GET", "/api/0/organizations/{org}/org-auth-tokens/", Place::Organization, ORG_R, &[200]),
+    Line("POST", "/api/0/organizations/{org}/org-auth-tokens/", Place::Organization, ORG_R, &[400]),
+    Line("GET", "/api/0/organizations/{org}/org-auth-tokens/{token}/", Place::Organization, ORG_R, &[200]),
+    Line("PUT", "/api/0/organizations/{org}/org-auth-tokens/{token}/", Place::Organization, ORG_R, &[400]),
+    Line("DELETE", "/api/0/organizations/{org}/org-auth-tokens/{token}/", Place::Organization, "org:write org:admin", &[204]),
+    Line("POST", "/api/0/organizations/{org}/org-auth-tokens/{token}/rotate/", Place::Organization, "org:write org:admin", &[400]),
+    Line("GET", "/api/0/organizations/{org}/org-auth-tokens/{token}/usage/", Place::Organization, ORG_R, &[200]),
+    Line("GET", "/api/0/organizations/{org}/api-keys/", Place::Organization, "org:admin", &[200]),
+    Line("GET", "/api/0/organizations/{org}/api-keys/{api_key}/", Place::Organization, "org:admin", &[200]),
+    Line("PUT", "/api/0/organizations/{org}/api-keys/{api_key}/", Place::Organization, "org:admin", &[400]),
+    Line("DELETE", "/api/0/organizations/{org}/api-keys/{api_key}/", Place::Organization, "org:admin", &[204]),
+    Line("GET", "/api/0/organizations/{org}/api-keys/{api_key}/usage/", Place::Organization, "org:admin", &[200]),
 ];
 
 impl Line {
     /// As the document names it.
     fn pattern(&self) -> String {
         let path = self.1.split('?').next().unwrap_or_default();
-        path.replace("{ops}", "{team}")
+        path.replace("{ops}", "{team}").replace("{own}", "{token}")
     }
 
     fn name(&self) -> String {
@@ -134,7 +178,9 @@ impl Line {
     }
 
     fn body(&self) -> Option<&'static [u8]> {
-        (self.4 == [400]).then_some(b"[1]")
+        // All that this one reads is the `Authorization` field.
+        let has_none = self.name() == "POST /api/0/auth/";
+        (self.4 == [400] && !has_none).then_some(b"[1]")
     }
 }
 
@@ -224,9 +270,20 @@ enum Owner {
     Dead,
 }
 
+/// How a caller says who it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    Token,
+    /// The cookie of a session, and the proof that the request comes from a page of ours.
+    Session,
+    /// The cookie alone.
+    Cookie,
+}
+
 #[derive(Clone, Debug)]
 struct Who {
     name: String,
+    way: Way,
     token: String,
     scopes: BTreeSet<&'static str>,
     owner: Owner,
@@ -234,9 +291,15 @@ struct Who {
 
 impl Who {
     fn client(&self, server: &Server) -> Client {
-        match self.owner {
-            Owner::Nobody => server.client(),
-            _ => server.with_token(&self.token),
+        let session = Session {
+            cookie: self.token.clone(),
+            csrf: csrf(&self.token),
+        };
+        match self.way {
+            Way::Token if self.owner == Owner::Nobody => server.client(),
+            Way::Token => server.with_token(&self.token),
+            Way::Session => session.client(server),
+            Way::Cookie => session.reader(server),
         }
     }
 
@@ -281,14 +344,29 @@ fn expected(line: &Line, who: &Who) -> Vec<u16> {
     let Line(_, _, place, wanted, done) = line;
     let wanted = set(wanted);
     let may = |held: &BTreeSet<&str>| !wanted.is_disjoint(held);
+    if *place == Browser {
+        // Of a token nothing is said, not even that it is wrong. What others have is not there for a user.
+        let is_here = who.is_user() && who.way != Way::Token;
+        let is_proven = who.way == Way::Session || line.0 == "GET";
+        return match (is_here && is_proven, who.owner) {
+            (false, _) => vec![403],
+            (true, Owner::Member("owner", _)) => done.to_vec(),
+            (true, _) if line.1.contains("{own}") => vec![400, 404],
+            (true, _) => done.to_vec(),
+        };
+    }
     if who.owner == Owner::Dead {
         return vec![401];
     }
-    if who.owner == Owner::Nobody && *place != Open {
+    // Before anything else is looked at.
+    if who.way == Way::Cookie && who.owner != Owner::Nobody && line.0 != "GET" {
+        return vec![403];
+    }
+    if who.owner == Owner::Nobody && ![Open, Browser].contains(place) {
         return vec![401];
     }
     let allowed = match place {
-        Open | LoggedIn => true,
+        Open | LoggedIn | Browser => true,
         _ if !may(&who.scopes) => false,
         Anywhere => true,
         Place::Organization => may(&who.in_organization()),
@@ -312,6 +390,14 @@ fn of_rule(line: &Line, who: &Who) -> Vec<u16> {
     match line.name().as_str() {
         "GET /api/0/auth/" if !who.is_user() => vec![400],
         "GET /api/0/users/me/" if who.is_organization() => vec![403],
+        "POST /api/0/accept-transfer/" if who.is_organization() => vec![401],
+        // It is about a session.
+        "PUT /api/0/auth/" if who.owner == Owner::Nobody => vec![401],
+        "PUT /api/0/auth/" | "DELETE /api/0/auth/"
+            if who.way == Way::Token && who.owner != Owner::Nobody =>
+        {
+            vec![403]
+        }
         // They ask for a user.
         "POST /api/0/organizations/" | "DELETE /api/0/organizations/{org}/"
             if who.is_organization() =>
@@ -358,10 +444,58 @@ fn with_implied(scopes: &'static str) -> BTreeSet<&'static str> {
     all
 }
 
+/// The cookie of a session of the matrix, numbered.
+fn cookie(number: usize) -> String {
+    format!("{number:064}")
+}
+
+/// What goes with a session's cookie.
+fn csrf(cookie: &str) -> String {
+    use sha2::Digest;
+    let hash = sha2::Sha256::digest(format!("csrf\0{cookie}"));
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Who has sessions: number of the cookie, name of the user, and the user's place.
+const SESSIONS: [(usize, &str, Owner); 7] = [
+    (1, "mia", Owner::Member("member", None)),
+    (2, "cem", Owner::Member("member", Some("contributor"))),
+    (3, "tom", Owner::Member("member", Some("admin"))),
+    (4, "ada", Owner::Member("admin", Some("contributor"))),
+    (5, "max", Owner::Member("manager", None)),
+    (6, "ann", Owner::Member("owner", None)),
+    (7, "eve", Owner::Stranger),
+];
+
+/// A session of Ann's that has expired.
+const EXPIRED: usize = 8;
+
+/// Everybody who asks in a browser. A session that is over, or never was, is nobody.
+fn everybody_in_browsers() -> Vec<Who> {
+    let who = |number: usize, name: &str, way, owner| Who {
+        name: format!("{name} by {way:?}"),
+        way,
+        token: cookie(number),
+        scopes: set(ALL_SCOPES),
+        owner,
+    };
+    let sessions = SESSIONS.into_iter();
+    let mut all: Vec<Who> = sessions
+        .map(|(number, name, owner)| who(number, name, Way::Session, owner))
+        .collect();
+    all.extend([
+        who(6, "ann", Way::Cookie, Owner::Member("owner", None)),
+        who(EXPIRED, "expired", Way::Session, Owner::Nobody),
+        who(9, "unknown", Way::Session, Owner::Nobody),
+    ]);
+    all
+}
+
 /// Everybody who asks: one caller of each kind, and one with a token of each single scope, whose owner has all.
 fn everybody() -> Vec<Who> {
     let who = |name: &str, token: String, scopes, owner| Who {
         name: name.to_owned(),
+        way: Way::Token,
         token,
         scopes: with_implied(scopes),
         owner,
@@ -426,6 +560,7 @@ fn everybody() -> Vec<Who> {
         let owner = Owner::Member("owner", None);
         all.push(who(scope, token(100 + number), scope, owner));
     }
+    all.extend(everybody_in_browsers());
     all
 }
 
@@ -550,10 +685,41 @@ impl Ground {
                  INSERT INTO environment (project_id, name, first_us) VALUES (31, 'production', 0);",
             )
             .expect("a change");
+        for (cookie_number, name, _) in SESSIONS.into_iter().chain([(EXPIRED, "ann", Owner::Dead)])
+        {
+            let expires = match cookie_number {
+                EXPIRED => START,
+                _ => START.plus_secs(60),
+            };
+            database
+                .execute(
+                    "INSERT INTO session (hash, user_id, created_us, last_used_us, expires_us, address, user_agent,
+                                          verified_us)
+                     SELECT ?1, id, ?2, ?2, ?3, '', '', ?2 FROM user WHERE email = ?4",
+                    rusqlite::params![
+                        hash(&cookie(cookie_number)),
+                        START.us(),
+                        expires.us(),
+                        format!("{name}@example.test")
+                    ],
+                )
+                .expect("a session");
+        }
         let member = number(
             "SELECT member.id FROM member JOIN user ON user.id = user_id WHERE user.email = 'vic@example.test'",
         );
         let item = number("SELECT id FROM event");
+        database
+            .execute_batch(
+                "INSERT INTO auth_token (kind, organization_id, name, hash, last_characters, scopes, created_us)
+                 SELECT 'api-key', id, 'old', x'00', '0000', 'org:read', 0 FROM organization WHERE slug = 'acme'",
+            )
+            .expect("an API key");
+        let of_kind = |kind: &str, name: &str| {
+            number(&format!(
+                "SELECT id FROM auth_token WHERE kind = '{kind}' AND name = '{name}'"
+            ))
+        };
         let segments = vec![
             ("{org}", "acme".to_owned()),
             ("{project}", "web".to_owned()),
@@ -566,6 +732,12 @@ impl Ground {
             ("{event}", EVENT.to_owned()),
             ("{attachment}", attachment.to_string()),
             ("{item}", item.to_string()),
+            ("{own}", of_kind("user", "6").to_string()),
+            ("{token}", of_kind("organization", "1").to_string()),
+            ("{api_key}", of_kind("api-key", "old").to_string()),
+            ("{user}", "me".to_owned()),
+            ("{method}", "totp".to_owned()),
+            ("{authenticator}", "1".to_owned()),
         ];
         Ground { server, segments }
     }
@@ -586,6 +758,20 @@ impl Ground {
 
     fn owner(&self) -> Client {
         self.server.with_token(&token(6))
+    }
+
+    /// The owner as somebody who may ask this: by a session where no token may.
+    fn able(&self, line: &Line) -> Client {
+        if line.2 != Browser && line.name() != "PUT /api/0/auth/" {
+            return self.owner();
+        }
+        self.owner_in_a_browser()
+    }
+
+    fn owner_in_a_browser(&self) -> Client {
+        let cookie = cookie(6);
+        let csrf = csrf(&cookie);
+        Session { cookie, csrf }.client(&self.server)
     }
 
     fn ask(&self, line: &Line, who: &Who) -> Answer {
@@ -703,6 +889,12 @@ fn what_is_not_there_or_elsewhere_is_not_found_on_any_line() {
         ("{event}", ["bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "nothing"]),
         ("{attachment}", ["999999", "nothing"]),
         ("{item}", ["999999", "nothing"]),
+        ("{own}", ["999999", "nothing"]),
+        ("{token}", ["999999", "nothing"]),
+        ("{api_key}", ["999999", "nothing"]),
+        ("{user}", ["999999", "nobody"]),
+        ("{method}", ["sms", "nothing"]),
+        ("{authenticator}", ["999999", "nothing"]),
     ];
     for line in served(&ground.server) {
         for (segment, others) in elsewhere {
@@ -712,9 +904,14 @@ fn what_is_not_there_or_elsewhere_is_not_found_on_any_line() {
             for other in others {
                 let target = ground.target_with(line, segment, other);
                 let client = ground
-                    .owner()
+                    .able(line)
                     .with_header("Content-Type", "application/json");
-                let answer = client.send(line.0, &target, line.body());
+                // A user's tokens are looked for once it is known whose, which the body may say.
+                let body = line.body().map(|body| match line.2 {
+                    Browser => b"{}".as_slice(),
+                    _ => body,
+                });
+                let answer = client.send(line.0, &target, body);
                 assert_eq!(answer.status, 404, "{} {target}: {}", line.0, answer.text());
             }
         }
@@ -731,7 +928,7 @@ fn strangers_are_told_what_is_not_there() {
             Place::Organization => "{org}",
             Team | OwnTeam => "{team}",
             Project => "{project}",
-            Open | LoggedIn | Anywhere => continue,
+            Open | LoggedIn | Browser | Anywhere => continue,
         };
         let target = ground.target_with(line, segment, "nothing");
         let answer = stranger.send(line.0, &target, line.body());
@@ -753,10 +950,11 @@ fn a_method_without_a_line_is_refused_on_every_path() {
             if is_served {
                 continue;
             }
-            let answer = ground.owner().send(method, &ground.target(line), None);
+            let answer = ground.able(line).send(method, &ground.target(line), None);
             let refusal = format!(r#"{{"detail":"Method \"{method}\" not allowed."}}"#);
             match line.2 {
                 Open | LoggedIn => assert_answer(&answer, 405, &refusal),
+                Browser => assert_eq!(answer.status, 403),
                 // Where no scope opens the method, that is said first.
                 _ if answer.status == 403 => assert_answer(&answer, 403, NO_PERMISSION),
                 _ => assert_answer(&answer, 405, &refusal),
@@ -771,11 +969,12 @@ fn a_method_without_a_line_is_refused_on_every_path() {
 #[test]
 fn what_a_client_does_not_take_and_who_it_is_not_from_is_refused_on_every_line() {
     let ground = Ground::new();
-    let page = ground
-        .owner()
-        .with_header("Origin", "https://elsewhere.test");
-    let picky = ground.owner().with_header("Accept", "text/html");
     for line in served(&ground.server) {
+        let owner = ground.able(line);
+        let page = owner
+            .clone()
+            .with_header("Origin", "https://elsewhere.test");
+        let picky = owner.with_header("Accept", "text/html");
         let target = ground.target(line);
         assert_answer(
             &page.send(line.0, &target, line.body()),
@@ -793,11 +992,11 @@ fn what_a_client_does_not_take_and_who_it_is_not_from_is_refused_on_every_line()
 #[test]
 fn a_body_of_another_type_or_without_end_is_refused_on_every_line_that_reads_one() {
     let ground = Ground::new();
-    let owner = ground.owner();
     for line in served(&ground.server) {
         if line.body().is_none() {
             continue;
         }
+        let owner = ground.able(line);
         let target = ground.target(line);
         let text = owner.clone().with_header("Content-Type", "text/plain");
         assert_answer(
@@ -870,16 +1069,81 @@ fn every_line_is_limited() {
         "/api/0/projects/acme/web/stats/",
         &format!("/api/0/projects/acme/web/keys/{KEY}/stats/"),
     ] {
-        let mut requests = 0;
-        while ground.owner().get(path).status != 429 {
-            requests += 1;
-            assert!(requests <= 100, "{path} is not limited");
+        for owner in [ground.owner(), ground.owner_in_a_browser()] {
+            let mut requests = 0;
+            while owner.get(path).status != 429 {
+                requests += 1;
+                assert!(requests <= 100, "{path} is not limited");
+            }
         }
     }
     for line in served(&Ground::new().server) {
         let answer = ground
-            .owner()
+            .able(line)
             .send(line.0, &ground.target(line), line.body());
         assert_eq!(answer.status, 429, "{} {}", line.0, line.1);
+    }
+}
+
+#[test]
+fn a_token_has_what_its_scopes_imply_in_order() {
+    let ground = Ground::new();
+    let browser = ground.owner_in_a_browser();
+    for scope in ALL_SCOPES.split_whitespace() {
+        let made = browser.post_json("/api/0/api-tokens/", &json!({"scopes": [scope]}));
+        assert_eq!(made.status, 201, "{scope}: {}", made.text());
+        let expected = with_implied(scope);
+        assert_eq!(made.json()["scopes"], json!(expected), "{scope}");
+        // What the token says of itself is the same.
+        let token = made.json()["token"].as_str().expect("a token").to_owned();
+        let root = ok(&ground.server.with_token(&token).get("/api/0/"));
+        assert_eq!(root["auth"]["scopes"], json!(expected), "{scope}");
+    }
+}
+
+/// The scopes that no line asks for are the ones of which the README says so.
+#[test]
+fn the_readme_names_the_scopes_that_open_nothing() {
+    let asked: BTreeSet<&str> = LINES.iter().flat_map(|line| set(line.3)).collect();
+    let nothing: Vec<&str> = set(ALL_SCOPES)
+        .into_iter()
+        .filter(|scope| !asked.contains(scope))
+        .collect();
+    let readme = include_str!("../../README.md").split_whitespace();
+    let readme = readme.collect::<Vec<_>>().join(" ");
+    let listed = format!("these open nothing yet: `{}`.", nothing.join("`, `"));
+    assert!(readme.contains(&listed), "{listed}");
+}
+
+/// Every role against every scope, as the organization's detail tells what the caller may do there: in a browser, and
+/// with a token of each single scope.
+#[test]
+fn a_role_has_its_scopes_and_a_token_has_no_more() {
+    let ground = Ground::new();
+    let organization = "/api/0/organizations/acme/";
+    for (role, email) in [
+        ("member", "mia@example.test"),
+        ("admin", "ada@example.test"),
+        ("manager", "max@example.test"),
+        ("owner", "ann@example.test"),
+    ] {
+        let browser = ground.server.signed_in(email);
+        let own = of_role(&ROLES, role);
+        assert_eq!(
+            ok(&browser.get(organization))["access"],
+            json!(own),
+            "{role}"
+        );
+        for scope in ALL_SCOPES.split_whitespace() {
+            // So that the detail may be looked at.
+            let scopes = json!([scope, "org:read"]);
+            let made = browser.post_json("/api/0/api-tokens/", &json!({"scopes": scopes}));
+            let token = made.json()["token"].as_str().expect("a token").to_owned();
+            let mut held = with_implied(scope);
+            held.insert("org:read");
+            let expected: BTreeSet<&str> = own.intersection(&held).copied().collect();
+            let body = ok(&ground.server.with_token(&token).get(organization));
+            assert_eq!(body["access"], json!(expected), "{role} with {scope}");
+        }
     }
 }

@@ -79,34 +79,108 @@ fn a_token_expires_at_its_moment() {
     assert_unauthorized(&client.get(ORGANIZATION), "Token expired");
 }
 
+/// Whatever changes it, also beside the server: then it waits for as long as a look for such changes counts.
 #[test]
-fn a_revoked_token_is_refused_at_once() {
+fn what_makes_credentials_useless_is_seen_although_they_were_just_good() {
     let server = world();
-    for (token, name, detail) in [
-        (READER, "reader", "Invalid token"),
-        (ORG_ROBOT, "robot", "Invalid org token"),
+    let key = "00000000000000000000000000abcdef";
+    let hash = |text: &str| {
+        use sha2::Digest;
+        sha2::Sha256::digest(text.as_bytes()).to_vec()
+    };
+    server
+        .database()
+        .execute(
+            "INSERT INTO auth_token (kind, organization_id, name, hash, last_characters, scopes, created_us)
+             SELECT 'api-key', id, 'old', ?1, 'cdef', 'org:read', 0 FROM organization WHERE slug = 'acme'",
+            [hash(key)],
+        )
+        .expect("an API key");
+    let basic = format!("Basic {}", STANDARD.encode(format!("{key}:")));
+    let with_key = server.client().with_header("Authorization", &basic);
+    let revoke = "UPDATE auth_token SET revoked_us = 1 WHERE name =";
+    for (client, change, detail) in [
+        (server.with_token(READER), &format!("{revoke} 'reader'"), "Invalid token"),
+        (server.with_token(ORG_ROBOT), &format!("{revoke} 'robot'"), "Invalid org token"),
+        (
+            with_key.clone(),
+            &"UPDATE auth_token SET disabled = 1 WHERE name = 'old'".to_owned(),
+            "Key is disabled",
+        ),
+        (with_key, &format!("{revoke} 'old'"), "API key is not valid"),
+        (
+            ann(&server),
+            &"UPDATE user SET active = 0 WHERE name = 'Ann'".to_owned(),
+            "User inactive or deleted",
+        ),
+        (
+            server.with_token(BOB),
+            &"UPDATE auth_token SET expires_us = 1 WHERE user_id = (SELECT id FROM user WHERE name = 'Bob')".to_owned(),
+            "Token expired",
+        ),
     ] {
-        let client = server.with_token(token);
-        assert_eq!(client.get(ORGANIZATION).status, 200);
-        server
-            .database()
-            .execute(
-                "UPDATE auth_token SET revoked_us = 1 WHERE name = ?1",
-                [name],
-            )
-            .expect("an update");
+        if detail != "API key is not valid" {
+            assert_eq!(client.get(ORGANIZATION).status, 200, "{detail}");
+        }
+        server.database().execute(change, []).expect("an update");
+        std::thread::sleep(std::time::Duration::from_millis(1100));
         assert_unauthorized(&client.get(ORGANIZATION), detail);
         // Also where nobody has to say who is asking.
         assert_unauthorized(&client.get("/api/0/"), detail);
     }
 }
 
+/// A URL is written down in many places, so a token in one opens nothing.
 #[test]
-fn a_deactivated_user_is_refused_at_once() {
+fn a_token_in_a_url_is_no_token() {
     let server = world();
+    for name in [
+        "auth_token",
+        "token",
+        "access_token",
+        "api_key",
+        "authorization",
+        "bearer",
+    ] {
+        let target = format!("{ORGANIZATION}?{name}={READER}");
+        assert_unauthorized(
+            &server.client().get(&target),
+            "Authentication credentials were not provided.",
+        );
+        let whoami = server.client().get(&format!("/api/0/?{name}={READER}"));
+        assert_answer(&whoami, 200, r#"{"version":"0","auth":null,"user":null}"#);
+    }
+}
+
+/// A token never gives more than its owner has at the moment.
+#[test]
+fn a_token_shrinks_with_its_owner() {
+    let server = world();
+    let keys = "/api/0/projects/acme/web/keys/";
+    let client = ann(&server);
+    let create = || {
+        client
+            .post_json(keys, &serde_json::json!({"name": "x"}))
+            .status
+    };
+    let set_role = |role: &str| {
+        server
+            .database()
+            .execute("UPDATE member SET role = ?1 WHERE user_id = (SELECT id FROM user WHERE name = 'Ann')", [role])
+            .expect("an update");
+    };
+    assert_eq!(create(), 201);
+    set_role("member");
+    assert_eq!(create(), 403);
+    set_role("manager");
+    assert_eq!(create(), 201);
     server
         .database()
-        .execute("UPDATE user SET active = 0 WHERE name = 'Ann'", [])
-        .expect("an update");
-    assert_unauthorized(&ann(&server).get(ORGANIZATION), "User inactive or deleted");
+        .execute_batch(
+            "DELETE FROM team_member WHERE member_id IN (SELECT member.id FROM member JOIN user ON user.id = user_id
+                                                         WHERE name = 'Ann');
+             DELETE FROM member WHERE user_id = (SELECT id FROM user WHERE name = 'Ann');",
+        )
+        .expect("a removal");
+    assert_answer(&client.get(keys), 403, NO_PERMISSION);
 }

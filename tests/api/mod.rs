@@ -1,6 +1,7 @@
 //! The management API, through the front door. The files stand in the tree of the URLs.
 
 mod access;
+mod api_tokens;
 mod authentication;
 mod dispatch;
 mod index;
@@ -10,7 +11,9 @@ mod project_index;
 mod projects;
 mod rate_limits;
 mod schema;
+mod session;
 mod teams;
+mod token_use;
 
 use serde_json::Value;
 

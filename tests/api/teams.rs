@@ -140,7 +140,9 @@ fn a_new_team_is_shown_whole_and_written_down() {
             ),
             (
                 "member.join-team".to_owned(),
-                json!({"team_slug": "web-crew", "role": null})
+                json!({
+                    "email": "ann@example.test", "user_id": 1, "team_slug": "web-crew", "team_role": null,
+                })
             ),
         ]
     );
@@ -334,10 +336,12 @@ fn what_becomes_of_a_team_is_written_down() {
 #[test]
 fn a_deleted_team_is_nowhere_although_its_rows_are_still_there() {
     let server = world();
-    // By hand, so that the background does not hear of it yet.
-    let marked = server.database().execute_batch(
+    // By hand, and nobody else may write from then on, so that the background removes nothing yet.
+    let by_hand = server.database();
+    let marked = by_hand.execute_batch(
         "UPDATE team SET deleted_us = 1, slug = slug || '~' || id WHERE slug = 'ops';
-             UPDATE organization SET open_membership = 0;",
+         UPDATE organization SET open_membership = 0;
+         BEGIN IMMEDIATE;",
     );
     marked.expect("a mark");
     let ann = ann(&server);

@@ -376,8 +376,27 @@ fn users() {
             &["2: user.email: \"ann\" is no email address"],
         ),
         (
-            &user("password = \"1234567\""),
+            &user("password = \"short!7\""),
             &["3: user.password: a password has 8 to 256 characters"],
+        ),
+        (
+            &user("password = \"1234567\""),
+            &[
+                "3: user.password: a password has 8 to 256 characters",
+                "3: user.password: a password is not made of digits alone",
+            ],
+        ),
+        (
+            &user("password = \"Sunshine\""),
+            &["3: user.password: this password is one of those that everybody tries first"],
+        ),
+        (
+            &user("name = \"Robin\"\npassword = \"example.test\""),
+            &["4: user.password: this password is too much like the email address"],
+        ),
+        (
+            &user("name = \"Robin Smith\"\npassword = \"robin smith 1\""),
+            &["4: user.password: this password is too much like the name"],
         ),
         (
             &user(&format!("password = \"{long}\"")),

@@ -1,11 +1,14 @@
 //! The real program: its output, its exit codes, and what it leaves on disk.
 
+mod admin;
 mod apply;
 mod database;
 mod dsn;
 mod faults;
 mod first_start;
 mod settings;
+mod sso;
 mod stop;
 mod token;
 mod usage;
+mod user;

@@ -100,3 +100,56 @@ fn less_durability_is_said_at_the_start() {
     let output = picket.serve(&[]).terminate();
     assert!(!output.stdout.contains("durability"), "{}", output.stdout);
 }
+
+#[test]
+fn settings_of_mail_are_checked_without_showing_the_password() {
+    let mut picket = Binary::new();
+    picket.write("hush", "pass word\n");
+    let from = ["--mail-from", "picket@example.test"];
+    for (arguments, expected) in [
+        (
+            vec!["--smtp-url", "smtp://mail.test"],
+            "--smtp-url needs --mail-from",
+        ),
+        (
+            vec!["--smtp-password-file", "hush"],
+            "--smtp-password-file needs --smtp-url",
+        ),
+        (
+            vec!["--smtp-url", "mail.test"],
+            "--smtp-url: this must start with smtp:// or smtps://",
+        ),
+        (
+            vec!["--mail-from", "nobody"],
+            "--mail-from: \"nobody\" is no address to send from, such as Picket <picket@example.test>",
+        ),
+        (
+            [["--smtp-url", "smtp://ann@mail.test"], from].concat(),
+            "--smtp-url: there is a user and no password",
+        ),
+        (
+            [
+                ["--smtp-url", "smtp://mail.test"],
+                from,
+                ["--smtp-password-file", "hush"],
+            ]
+            .concat(),
+            "--smtp-url: a password needs a user in the URL: smtp://USER@HOST",
+        ),
+    ] {
+        let output = picket.run(&[vec!["serve", "--listen", "127.0.0.1:0"], arguments].concat());
+        assert_eq!(output.stderr, format!("picket: {expected}\n"));
+        assert_eq!(output.code, Some(2));
+    }
+    picket.set("PICKET_SMTP_URL", "smtps://ann:hush-hush@mail.test:x");
+    let output = picket.run(&["serve"]);
+    assert_eq!(
+        output.stderr,
+        "picket: PICKET_SMTP_URL: the port is no number from 1 to 65535\n"
+    );
+    picket.set("PICKET_SMTP_URL", "smtps://ann@mail.test");
+    picket.set("PICKET_SMTP_PASSWORD_FILE", "hush");
+    picket.set("PICKET_MAIL_FROM", "Picket <picket@example.test>");
+    let output = picket.serve(&[]).terminate();
+    assert_eq!(output.code, Some(0), "{output:?}");
+}

@@ -4,13 +4,55 @@ use std::process::Stdio;
 
 use crate::support::process::Binary;
 
-const COMMANDS: [&str; 6] = [
+const COMMANDS: &[&str] = &[
     "serve",
     "apply",
     "dsn",
+    "org list",
+    "org create",
+    "org show",
+    "org update",
+    "org delete",
+    "member list",
+    "member add",
+    "member invite",
+    "member set-role",
+    "member remove",
+    "team list",
+    "team create",
+    "team update",
+    "team delete",
+    "team add-member",
+    "team remove-member",
+    "project list",
+    "project create",
+    "project show",
+    "project update",
+    "project delete",
+    "project transfer",
+    "key list",
+    "key create",
+    "key show",
+    "key update",
+    "key rotate",
+    "key delete",
     "token create",
     "token list",
+    "token show",
+    "token rotate",
     "token revoke",
+    "token revoke-all",
+    "user create",
+    "user list",
+    "user show",
+    "user set-password",
+    "user reset-password",
+    "user deactivate",
+    "user activate",
+    "user superuser",
+    "user sessions",
+    "user revoke-sessions",
+    "user disable-2fa",
 ];
 
 #[test]
@@ -74,9 +116,18 @@ fn help_for_a_server_shows_every_setting_with_its_default() {
             "(default: 1024); PICKET_MAX_CONNECTIONS",
         ),
         (
+            "--audit-retention-days DAYS",
+            "(default: 365); PICKET_AUDIT_RETENTION_DAYS",
+        ),
+        (
             "--connections-per-address COUNT",
             "(default: 64); PICKET_CONNECTIONS_PER_ADDRESS",
         ),
+        (
+            "--outbound-internal-hosts HOSTS",
+            "PICKET_OUTBOUND_INTERNAL_HOSTS",
+        ),
+        ("--outbound-ca-file FILE", "PICKET_OUTBOUND_CA_FILE"),
     ] {
         assert!(help.contains(flag), "{flag}");
         assert!(help.contains(rest), "{rest}");
@@ -106,10 +157,13 @@ fn wrong_usage_says_what_is_wrong_and_exits_with_2() {
             &["help", "migrate"],
             "there is no command \"migrate\" (see picket help)",
         ),
-        (&["token"], "token needs one of create, list, revoke"),
+        (
+            &["token"],
+            "token needs one of create, list, show, rotate, revoke, revoke-all",
+        ),
         (
             &["token", "--json"],
-            "token needs one of create, list, revoke",
+            "token needs one of create, list, show, rotate, revoke, revoke-all",
         ),
         (
             &["token", "lst"],
@@ -117,7 +171,7 @@ fn wrong_usage_says_what_is_wrong_and_exits_with_2() {
         ),
         (
             &["token", "paint"],
-            "there is no command \"token paint\"; token has create, list, revoke",
+            "there is no command \"token paint\"; token has create, list, show, rotate, revoke, revoke-all",
         ),
         (
             &["--data", "x", "serve"],
@@ -237,6 +291,12 @@ fn a_command_that_asks_does_not_make_a_database() {
     let picket = Binary::new();
     for arguments in [
         &["dsn", "acme/web"][..],
+        &["org", "list"],
+        &["org", "create", "acme"],
+        &["member", "list", "acme"],
+        &["team", "create", "acme/core"],
+        &["project", "create", "acme/web"],
+        &["key", "list", "acme/web"],
         &["token", "list"],
         &["token", "create"],
         &["token", "revoke", "1"],

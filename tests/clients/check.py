@@ -16,6 +16,7 @@ from pathlib import Path
 
 import management
 import matrix
+import pages
 import stored
 import table
 import wire
@@ -206,8 +207,8 @@ def main():
         try:
             for client in all_clients:
                 run_client(client, recorder.port, report)
-            cli = work / "node" / "node_modules" / ".bin" / "sentry-cli"
-            management.check(cli, binary, server, {c.name for c in all_clients}, report)
+            programs = work / "node" / "node_modules" / ".bin"
+            management.check(programs, binary, server, {c.name for c in all_clients}, report)
             code, secs = server.stop()
             report.check(f"the server stops in order (took {secs:.1f} s)", 0, code)
         finally:
@@ -225,6 +226,7 @@ def main():
         file.close()
         if report.failed:
             print(f"the server's log:\n{server.log.read_text(errors='replace')}")
+    pages.check(work, binary, report)
     made = table.table(found)
     print(made)
     if "--write-table" in sys.argv:

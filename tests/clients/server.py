@@ -81,5 +81,5 @@ def world(clients):
         lines += ['teams = ["core"]']
         lines += ["[[organization.project.key]]", f'public = "{client.key}"']
     lines += ["[[user]]", 'email = "ann@example.test"', 'roles = { acme = "owner" }']
-    lines += ["[[user.token]]", f'token = "{OWNER_TOKEN}"', 'scopes = ["org:admin", "project:admin"]']
+    lines += ["[[user.token]]", f'token = "{OWNER_TOKEN}"', 'scopes = ["org:admin", "project:admin", "member:admin"]']
     return "\n".join(lines)

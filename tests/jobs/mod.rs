@@ -1,3 +1,4 @@
 //! What the server does by itself in the background.
 
 mod deletion;
+mod retention;

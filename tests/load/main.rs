@@ -1,6 +1,6 @@
 //! How fast Picket takes events, against an empty handler over the same HTTP layers and against a naive way
-//! of storing them; and how fast deep pages of its API come. Run it with `cargo bench --bench load`; it takes about three minutes and prints tables in
-//! Markdown.
+//! of storing them; how fast deep pages of its API come; and whether the time of an answer tells who has an account. Run
+//! it with `cargo bench --bench load`; it takes about three minutes and prints tables in Markdown.
 //!
 //! Every server runs in a process of its own, so that its CPU time and memory can be told from the client's.
 //! The machine's speed drifts, so the variants take turns in short rounds and the ratios are taken within a
@@ -16,6 +16,7 @@ mod disk;
 mod pages;
 mod process;
 mod servers;
+mod sign_in;
 mod table;
 
 use std::time::Duration;
@@ -49,11 +50,16 @@ fn measure(only: Option<&str>) {
         "A sync of this disk takes {:.0} µs.\n",
         disk::sync_time().as_secs_f64() * 1e6
     );
-    // `cargo bench --bench load pages` is for when only they are of interest.
-    if only != Some("pages") {
+    // `cargo bench --bench load pages`, or `sign-in`, is for when only they are of interest.
+    if only.is_none() {
         ingestion(rounds, round);
     }
-    pages::measure(if quick { 20_000 } else { 100_000 });
+    if only != Some("sign-in") {
+        pages::measure(if quick { 20_000 } else { 100_000 });
+    }
+    if only != Some("pages") {
+        sign_in::measure();
+    }
 }
 
 /// One row of the table: a variant at a number of connections, its rounds in order.

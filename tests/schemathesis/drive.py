@@ -1,4 +1,5 @@
-"""Runs schemathesis against a server with a small world.
+"""Runs schemathesis against a server with a small world: with a token, and then, what is for browsers alone, with a
+session of somebody whose tokens nothing else needs.
 
 What it looks for: no answer of 5xx, no status, type or body that the document does not know. Generated names would
 find nothing, so the paths are filled with what is there, by number, which no change of a slug takes away. What an
@@ -7,12 +8,14 @@ operation removes is there for it alone.
 Usage: drive.py BINARY SCHEMATHESIS [ARGUMENT...]
 """
 
+import http.cookiejar
 import json
 import signal
 import subprocess
 import sys
 import tempfile
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -30,10 +33,18 @@ CHECKS = [
 KEY = f"{1:032x}"
 LOST_KEY = f"{2:032x}"
 EVENT = "a" * 32
+PASSWORD = "correct horse battery staple"
+FOR_BROWSERS = "^/api/0/api-tokens/"
 
 WORLD = f"""
 [[organization]]
 slug = "acme"
+
+  [[organization.token]]
+  name = "ci"
+
+  [[organization.token]]
+  name = "lost"
 
   [[organization.team]]
   slug = "core"
@@ -76,6 +87,14 @@ roles = {{ acme = "member" }}
 teams = {{ acme = ["core"] }}
 
 [[user]]
+email = "sid@example.test"
+password = "{PASSWORD}"
+
+  [[user.token]]
+  name = "laptop"
+  scopes = ["org:read"]
+
+[[user]]
 email = "lost@example.test"
 roles = {{ acme = "member" }}
 """
@@ -85,9 +104,10 @@ class Api:
     def __init__(self, url):
         self.url = url
 
-    def get(self, path):
+    def get(self, path, headers=None):
         """The JSON at a path; None if nothing is there."""
-        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {OWNER_TOKEN}"})
+        headers = headers or {"Authorization": f"Bearer {OWNER_TOKEN}"}
+        request = urllib.request.Request(self.url + path, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return json.load(answer)
@@ -96,12 +116,24 @@ class Api:
                 return None
             raise
 
-    def find(self, path, **fields):
+    def find(self, path, headers=None, **fields):
         """The id of the one in a list that has these fields."""
-        for row in self.get(path) or []:
+        for row in self.get(path, headers) or []:
             if fields.items() <= row.items():
                 return row["id"]
         return None
+
+    def sign_in(self, email):
+        """What a browser sends after it signed in: its cookie, and the proof that a page of ours asks."""
+        jar = http.cookiejar.CookieJar()
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+        login = f"{self.url}/auth/login/"
+        page = browser.open(login, timeout=10).read().decode()
+        csrf = page.partition('name="csrf" value="')[2].partition('"')[0]
+        form = {"csrf": csrf, "email": email, "password": PASSWORD}
+        browser.open(login, urllib.parse.urlencode(form).encode(), timeout=10).read()
+        cookies = {cookie.name: cookie.value for cookie in jar}
+        return {"Cookie": f"sentrysid={cookies['sentrysid']}", "X-CSRFToken": cookies["sc"]}
 
     def send_event(self):
         """An error with an attachment."""
@@ -115,12 +147,20 @@ class Api:
             pass
 
 
-def configuration(api):
+def make_api_key(binary, server, name):
+    """Only the command line makes one."""
+    command = [binary, "token", "create", "--data", str(server.file), "--organization", "acme", "--api-key"]
+    subprocess.run([*command, "--name", name], env=environment_without("PICKET_"), check=True, capture_output=True)
+
+
+def configuration(api, token=None):
     """Schemathesis's own, in TOML: what the segments of paths are, and for which operations they are others."""
     organizations = "/api/0/organizations/"
     organization = api.find(organizations, slug="acme")
     teams = f"{organizations}{organization}/teams/"
     members = f"{organizations}{organization}/members/"
+    tokens = f"{organizations}{organization}/org-auth-tokens/"
+    api_keys = f"{organizations}{organization}/api-keys/"
     events = f"/api/0/projects/{organization}/31/events/{EVENT}/attachments/"
     parameters = {
         "org": organization,
@@ -132,6 +172,8 @@ def configuration(api):
         "attachment": api.find(events),
         "item": api.find(f"/api/0/projects/{organization}/31/items/?type=event"),
         "environment": "production",
+        "token": token or api.find(tokens, name="ci"),
+        "api_key": api.find(api_keys, label="old"),
     }
     others = {
         "deleteOrganization": {"org": api.find(organizations, slug="lost")},
@@ -139,6 +181,8 @@ def configuration(api):
         "deleteTeam": {"team": api.find(teams, slug="lost")},
         "deleteKey": {"key": LOST_KEY},
         "removeMember": {"member": api.find(members, email="lost@example.test")},
+        "deleteOrganizationToken": {"token": api.find(tokens, name="lost")},
+        "deleteApiKey": {"api_key": api.find(api_keys, label="lost")},
     }
     lines = ["[parameters]", *assignments(parameters)]
     known = {
@@ -158,6 +202,26 @@ def assignments(segments):
     return [f'"path.{name}" = {json.dumps(value)}' for name, value in segments.items() if value]
 
 
+def run(schemathesis, api, settings, headers, *arguments):
+    """Whether anything was found."""
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "schemathesis.toml"
+        file.write_text(settings)
+        command = [schemathesis, "--config-file", str(file), "run", f"{api.url}/api/0/openapi.json"]
+        for header, value in headers.items():
+            command += ["--header", f"{header}: {value}"]
+        command += ["--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing"]
+        command += ["--max-examples", str(EXAMPLES), "--no-color", "--generation-database", "none"]
+        ended = subprocess.run(
+            [*command, *arguments],
+            cwd=name,
+            env=environment_without("SCHEMATHESIS_", "HTTP_PROXY", "ALL_PROXY"),
+            stdin=subprocess.DEVNULL,
+            timeout=RUN_SECS_MAX,
+        )
+        return ended.returncode != 0
+
+
 def main():
     binary, schemathesis, *arguments = sys.argv[1:]
     # Ended from outside, it still ends the server and removes its file.
@@ -169,25 +233,19 @@ def main():
         try:
             api = Api("http://{}:{}".format(*server.address))
             api.send_event()
-            settings = folder / "schemathesis.toml"
-            settings.write_text(configuration(api))
-            command = [schemathesis, "--config-file", str(settings), "run", f"{api.url}/api/0/openapi.json"]
-            command += ["--header", f"Authorization: Bearer {OWNER_TOKEN}"]
-            command += ["--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing"]
-            command += ["--max-examples", str(EXAMPLES), "--no-color", "--generation-database", "none"]
-            command += arguments
-            run = subprocess.run(
-                command,
-                cwd=folder,
-                env=environment_without("SCHEMATHESIS_", "HTTP_PROXY", "ALL_PROXY"),
-                stdin=subprocess.DEVNULL,
-                timeout=RUN_SECS_MAX,
-            )
+            for name in ("old", "lost"):
+                make_api_key(binary, server, name)
+            token = {"Authorization": f"Bearer {OWNER_TOKEN}"}
+            session = api.sign_in("sid@example.test")
+            own = api.find("/api/0/api-tokens/", headers=session, name="laptop")
+            failed = run(schemathesis, api, configuration(api), token, "--exclude-path-regex", FOR_BROWSERS, *arguments)
+            settings = configuration(api, own)
+            failed |= run(schemathesis, api, settings, session, "--include-path-regex", FOR_BROWSERS, *arguments)
             code, secs = server.stop()
         finally:
             server.kill()
         print(f"the server stopped with exit code {code} after {secs:.1f} s")
-        if run.returncode != 0 or code != 0:
+        if failed or code != 0:
             print(f"the server's log:\n{server.log.read_text(errors='replace')[-20_000:]}")
             return 1
     return 0

@@ -5,6 +5,9 @@ pub(crate) mod client;
 mod contract;
 pub(crate) mod process;
 pub(crate) mod schema;
+pub(crate) mod session;
+pub(crate) mod smtp;
+pub(crate) mod totp;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,8 +15,10 @@ use std::time::Duration;
 use picket::{App, ApplyFile, Clock, Settings, Timestamp};
 use rusqlite::Connection;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 pub(crate) use client::{Answer, Client};
+pub(crate) use session::Session;
 
 /// The moment at which every test begins: the start of a minute, an hour and a day.
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_767_312_000);
@@ -125,6 +130,11 @@ impl Server {
         self.app.as_ref().expect("the server runs")
     }
 
+    /// How many passwords the server has hashed since it started.
+    pub(crate) fn password_runs(&self) -> u64 {
+        self.app().password_runs()
+    }
+
     pub(crate) fn url_prefix(&self) -> String {
         self.app().url_prefix().as_str().to_owned()
     }
@@ -143,6 +153,37 @@ impl Server {
     /// [`WORLD`]'s owner.
     pub(crate) fn owner(&self) -> Client {
         self.with_token(OWNER_TOKEN)
+    }
+
+    /// A client of a browser in which a user signed in just now. It proves that its changes come from a page of ours.
+    pub(crate) fn signed_in(&self, email: &str) -> Client {
+        let (cookie, csrf) = self.sign_in(email);
+        self.client()
+            .with_header("Cookie", &cookie)
+            .with_header("X-CSRFToken", &csrf)
+    }
+
+    /// Begins a session of a user by hand; its cookie, and what proves that a form is one of ours.
+    pub(crate) fn sign_in(&self, email: &str) -> (String, String) {
+        let secret = hex(&Sha256::digest(email));
+        let csrf = hex(&Sha256::digest(format!("csrf\0{secret}")));
+        let now = self.clock.now();
+        let made = self
+            .database()
+            .execute(
+                "INSERT INTO session (hash, user_id, created_us, last_used_us, expires_us, address, user_agent, verified_us)
+                 SELECT ?1, id, ?2, ?2, ?3, '127.0.0.1', 'test', ?2 FROM user WHERE email = ?4
+                 ON CONFLICT DO UPDATE SET verified_us = excluded.verified_us, expires_us = excluded.expires_us",
+                rusqlite::params![
+                    Sha256::digest(&secret).to_vec(),
+                    now.us(),
+                    now.plus_secs(86_400).us(),
+                    email
+                ],
+            )
+            .expect("a session");
+        assert_eq!(made, 1, "{email}");
+        (format!("sentrysid={secret}"), csrf)
     }
 
     /// Moves the clock by so many seconds from where it stands.
@@ -223,6 +264,10 @@ fn settings(file: &Path, apply: &str) -> Settings {
         text: apply.to_owned(),
     });
     settings
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A folder of the shared material. None if it is missing, which is a failure where CI runs.

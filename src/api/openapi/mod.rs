@@ -25,9 +25,11 @@ use crate::http::router::Route;
 use crate::http::{Method, Response};
 use shape::Shapes;
 
-const FRAGMENTS: [&str; 9] = [
+const FRAGMENTS: &[&str] = &[
     include_str!("common.json"),
+    include_str!("auth_provider.json"),
     include_str!("identity.json"),
+    include_str!("tokens.json"),
     include_str!("organizations.json"),
     include_str!("projects.json"),
     include_str!("teams.json"),
@@ -35,6 +37,7 @@ const FRAGMENTS: [&str; 9] = [
     include_str!("keys.json"),
     include_str!("stats.json"),
     include_str!("events.json"),
+    include_str!("admin.json"),
 ];
 
 const DESCRIPTION: &str = "The management API of Picket, which is that of Sentry. Bodies are JSON objects; \
@@ -44,7 +47,7 @@ const DESCRIPTION: &str = "The management API of Picket, which is that of Sentry
     `HEAD` is answered as `GET` without the body, and `OPTIONS` by 200 without one.";
 
 /// A `{name}` segment of a path.
-const SEGMENTS: [(&str, &str); 10] = [
+const SEGMENTS: &[(&str, &str)] = &[
     ("org", "The organization's slug or number."),
     ("project", "The project's slug or number."),
     ("team", "The team's slug or number."),
@@ -55,10 +58,15 @@ const SEGMENTS: [(&str, &str); 10] = [
     ("event", "The event's id: 32 hex digits."),
     ("attachment", "The attachment's number."),
     ("item", "The item's number."),
+    ("token", "The token's number."),
+    ("api_key", "The API key's number."),
+    ("user", "`me`, or the number of the user who is signed in."),
+    ("method", "The word of a method: `totp`."),
+    ("authenticator", "The method's `authId`."),
 ];
 
 /// The answers that are the same for all endpoints: name in the document, status, meaning, shape of the body.
-const SHARED: [(&str, u16, &str, &str); 18] = [
+const SHARED: &[(&str, u16, &str, &str)] = &[
     (
         "Moved",
         302,
@@ -74,8 +82,8 @@ const SHARED: [(&str, u16, &str, &str); 18] = [
     (
         "Unauthorized",
         401,
-        "There are no credentials, or wrong ones.",
-        "Detail",
+        "There are no credentials, or wrong ones; an object in `detail` says what else is asked of a session.",
+        "Detail|CodedDetail",
     ),
     (
         "Forbidden",
@@ -318,9 +326,11 @@ impl Operation<'_> {
             "operationId": described["id"],
             "summary": described["summary"],
             "security": match self.line.target.permission {
-                Permission::Open => json!([{}, {"token": []}]),
+                Permission::Open => json!([{}, {"token": []}, {"session": [], "csrf": []}]),
                 Permission::Browser => json!([{"session": [], "csrf": []}]),
-                Permission::LoggedIn | Permission::Scopes { .. } => json!([{"token": []}]),
+                Permission::LoggedIn | Permission::Scopes { .. } => {
+                    json!([{"token": []}, {"session": [], "csrf": []}])
+                }
             },
             "parameters": self.query_parameters(),
         });
@@ -381,14 +391,18 @@ impl Operation<'_> {
         }
         let has_body = self.described["body"].is_string();
         let is_in = |segment: &str| self.line.path.contains(segment);
-        let asks_for_scopes = matches!(self.line.target.permission, Permission::Scopes { .. });
+        let permission = self.line.target.permission;
+        let asks_for_scopes = matches!(permission, Permission::Scopes { .. });
+        // Who is not signed in there has no credentials that could be wrong.
+        let is_for_browsers = permission == Permission::Browser;
         for (name, status, meaning, shape) in SHARED {
             let applies = match status {
                 302 => self.with_moved && is_in("{project}"),
-                403 => asks_for_scopes,
+                401 => !is_for_browsers,
+                403 => asks_for_scopes || is_for_browsers,
                 404 => is_in("{"),
                 413 | 415 => has_body,
-                400 | 401 | 406 | 429 | 503 => true,
+                400 | 406 | 429 | 503 => true,
                 _ => false,
             };
             let status = status.to_string();
@@ -435,7 +449,8 @@ impl Operation<'_> {
         response
     }
 
-    /// A refusal whose body has one of several shapes: the one of all endpoints, errors by field, the endpoint's own.
+    /// A refusal whose body has one of several shapes: the one of all endpoints, errors by field, the endpoint's own,
+    /// which may be of another type than JSON.
     fn refusal(
         &self,
         meaning: &str,
@@ -444,7 +459,8 @@ impl Operation<'_> {
         own: Option<&Value>,
     ) -> Value {
         let may_be_empty = own.is_some_and(|shape| shape == "empty");
-        let own = own.filter(|shape| *shape != "empty");
+        let others = own.and_then(|shape| shape["$content"].as_object());
+        let own = own.filter(|shape| *shape != "empty" && others.is_none());
         let mut schemas: Vec<Value> = generic
             .iter()
             .chain(own)
@@ -458,6 +474,9 @@ impl Operation<'_> {
             _ => json!({ "anyOf": schemas }),
         };
         let mut response = json!({"description": meaning, "content": json_content(schema)});
+        for (media_type, shape) in others.into_iter().flatten() {
+            response["content"][media_type]["schema"] = self.shapes.schema(shape);
+        }
         if may_be_empty {
             response["x-may-be-empty"] = json!(true);
         }

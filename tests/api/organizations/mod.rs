@@ -1,6 +1,10 @@
 //! `/api/0/organizations/` and below (facts/management-api.md 3).
 
+mod api_keys;
+mod audit_log;
+mod auth_provider;
 mod members;
+mod org_auth_tokens;
 mod project_keys;
 mod projects;
 mod settings;

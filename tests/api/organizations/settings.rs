@@ -355,7 +355,7 @@ fn update_refuses_what_is_wrong_and_what_is_not_there() {
         ),
         (
             json!({"require2FA": true}),
-            json!({"require2FA": ["Two-factor authentication cannot be required yet: nobody can enroll."]}),
+            json!({"require2FA": ["Set up a second factor for your own account first."]}),
         ),
         (
             json!({"relayPiiConfig": "{}"}),

@@ -114,7 +114,12 @@ fn a_new_project_is_shown_whole_and_written_down() {
         ]
     );
     assert_eq!(log[0].1, json!({"slug": "my-shop", "name": "My Shop"}));
-    assert_eq!(log[4].1, json!({"team_slug": "team-ann", "role": "admin"}));
+    assert_eq!(
+        log[4].1,
+        json!({
+            "email": "ann@example.test", "user_id": 1, "team_slug": "team-ann", "team_role": "admin",
+        })
+    );
     assert_eq!(
         log[5].1,
         json!({"slug": "own", "name": "My Shop", "origin": "ui"})

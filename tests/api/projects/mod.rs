@@ -13,6 +13,7 @@ mod seen;
 mod settings;
 mod stats;
 mod teams;
+mod transfer;
 
 use serde_json::json;
 

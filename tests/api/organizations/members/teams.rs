@@ -54,14 +54,15 @@ fn a_member_joins_and_leaves() {
     expected["access"] = left["access"].clone();
     assert_eq!(left, expected);
     assert_answer(&leave(&server, "pat", "me", "ops"), 404, NOT_FOUND);
-    let data = json!({"team_slug": "ops", "role": null});
-    assert_eq!(
-        audit(&server),
-        [
-            ("member.join-team".to_owned(), data),
-            ("member.leave-team".to_owned(), json!({"team_slug": "ops"})),
-        ]
-    );
+    let log = audit(&server);
+    let mut data = json!({
+        "email": "pat@example.test", "user_id": log[0].1["user_id"], "team_slug": "ops", "team_role": null,
+    });
+    assert_eq!(log[0], ("member.join-team".to_owned(), data.clone()));
+    data.as_object_mut()
+        .and_then(|data| data.remove("team_role"))
+        .expect("a role");
+    assert_eq!(log[1..], [("member.leave-team".to_owned(), data)]);
 }
 
 #[test]
@@ -193,7 +194,8 @@ fn a_team_admin_gives_roles_in_the_team() {
     assert_eq!(ok(&kept), json!({"isActive": true, "teamRole": "admin"}));
     ok(&put_role(&server, "ann", "pat", "core", "contributor"));
     assert!(!may_write());
-    let data = |role: &str| json!({"team_slug": "core", "team_role": role});
+    let user = audit(&server)[0].1["user_id"].clone();
+    let data = |role: &str| json!({"email": "pat@example.test", "user_id": user, "team_slug": "core", "team_role": role});
     assert_eq!(
         audit(&server)[1..],
         [

@@ -1,0 +1,56 @@
+//! What a browser keeps of a sign-in, as it is told to.
+
+use super::{
+    CSRF_COOKIE, DEVICE_COOKIE, NewCookies, PENDING_COOKIE, SESSION_COOKIE, csrf_token, sign_in,
+};
+use crate::domain::secret::Secret;
+use crate::domain::session::IDLE_SECS_MAX;
+use crate::http::Response;
+use crate::http::cookies::{Lifetime, set, set_readable};
+
+/// How long a browser that signed in is remembered.
+const DEVICE_SECS: i64 = 365 * 86_400;
+
+/// An answer after which the browser is signed in.
+pub(crate) fn with_session(response: Response, cookies: &NewCookies, is_https: bool) -> Response {
+    let lifetime = Lifetime::Secs(IDLE_SECS_MAX);
+    let csrf = csrf_token(&cookies.session);
+    let device = cookies.device.reveal();
+    [
+        set(SESSION_COOKIE, cookies.session.reveal(), lifetime, is_https),
+        // Scripts that use the API repeat it in a field.
+        set_readable(CSRF_COOKIE, csrf.reveal(), lifetime, is_https),
+        set(DEVICE_COOKIE, device, Lifetime::Secs(DEVICE_SECS), is_https),
+        set(PENDING_COOKIE, "", Lifetime::Over, is_https),
+    ]
+    .into_iter()
+    .fold(response, |response, cookie| {
+        response.with_header("Set-Cookie", cookie)
+    })
+}
+
+/// An answer after which the browser is not signed in.
+pub(crate) fn without_session(response: Response, is_https: bool) -> Response {
+    [SESSION_COOKIE, CSRF_COOKIE]
+        .into_iter()
+        .fold(response, |response, name| {
+            response.with_header("Set-Cookie", set(name, "", Lifetime::Over, is_https))
+        })
+}
+
+/// An answer after which the browser can bring the code of the second factor.
+pub(crate) fn with_pending(response: Response, pending: &Secret, is_https: bool) -> Response {
+    let lifetime = Lifetime::Secs(sign_in::PENDING_SECS);
+    response.with_header(
+        "Set-Cookie",
+        set(PENDING_COOKIE, pending.reveal(), lifetime, is_https),
+    )
+}
+
+/// An answer after which it cannot.
+pub(crate) fn without_pending(response: Response, is_https: bool) -> Response {
+    response.with_header(
+        "Set-Cookie",
+        set(PENDING_COOKIE, "", Lifetime::Over, is_https),
+    )
+}
