@@ -20,10 +20,17 @@ CREATE TABLE session (
     -- When the password, or what stands for it, was last given here.
     verified_us INTEGER NOT NULL,
     -- The identity provider that vouched for the user, if one did.
-    provider_id INTEGER
+    provider_id INTEGER,
+    -- When that one wants the session ended at the latest, used or not.
+    ends_us INTEGER,
+    -- What a SAML provider calls the user and the session: JSON of a list with value, format, and the two qualifiers,
+    -- and a text. Single logout names them.
+    name_id TEXT,
+    session_index TEXT
 ) STRICT;
 
 CREATE INDEX session_by_user ON session (user_id, id);
+CREATE INDEX session_by_name_id ON session (name_id, provider_id) WHERE name_id IS NOT NULL;
 
 -- Second factors of a user: one-time codes, and the recovery codes for when those cannot be had.
 CREATE TABLE authenticator (

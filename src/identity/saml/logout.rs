@@ -13,9 +13,9 @@ use gamlastan::xml::parse_saml;
 
 use super::redirect::{Incoming, decode, encode};
 use super::refusal::{Failure, Reason, Refusal};
-use super::response::NameId;
 use super::xml::parse;
 use super::{AGE_SECS_MAX, Message, Provider, SKEW_SECS, ServiceProvider, moment, new_id};
+use crate::domain::single_sign_on::NameId;
 use crate::domain::time::Timestamp;
 use crate::domain::{Error, Result as DomainResult};
 

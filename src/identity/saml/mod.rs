@@ -37,14 +37,16 @@ use crate::domain::time::Timestamp;
 pub(crate) use metadata::{read as read_metadata, write as write_metadata};
 pub(crate) use provider::{AttributeMap, Certificate, Fields, Provider};
 pub(crate) use redirect::sign_in_url;
-pub(crate) use refusal::{Failure, Reason, Refusal};
+#[cfg(test)]
+use refusal::Refusal;
+pub(crate) use refusal::{Failure, Reason};
 
 /// By how much the provider's clock may differ from ours.
 const SKEW_SECS: u32 = 60;
 /// How old a message may be, whatever it says itself.
 const AGE_SECS_MAX: u32 = 300;
 /// The longest form value or query parameter that is looked at, in base64. Real answers have some ten KiB.
-const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// This server, as the provider of one organization knows it.
 pub(crate) struct ServiceProvider {

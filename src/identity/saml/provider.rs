@@ -179,7 +179,7 @@ impl AttributeMap {
 
 impl Certificate {
     /// Reads one in base64, with or without lines.
-    fn parse(text: &str) -> std::result::Result<Certificate, String> {
+    pub(crate) fn parse(text: &str) -> std::result::Result<Certificate, String> {
         let base64 = without_space(text);
         if base64.len() > CERTIFICATE_BYTES_MAX {
             return Err("A certificate is too long to be one.".to_owned());
@@ -198,6 +198,11 @@ impl Certificate {
                 "The certificate has a key of another kind ({other}); RSA and ECDSA (P-256, P-384, P-521) work."
             )),
         }
+    }
+
+    /// The DER in base64 without lines.
+    pub(crate) fn base64(&self) -> &str {
+        &self.base64
     }
 
     pub(super) fn key(&self) -> Option<Key> {

@@ -20,6 +20,7 @@ use super::xml::{PROTOCOL, attribute, children, is, parse};
 use super::{
     AGE_SECS_MAX, MESSAGE_BYTES_MAX, Message, Provider, SKEW_SECS, ServiceProvider, moment, shape,
 };
+use crate::domain::single_sign_on::NameId;
 use crate::domain::time::Timestamp;
 use crate::domain::{Result as DomainResult, email};
 
@@ -52,15 +53,6 @@ pub(crate) struct Person {
     pub(crate) first_name: Option<String>,
     pub(crate) last_name: Option<String>,
     pub(crate) groups: Vec<String>,
-}
-
-/// The name of a subject. All of it is needed to say whom one means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NameId {
-    pub(crate) value: String,
-    pub(crate) format: Option<String>,
-    pub(crate) name_qualifier: Option<String>,
-    pub(crate) sp_name_qualifier: Option<String>,
 }
 
 const VALUE_CHARACTERS_MAX: usize = 1024;

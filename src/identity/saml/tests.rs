@@ -10,10 +10,11 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::logout::{self, Logout};
 use super::provider::Fields;
-use super::response::{self, Expected, NameId, Person};
+use super::response::{self, Expected, Person};
 use super::{AttributeMap, Failure, Provider, Reason, Refusal, ServiceProvider, sign_in_url};
 use crate::domain::Error;
 use crate::domain::dsn::UrlPrefix;
+use crate::domain::single_sign_on::NameId;
 use crate::domain::slug::{Slug, SlugKind};
 use crate::domain::time::Timestamp;
 
