@@ -86,4 +86,4 @@ class Browser {
   }
 }
 
-module.exports = { Browser };
+module.exports = { Browser, unescape };

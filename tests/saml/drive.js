@@ -1,4 +1,4 @@
-// Signs people in and out of a running Picket through a real identity provider, as a browser does, and tries what
+// Signs people in and out of a running Picket (check.js runs one) through a real identity provider, as a browser does, and tries what
 // forgers try. Picket must know the provider, which exists only while this runs, so the two take turns:
 //
 //   node drive.js URL ORGANIZATION [--provider-may-begin]
@@ -12,7 +12,7 @@
 const readline = require("node:readline");
 const zlib = require("node:zlib");
 const { createPublicKey } = require("node:crypto");
-const { Browser } = require("./browser");
+const { Browser, unescape } = require("./browser");
 const { Provider, newKey } = require("./idp");
 
 const [picket, organization, ...flags] = process.argv.slice(2);
@@ -42,9 +42,9 @@ async function who(browser) {
 async function goToProvider(browser, provider) {
   let page = await browser.get(`${picket}/auth/login/${organization}/`);
   if (!page.url.startsWith(provider.url)) {
-    const form = page.forms().find((one) => one.action.includes(`/auth/login/${organization}/`)) ?? page.forms()[0];
-    if (!form) throw new Error(`no way to the provider from ${page.url}:\n${page.body}`);
-    page = await browser.submit(form);
+    const link = page.body.match(new RegExp(`href="(/auth/login/${organization}/sso/[^"]*)"`));
+    if (!link) throw new Error(`no way to the provider from ${page.url}:\n${page.body}`);
+    page = await browser.get(new URL(unescape(link[1]), page.url).href);
   }
   return page;
 }
@@ -145,11 +145,13 @@ async function forging(provider) {
 
 async function signingOut(provider) {
   const here = await signIn(provider);
-  const page = await here.browser.get(`${picket}/auth/logout/`);
+  const page = await here.browser.get(`${picket}/settings/account/`);
   const form = page.forms().find((one) => one.action.includes("/auth/logout/"));
-  const left = form ? await here.browser.submit(form) : page;
+  const leaving = await here.browser.submit(form);
+  const refresh = leaving.body.match(/http-equiv="refresh" content="0; url=([^"]+)"/);
+  const left = refresh ? await here.browser.get(unescape(refresh[1])) : leaving;
   check("signing out here ends the session here and there", [null, 0, true],
-    [await who(here.browser), provider.participants.all.length, left.url.startsWith(picket)]);
+    [await who(here.browser), provider.participants.all.length, left.status === 200 && left.url.startsWith(picket)]);
 
   const there = await signIn(provider);
   for (const [what, how] of [["unsigned", { signed: false }], ["of another key", { pair: newKey("mallory") }]]) {
