@@ -12,7 +12,7 @@ const WHY: &str = "This server was built without SAML.";
 pub(crate) const MESSAGE_BYTES_MAX: usize = 0;
 
 fn without<T>() -> Result<T> {
-    Err(Error::Refused(WHY.to_owned()))
+    Err(Error::NotFound)
 }
 
 fn not_to_set_up<T>() -> Result<T> {

@@ -162,13 +162,25 @@ impl Identity {
         saml::write_metadata(&ServiceProvider::new(&self.prefix, organization))
     }
 
-    fn sides(&self, provider: &IdentityProvider, config: &Saml) -> Result<Sides> {
+    /// # Errors
+    /// `RefusedFor`: what another version of this server has set up is not right for this one.
+    fn sides(
+        &self,
+        provider: &IdentityProvider,
+        config: &Saml,
+    ) -> std::result::Result<Sides, NotArrived> {
         let segment = IdOrSlug::Id(provider.organization.0);
         let organization = organizations::find(&*self.store.read()?, &segment)?;
-        let organization = organization.ok_or(Error::NotFound)?;
-        // What is kept was checked, so it can only be wrong if the rules have become stricter.
-        let checked = provider_of(config, &provider.config.roles.groups_claim)
-            .map_err(|error| Error::internal(format!("the provider's configuration: {error}")))?;
+        let organization = organization.ok_or(NotArrived::Lapsed)?;
+        let groups = &provider.config.roles.groups_claim;
+        let checked = provider_of(config, groups).map_err(|error| {
+            let organization = provider.organization;
+            log::warn!("the identity provider of organization {organization} cannot be used: {error}");
+            NotArrived::RefusedFor(
+                "The identity provider is set up in a way that this server does not take. Its log says more."
+                    .to_owned(),
+            )
+        })?;
         Ok(Sides {
             provider: checked,
             service: ServiceProvider::new(&self.prefix, &organization.slug),
@@ -181,9 +193,9 @@ impl Identity {
         provider: &IdentityProvider,
         config: &Saml,
         now: Timestamp,
-    ) -> Result<(String, String)> {
+    ) -> std::result::Result<(String, String), NotArrived> {
         let Sides { provider, service } = self.sides(provider, config)?;
-        saml::sign_in_url(&provider, &service, now)
+        Ok(saml::sign_in_url(&provider, &service, now)?)
     }
 
     /// Where to sign out at the provider, if it has such a place. It is remembered that this browser asked for it.
@@ -195,7 +207,12 @@ impl Identity {
         browser: &Secret,
         now: Timestamp,
     ) -> Result<Option<String>> {
-        let sides = self.sides(provider, config)?;
+        let sides = match self.sides(provider, config) {
+            Ok(sides) => sides,
+            Err(NotArrived::Failed(error)) => return Err(error),
+            // Then it ends here alone.
+            Err(_) => return Ok(None),
+        };
         let index = session.index.as_deref();
         let asked =
             logout::request_url(&sides.provider, &sides.service, &session.name, index, now)?;
