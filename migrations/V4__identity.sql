@@ -20,10 +20,17 @@ CREATE TABLE session (
     -- When the password, or what stands for it, was last given here.
     verified_us INTEGER NOT NULL,
     -- The identity provider that vouched for the user, if one did.
-    provider_id INTEGER
+    provider_id INTEGER,
+    -- When that one wants the session ended at the latest, used or not.
+    ends_us INTEGER,
+    -- What a SAML provider calls the user and the session: JSON of a list with value, format, and the two qualifiers,
+    -- and a text. Single logout names them.
+    name_id TEXT,
+    session_index TEXT
 ) STRICT;
 
 CREATE INDEX session_by_user ON session (user_id, id);
+CREATE INDEX session_by_name_id ON session (name_id, provider_id) WHERE name_id IS NOT NULL;
 
 -- Second factors of a user: one-time codes, and the recovery codes for when those cannot be had.
 CREATE TABLE authenticator (
@@ -99,6 +106,18 @@ CREATE TABLE identity (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX identity_by_user ON identity (user_id);
+
+-- What SAML providers signed and was taken: nothing is taken twice.
+CREATE TABLE saml_message (
+    provider_id INTEGER NOT NULL,
+    -- Its kind, a space, and what the provider calls it.
+    id TEXT NOT NULL,
+    -- It is refused for its age from then on.
+    keep_until_us INTEGER NOT NULL,
+    PRIMARY KEY (provider_id, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX saml_message_by_time ON saml_message (keep_until_us);
 
 -- A project that is offered to another organization. There is one offer of a project at a time.
 CREATE TABLE project_transfer (

@@ -10,11 +10,14 @@ use super::error::Result;
 use super::{Api, Call, InOrganization};
 use crate::domain::scope::OrganizationRole;
 use crate::domain::single_sign_on::{
-    ClientSecret, IdentityProvider, Oidc, Protocol, ProviderConfig, RoleRules, Trust,
+    ClientSecret, IdentityProvider, Oidc, Protocol, ProviderConfig, RoleRules, Saml, Trust,
 };
 use crate::domain::time::Timestamp;
+use crate::domain::{Error, FieldErrors};
 use crate::http::Response;
-use crate::identity::single_sign_on::{callback_url, login_path, signed_out_url};
+use crate::identity::single_sign_on::{
+    callback_url, login_path, pem, read_metadata, saml_urls, signed_out_url,
+};
 use crate::store::organizations::Organization;
 use crate::store::{Connection, identity_providers, users};
 
@@ -25,10 +28,8 @@ struct ProviderBody {
     id: String,
     provider: &'static str,
     name: String,
-    issuer: String,
-    client_id: String,
-    has_client_secret: bool,
-    scopes: Vec<String>,
+    #[serde(flatten)]
+    protocol: ProtocolBody,
     required: bool,
     default_role: &'static str,
     groups_claim: String,
@@ -40,10 +41,78 @@ struct ProviderBody {
     break_glass: Vec<String>,
     /// Where members sign in.
     login_url: String,
-    /// What the provider is to be told: where it sends browsers back to, and where after a sign-out.
-    callback_url: String,
-    signed_out_url: String,
     date_created: Timestamp,
+}
+
+/// What only one kind of provider has. URLs of ours are what the provider is to be told.
+#[derive(Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+enum ProtocolBody {
+    Oidc {
+        issuer: String,
+        client_id: String,
+        has_client_secret: bool,
+        scopes: Vec<String>,
+        /// Where it sends browsers back to, and where after a sign-out.
+        callback_url: String,
+        signed_out_url: String,
+    },
+    Saml {
+        entity_id: String,
+        sso_url: String,
+        slo_url: Option<String>,
+        /// PEM.
+        certificates: Vec<String>,
+        attributes: AttributesBody,
+        provider_may_begin: bool,
+        /// Where our metadata is, which is our entity id too; where answers are posted; where single logout arrives.
+        metadata_url: String,
+        acs_url: String,
+        sls_url: String,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AttributesBody {
+    identifier: String,
+    user_email: String,
+    first_name: Option<String>,
+    last_name: Option<String>,
+}
+
+impl ProtocolBody {
+    fn of(api: &Api, organization: &Organization, protocol: &Protocol) -> ProtocolBody {
+        match protocol.clone() {
+            Protocol::Oidc(oidc) => ProtocolBody::Oidc {
+                has_client_secret: oidc.client_secret.is_some(),
+                issuer: oidc.issuer,
+                client_id: oidc.client_id,
+                scopes: oidc.scopes,
+                callback_url: callback_url(api.prefix.as_str(), organization.id),
+                signed_out_url: signed_out_url(api.prefix.as_str(), organization.slug.as_str()),
+            },
+            Protocol::Saml(saml) => {
+                let [metadata_url, acs_url, sls_url] = saml_urls(&api.prefix, &organization.slug);
+                ProtocolBody::Saml {
+                    entity_id: saml.entity_id,
+                    sso_url: saml.sso_url,
+                    slo_url: saml.slo_url,
+                    certificates: saml.certificates.iter().map(|one| pem(one)).collect(),
+                    attributes: AttributesBody {
+                        identifier: saml.attributes.identifier,
+                        user_email: saml.attributes.user_email,
+                        first_name: saml.attributes.first_name,
+                        last_name: saml.attributes.last_name,
+                    },
+                    provider_may_begin: saml.provider_may_begin,
+                    metadata_url,
+                    acs_url,
+                    sls_url,
+                }
+            }
+        }
+    }
 }
 
 impl ProviderBody {
@@ -54,7 +123,6 @@ impl ProviderBody {
         provider: &IdentityProvider,
     ) -> Result<ProviderBody> {
         let (config, slug) = (&provider.config, organization.slug.as_str());
-        let Protocol::Oidc(oidc) = &config.protocol;
         let roles = |rules: &[(String, OrganizationRole)]| {
             let entry = |(key, role): &(String, OrganizationRole)| (key.clone(), role.as_str());
             rules.iter().map(entry).collect()
@@ -64,10 +132,7 @@ impl ProviderBody {
             id: provider.id.to_string(),
             provider: config.protocol.kind(),
             name: config.name.clone(),
-            issuer: oidc.issuer.clone(),
-            client_id: oidc.client_id.clone(),
-            has_client_secret: oidc.client_secret.is_some(),
-            scopes: oidc.scopes.clone(),
+            protocol: ProtocolBody::of(api, organization, &config.protocol),
             required: config.required,
             default_role: config.roles.default.as_str(),
             groups_claim: config.roles.groups_claim.clone(),
@@ -77,8 +142,6 @@ impl ProviderBody {
             trust_unmarked_emails: config.trust.unmarked_emails,
             break_glass: break_glass.into_iter().map(|member| member.email).collect(),
             login_url: format!("{}{}", api.prefix, login_path(slug)),
-            callback_url: callback_url(api.prefix.as_str(), organization.id),
-            signed_out_url: signed_out_url(api.prefix.as_str(), slug),
             date_created: provider.created,
         })
     }
@@ -107,21 +170,19 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InOrganization) -> 
         None => false,
     };
     let mut fields = call.body()?;
-    let config = read(&mut fields, old.as_ref(), is_operator);
-    let issuer = config.protocol.authority();
-    if let Err(text) = api.identity.single_sign_on.check_issuer(issuer)
-        && !issuer.is_empty()
-    {
-        fields.refuse("issuer", text);
+    let mut config = read(&mut fields, old.as_ref());
+    let sso = &api.identity.single_sign_on;
+    match sso.checked(config.protocol.clone(), &config.roles) {
+        Ok(protocol) => config.protocol = protocol,
+        // What a document would have said is not missing.
+        Err(_) if fields.is_wrong("metadata") => {}
+        Err(errors) => refuse_rest(&mut fields, errors),
     }
-    for (field, faults) in config.faults().fields {
-        if !fields.is_wrong(&field) {
-            fields.refuse_parts(&field, faults);
-        }
-    }
-    // Another issuer decides anew who gets the roles, so it counts as other rules.
+    read_trust(&mut fields, old.as_ref(), is_operator, &mut config);
+    refuse_rest(&mut fields, config.faults());
+    // Another provider decides anew who gets the roles, so it counts as other rules.
     let is_changed = old.as_ref().is_none_or(|old| {
-        old.roles != config.roles || old.protocol.authority() != config.protocol.authority()
+        old.roles != config.roles || !config.protocol.is_still(&old.protocol, is_operator)
     });
     let highest = config.roles.highest();
     // Everybody who may set this up may let plain members in.
@@ -141,37 +202,37 @@ pub(super) fn update(api: &Api, mut call: Call<'_>, context: InOrganization) -> 
     get(api, call, context)
 }
 
-/// The configuration that a body asks for. What it leaves out stays as it is, or begins as written here.
-fn read(fields: &mut Fields, old: Option<&ProviderConfig>, is_operator: bool) -> ProviderConfig {
-    let mut config = match old {
-        Some(old) => old.clone(),
-        None => {
-            for name in ["issuer", "clientId"] {
-                fields.refuse_missing(name);
-            }
-            ProviderConfig::new(Protocol::Oidc(Oidc::new(String::new(), String::new())))
+/// Adds what is wrong with fields of which nothing is known to be wrong yet.
+fn refuse_rest(fields: &mut Fields, errors: FieldErrors) {
+    for (field, faults) in errors.fields {
+        if !fields.is_wrong(&field) {
+            fields.refuse_parts(&field, faults);
         }
-    };
-    let text = |fields: &mut Fields, name: &str, into: &mut String| {
-        if let Given::Value(text) = fields.filled_text(name, usize::MAX, Null::Refused) {
-            *into = text;
-        }
-    };
-    text(fields, "name", &mut config.name);
-    text(fields, "groupsClaim", &mut config.roles.groups_claim);
-    let Protocol::Oidc(oidc) = &mut config.protocol;
-    text(fields, "issuer", &mut oidc.issuer);
-    text(fields, "clientId", &mut oidc.client_id);
-    let is_same = old.is_some_and(|old| old.protocol.authority() == oidc.issuer);
-    match fields.filled_text("clientSecret", usize::MAX, Null::Allowed) {
-        Given::Value(secret) => oidc.client_secret = Some(ClientSecret::new(secret)),
-        Given::Null => oidc.client_secret = None,
-        // A secret goes to whom it was given for, and to nobody else.
-        Given::Absent if !is_same => oidc.client_secret = None,
-        Given::Absent => {}
     }
-    if let Given::Value(scopes) = fields.texts("scopes", Null::Refused) {
-        oidc.scopes = scopes;
+}
+
+/// The configuration that a body asks for, but for the trust. What it leaves out stays as it is, or begins as written here.
+fn read(fields: &mut Fields, old: Option<&ProviderConfig>) -> ProviderConfig {
+    let kind = fields.choice("provider", &["oidc", "saml"], Null::Refused, false);
+    let kind = kind.value();
+    let mut config = match old {
+        Some(old)
+            if kind
+                .as_deref()
+                .is_none_or(|kind| kind == old.protocol.kind()) =>
+        {
+            old.clone()
+        }
+        _ => ProviderConfig::new(match kind.as_deref() {
+            Some("saml") => new_saml(fields),
+            _ => new_oidc(fields),
+        }),
+    };
+    read_text(fields, "name", &mut config.name);
+    read_text(fields, "groupsClaim", &mut config.roles.groups_claim);
+    match &mut config.protocol {
+        Protocol::Oidc(oidc) => read_oidc(fields, old, oidc),
+        Protocol::Saml(saml) => read_saml(fields, saml),
     }
     if let Given::Value(required) = fields.boolean("required", Null::Refused) {
         config.required = required;
@@ -193,8 +254,82 @@ fn read(fields: &mut Fields, old: Option<&ProviderConfig>, is_operator: bool) ->
     for (domain, _) in &mut config.roles.by_domain {
         domain.make_ascii_lowercase();
     }
-    read_trust(fields, old, is_operator, &mut config);
     config
+}
+
+fn new_oidc(fields: &mut Fields) -> Protocol {
+    for name in ["issuer", "clientId"] {
+        fields.refuse_missing(name);
+    }
+    Protocol::Oidc(Oidc::new(String::new(), String::new()))
+}
+
+/// The provider's own document says all that is needed.
+fn new_saml(fields: &mut Fields) -> Protocol {
+    if !fields.has("metadata") {
+        for name in ["entityId", "ssoUrl", "certificates"] {
+            fields.refuse_missing(name);
+        }
+    }
+    Protocol::Saml(Saml::new())
+}
+
+fn read_text(fields: &mut Fields, name: &str, into: &mut String) {
+    if let Given::Value(text) = fields.filled_text(name, usize::MAX, Null::Refused) {
+        *into = text;
+    }
+}
+
+fn read_oidc(fields: &mut Fields, old: Option<&ProviderConfig>, oidc: &mut Oidc) {
+    read_text(fields, "issuer", &mut oidc.issuer);
+    read_text(fields, "clientId", &mut oidc.client_id);
+    let is_same = old.is_some_and(|old| old.protocol.authority() == oidc.issuer);
+    match fields.filled_text("clientSecret", usize::MAX, Null::Allowed) {
+        Given::Value(secret) => oidc.client_secret = Some(ClientSecret::new(secret)),
+        Given::Null => oidc.client_secret = None,
+        // A secret goes to whom it was given for, and to nobody else.
+        Given::Absent if !is_same => oidc.client_secret = None,
+        Given::Absent => {}
+    }
+    if let Given::Value(scopes) = fields.texts("scopes", Null::Refused) {
+        oidc.scopes = scopes;
+    }
+}
+
+/// A field that is given counts more than what the document says.
+fn read_saml(fields: &mut Fields, saml: &mut Saml) {
+    if let Given::Value(xml) = fields.filled_text("metadata", usize::MAX, Null::Refused) {
+        match read_metadata(&xml) {
+            Ok(read) => saml.describe(read),
+            Err(Error::Invalid(errors)) => refuse_rest(fields, errors),
+            Err(other) => fields.refuse("metadata", other.to_string()),
+        }
+    }
+    read_text(fields, "entityId", &mut saml.entity_id);
+    read_text(fields, "ssoUrl", &mut saml.sso_url);
+    read_optional(fields, "sloUrl", &mut saml.slo_url);
+    if let Given::Value(certificates) = fields.texts("certificates", Null::Refused) {
+        saml.certificates = certificates;
+    }
+    if let Given::Value(mut inner) = fields.object("attributes", Null::Refused) {
+        let attributes = &mut saml.attributes;
+        read_text(&mut inner, "identifier", &mut attributes.identifier);
+        read_text(&mut inner, "userEmail", &mut attributes.user_email);
+        read_optional(&mut inner, "firstName", &mut attributes.first_name);
+        read_optional(&mut inner, "lastName", &mut attributes.last_name);
+        fields.nest("attributes", inner);
+    }
+    if let Given::Value(may) = fields.boolean("providerMayBegin", Null::Refused) {
+        saml.provider_may_begin = may;
+    }
+}
+
+fn read_optional(fields: &mut Fields, name: &str, into: &mut Option<String>) {
+    match fields.text(name, usize::MAX, Null::Allowed) {
+        Given::Value(text) => *into = Some(text).filter(|text| !text.is_empty()),
+        Given::Null => *into = None,
+        Given::Absent => {}
+    }
 }
 
 fn read_rules(
@@ -225,9 +360,9 @@ fn read_trust(
     const NOT_YOURS: &str = "Only a superuser, or the command picket sso set, says whose addresses a provider vouches for.";
     let domains = fields.texts("trustedDomains", Null::Refused).value();
     let unmarked = fields.boolean("trustUnmarkedEmails", Null::Refused).value();
-    // Another issuer has not been trusted by anybody yet.
+    // Another provider has not been trusted by anybody yet.
     let before = match old {
-        Some(old) if old.protocol.authority() == config.protocol.authority() => old.trust.clone(),
+        Some(old) if config.protocol.is_still(&old.protocol, is_operator) => old.trust.clone(),
         _ => Trust::default(),
     };
     let wanted = Trust {

@@ -12,11 +12,14 @@ use super::error::{self, Result};
 use super::users::SelfBody;
 use super::{Api, Call, auth};
 use crate::domain::access::Caller;
+use crate::domain::id::SessionId;
+use crate::domain::slug::IdOrSlug;
 use crate::domain::{Error, FieldErrors};
 use crate::http::credentials::Credentials;
 use crate::http::{Request, Response};
+use crate::identity::single_sign_on::{Departure, Leaving};
 use crate::identity::{Begun, NotSignedIn, Try, Visitor, cookies};
-use crate::store::{sessions, users};
+use crate::store::{identity_providers, organizations, sessions, users};
 
 /// Where a browser goes on.
 #[derive(Serialize)]
@@ -147,9 +150,12 @@ pub(super) fn verify(api: &Api, mut call: Call<'_>) -> Result<Response> {
 }
 
 /// `DELETE /api/0/auth/`: the session is over, also for whoever copied its cookie. Without one there is nothing to end.
+/// One that a SAML provider began goes on there, until the browser has been to `sloUrl`.
 pub(super) fn sign_out(api: &Api, call: Call<'_>) -> Result<Response> {
+    let mut departure = None;
     match call.caller {
         Caller::Session { user, session } => {
+            departure = saml_departure(api, &call, session)?;
             api.store
                 .write(move |unit| sessions::delete(unit, user, session))?;
         }
@@ -159,10 +165,42 @@ pub(super) fn sign_out(api: &Api, call: Call<'_>) -> Result<Response> {
             return Err(Error::Forbidden.into());
         }
     }
-    Ok(cookies::without_session(
-        Response::empty(204),
-        api.is_https(),
-    ))
+    let response = match departure {
+        None => Response::empty(204),
+        Some(departure) => {
+            let body = json!({ "sloUrl": departure.url });
+            let response = never_cached(Response::json(200, &body));
+            cookies::with_departure(response, &departure.browser, api.is_https())
+        }
+    };
+    Ok(cookies::without_session(response, api.is_https()))
+}
+
+/// Where a session goes on at the SAML provider that began it, if it does.
+fn saml_departure(api: &Api, call: &Call<'_>, session: SessionId) -> Result<Option<Departure>> {
+    let connection = &call.connection;
+    let Some(saml) = sessions::find_saml(connection, session)? else {
+        return Ok(None);
+    };
+    let id = sessions::find(connection, session)?.and_then(|session| session.provider);
+    let Some(id) = id else { return Ok(None) };
+    let Some(provider) = identity_providers::find(connection, id)? else {
+        return Ok(None);
+    };
+    let segment = IdOrSlug::Id(provider.organization.0);
+    let Some(organization) = organizations::find(connection, &segment)? else {
+        return Ok(None);
+    };
+    let leaving = Leaving {
+        provider: &provider,
+        organization: organization.slug.as_str(),
+        id_token: None,
+        saml: Some(saml),
+        browser: cookies::departed(&call.request.headers),
+    };
+    Ok(api
+        .identity
+        .sign_out_there(leaving, call.request.received)?)
 }
 
 /// `GET /api/0/auth/config/`: what a page for signing in shows; for who is signed in, where to go on.

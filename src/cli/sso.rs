@@ -6,10 +6,12 @@ use super::{Argument, Command, Failure, Flag, Invocation, JSON, print, print_jso
 use crate::domain::actor::Actor;
 use crate::domain::scope::OrganizationRole;
 use crate::domain::single_sign_on::{
-    ClientSecret, IdentityProvider, Oidc, Protocol, ProviderConfig, Trust, parse_rule,
+    ClientSecret, IdentityProvider, Oidc, Protocol, ProviderConfig, Saml, Trust, parse_rule,
 };
 use crate::domain::slug::IdOrSlug;
-use crate::identity::single_sign_on::{SingleSignOn, callback_url, login_path, signed_out_url};
+use crate::identity::single_sign_on::{
+    SingleSignOn, callback_url, fingerprint, login_path, read_metadata, saml_urls, signed_out_url,
+};
 use crate::outbound::http::Client;
 use crate::store::organizations::Organization;
 use crate::store::{Connection, Store, identity_providers, organizations};
@@ -22,12 +24,13 @@ const ORGANIZATION: &[Argument] = &[Argument {
 pub(super) const SET: Command = Command {
     name: "sso set",
     summary: "set up single sign-on of an organization",
-    about: "Lets an OpenID Connect provider vouch for the members of an organization, or changes what is set up: \
-            what is left out stays as it is. The provider must know this server as a client; picket sso show prints \
-            the addresses to tell it.\n\
+    about: "Lets an identity provider vouch for the members of an organization, or changes what is set up: \
+            what is left out stays as it is. The provider must know this server; picket sso show prints the addresses \
+            to tell it. An OpenID Connect provider is named by --issuer and --client-id; a SAML 2.0 provider by the \
+            document in which it describes itself, --metadata-file or --metadata-url.\n\
             Whoever the provider vouches for becomes a member. An account that is here already is signed in only \
             if its user linked it, with the password, or if --trusted-domains names the domain of its address and \
-            the provider says that it has checked the address. Whoever runs the provider can then sign in as any \
+            the provider says that it has checked the address (a SAML provider never says, and need not). Whoever runs the provider can then sign in as any \
             of these users.",
     arguments: ORGANIZATION,
     options: &[
@@ -46,6 +49,42 @@ pub(super) const SET: Command = Command {
             name: "client-secret-file",
             hint: Some("FILE"),
             meaning: "a file with the secret that belongs to the client id; an empty file takes the secret away",
+        },
+        Flag {
+            name: "metadata-file",
+            hint: Some("FILE"),
+            meaning: "a file with a SAML provider's own document (XML): who it is, where sign-in begins, whose keys sign",
+        },
+        Flag {
+            name: "metadata-url",
+            hint: Some("URL"),
+            meaning: "where to fetch that document from, once, now",
+        },
+        Flag {
+            name: "identifier-attribute",
+            hint: Some("NAME"),
+            meaning: "the SAML attribute that never changes of a person; NameID is the subject's name (default: NameID)",
+        },
+        Flag {
+            name: "email-attribute",
+            hint: Some("NAME"),
+            meaning: "the one with the email address (default: email)",
+        },
+        Flag {
+            name: "first-name-attribute",
+            hint: Some("NAME"),
+            meaning: "the one with the first name; an empty text for none",
+        },
+        Flag {
+            name: "last-name-attribute",
+            hint: Some("NAME"),
+            meaning: "the one with the last name; an empty text for none",
+        },
+        Flag {
+            name: "provider-may-begin",
+            hint: Some("yes|no"),
+            meaning: "whether sign-in may begin at the SAML provider; whoever has an account there can then sign \
+                      somebody else's browser in as themselves (default: no)",
         },
         Flag {
             name: "name",
@@ -71,7 +110,7 @@ pub(super) const SET: Command = Command {
         Flag {
             name: "groups-claim",
             hint: Some("NAME"),
-            meaning: "the claim that lists somebody's groups (default: groups)",
+            meaning: "the claim, or SAML attribute, that lists somebody's groups (default: groups)",
         },
         Flag {
             name: "group-roles",
@@ -141,6 +180,12 @@ struct Wanted {
     issuer: Option<String>,
     client_id: Option<String>,
     client_secret: Option<Option<ClientSecret>>,
+    metadata: Option<Metadata>,
+    identifier: Option<String>,
+    user_email: Option<String>,
+    first_name: Option<String>,
+    last_name: Option<String>,
+    provider_may_begin: Option<bool>,
     name: Option<String>,
     required: Option<bool>,
     break_glass: Option<Vec<String>>,
@@ -152,6 +197,24 @@ struct Wanted {
     trusted_domains: Option<Vec<String>>,
     trust_unmarked_emails: Option<bool>,
 }
+
+/// Where a SAML provider's document is.
+enum Metadata {
+    File(String),
+    Url(String),
+}
+
+/// Options that only one kind of provider has.
+const OF_OIDC: [&str; 4] = ["issuer", "client-id", "client-secret-file", "scopes"];
+const OF_SAML: [&str; 7] = [
+    "metadata-file",
+    "metadata-url",
+    "identifier-attribute",
+    "email-attribute",
+    "first-name-attribute",
+    "last-name-attribute",
+    "provider-may-begin",
+];
 
 impl Wanted {
     fn read(invocation: &Invocation) -> Result<Wanted, Failure> {
@@ -187,6 +250,20 @@ impl Wanted {
                 .option("client-secret-file")
                 .map(read_secret)
                 .transpose()?,
+            metadata: match (text("metadata-file"), text("metadata-url")) {
+                (Some(_), Some(_)) => {
+                    let text = "--metadata-file and --metadata-url exclude each other";
+                    return Err(Failure::Usage(text.to_owned()));
+                }
+                (Some(file), None) => Some(Metadata::File(file)),
+                (None, Some(url)) => Some(Metadata::Url(url)),
+                (None, None) => None,
+            },
+            identifier: text("identifier-attribute"),
+            user_email: text("email-attribute"),
+            first_name: text("first-name-attribute"),
+            last_name: text("last-name-attribute"),
+            provider_may_begin: yes_or_no("provider-may-begin")?,
             name: text("name"),
             required: yes_or_no("required")?,
             break_glass: list("break-glass"),
@@ -203,36 +280,62 @@ impl Wanted {
         })
     }
 
-    /// What comes of a configuration. Another issuer has not been trusted by anybody yet, and a secret goes only to
+    /// What comes of a configuration. Another provider has not been trusted by anybody yet, and a secret goes only to
     /// whom it was given for.
-    fn change(self, old: Option<ProviderConfig>) -> Result<ProviderConfig, Failure> {
-        let mut config = match (old, &self.issuer, &self.client_id) {
-            (Some(old), _, _) => old,
-            (None, Some(issuer), Some(client_id)) => {
-                let oidc = Oidc::new(issuer.clone(), client_id.clone());
-                ProviderConfig::new(Protocol::Oidc(oidc))
-            }
-            (None, _, _) => {
-                let text = "nothing is set up yet, so --issuer and --client-id are needed";
-                return Err(Failure::Usage(text.to_owned()));
-            }
+    fn change(
+        self,
+        invocation: &Invocation,
+        sso: &SingleSignOn,
+        old: Option<ProviderConfig>,
+    ) -> Result<ProviderConfig, Failure> {
+        let mut config = match old {
+            Some(old) if !self.is_of_another_kind(&old.protocol) => old,
+            _ => self.begin()?,
         };
-        let Protocol::Oidc(oidc) = &mut config.protocol;
-        if let Some(issuer) = self.issuer
-            && issuer != oidc.issuer
+        let foreign: &[&str] = match &config.protocol {
+            Protocol::Oidc(_) => &OF_SAML,
+            Protocol::Saml(_) => &OF_OIDC,
+        };
+        if let Some(name) = foreign
+            .iter()
+            .find(|name| invocation.option(name).is_some())
         {
-            oidc.issuer = issuer;
-            oidc.client_secret = None;
+            let kind = config.protocol.kind();
+            return Err(Failure::Usage(format!(
+                "--{name} has no meaning for a provider of kind {kind}"
+            )));
+        }
+        let before = config.protocol.clone();
+        match &mut config.protocol {
+            Protocol::Oidc(oidc) => {
+                if let Some(issuer) = self.issuer
+                    && issuer != oidc.issuer
+                {
+                    oidc.issuer = issuer;
+                    oidc.client_secret = None;
+                }
+                put(&mut oidc.client_id, self.client_id);
+                put(&mut oidc.client_secret, self.client_secret);
+                put(&mut oidc.scopes, self.scopes);
+            }
+            Protocol::Saml(saml) => {
+                if let Some(metadata) = &self.metadata {
+                    saml.describe(metadata.read(sso)?);
+                }
+                let optional = |name: String| Some(name).filter(|name| !name.trim().is_empty());
+                put(&mut saml.attributes.identifier, self.identifier);
+                put(&mut saml.attributes.user_email, self.user_email);
+                put(
+                    &mut saml.attributes.first_name,
+                    self.first_name.map(optional),
+                );
+                put(&mut saml.attributes.last_name, self.last_name.map(optional));
+                put(&mut saml.provider_may_begin, self.provider_may_begin);
+            }
+        }
+        if !config.protocol.is_still(&before, true) {
             config.trust = Trust::default();
         }
-        fn put<T>(into: &mut T, given: Option<T>) {
-            if let Some(value) = given {
-                *into = value;
-            }
-        }
-        put(&mut oidc.client_id, self.client_id);
-        put(&mut oidc.client_secret, self.client_secret);
-        put(&mut oidc.scopes, self.scopes);
         put(&mut config.name, self.name);
         put(&mut config.required, self.required);
         put(&mut config.roles.default, self.default_role);
@@ -245,6 +348,54 @@ impl Wanted {
             self.trust_unmarked_emails,
         );
         Ok(config)
+    }
+
+    fn is_of_another_kind(&self, old: &Protocol) -> bool {
+        match old {
+            Protocol::Oidc(_) => self.metadata.is_some(),
+            Protocol::Saml(_) => self.issuer.is_some(),
+        }
+    }
+
+    /// A new configuration, of the kind whose options are given.
+    fn begin(&self) -> Result<ProviderConfig, Failure> {
+        let protocol = match (&self.metadata, &self.issuer, &self.client_id) {
+            (Some(_), None, None) => Protocol::Saml(Saml::new()),
+            (None, Some(issuer), Some(client_id)) => {
+                Protocol::Oidc(Oidc::new(issuer.clone(), client_id.clone()))
+            }
+            (Some(_), _, _) => {
+                let text =
+                    "the options of an OpenID Connect and of a SAML provider exclude each other";
+                return Err(Failure::Usage(text.to_owned()));
+            }
+            (None, _, _) => {
+                let text = "nothing is set up yet, so --issuer and --client-id are needed, or for a SAML provider \
+                            --metadata-file or --metadata-url";
+                return Err(Failure::Usage(text.to_owned()));
+            }
+        };
+        Ok(ProviderConfig::new(protocol))
+    }
+}
+
+fn put<T>(into: &mut T, given: Option<T>) {
+    if let Some(value) = given {
+        *into = value;
+    }
+}
+
+impl Metadata {
+    fn read(&self, sso: &SingleSignOn) -> Result<Saml, Failure> {
+        let (name, found) = match self {
+            Metadata::File(path) => (
+                path,
+                std::fs::read_to_string(path).map_err(|error| error.to_string()),
+            ),
+            Metadata::Url(url) => (url, sso.fetch_metadata(url)),
+        };
+        let failed = |text: String| Failure::Failed(format!("{name}: {text}"));
+        read_metadata(&found.map_err(failed)?).map_err(|error| failed(error.to_string()))
     }
 }
 
@@ -310,10 +461,11 @@ fn set(invocation: &Invocation) -> Result<(), Failure> {
     let now = invocation.clock().now();
     with_organization(invocation, |store, organization, old| {
         let break_glass = wanted.break_glass.clone();
-        let config = wanted.change(old.map(|old| old.config))?;
+        let mut config = wanted.change(invocation, &sso, old.map(|old| old.config))?;
         config.faults().into_result()?;
-        sso.check_issuer(config.protocol.authority())
-            .map_err(|text| Failure::Failed(format!("issuer: {text}")))?;
+        config.protocol = sso
+            .checked(config.protocol, &config.roles)
+            .map_err(crate::domain::Error::Invalid)?;
         let id = organization.id;
         store.write(move |unit| {
             let actor = Actor::operator(now);
@@ -382,20 +534,50 @@ fn to_json(
     break_glass: &[String],
 ) -> Value {
     let (config, slug) = (&provider.config, organization.slug.as_str());
-    let Protocol::Oidc(oidc) = &config.protocol;
-    let prefix = invocation.config.url_prefix();
-    let prefix = prefix.as_str();
+    let url_prefix = invocation.config.url_prefix();
+    let prefix = url_prefix.as_str();
     let rules = |rules: &[(String, OrganizationRole)]| -> Value {
         let rule = |(key, role): &(String, OrganizationRole)| (key.clone(), json!(role.as_str()));
         Value::Object(rules.iter().map(rule).collect())
     };
-    json!({
+    let mut value = json!({
         "organization": slug,
+        "provider": config.protocol.kind(),
         "name": config.name,
-        "issuer": oidc.issuer,
-        "client-id": oidc.client_id,
-        "has-client-secret": oidc.client_secret.is_some(),
-        "scopes": oidc.scopes,
+    });
+    let special = match &config.protocol {
+        Protocol::Oidc(oidc) => json!({
+            "issuer": oidc.issuer,
+            "client-id": oidc.client_id,
+            "has-client-secret": oidc.client_secret.is_some(),
+            "scopes": oidc.scopes,
+            "callback-url": callback_url(prefix, organization.id),
+            "signed-out-url": signed_out_url(prefix, slug),
+        }),
+        Protocol::Saml(saml) => {
+            let [metadata_url, acs_url, sls_url] = saml_urls(&url_prefix, &organization.slug);
+            let fingerprints: Vec<String> = saml
+                .certificates
+                .iter()
+                .map(|one| fingerprint(one))
+                .collect();
+            json!({
+                "entity-id": saml.entity_id,
+                "sso-url": saml.sso_url,
+                "slo-url": saml.slo_url.as_deref().unwrap_or_default(),
+                "certificates-sha256": fingerprints,
+                "identifier-attribute": saml.attributes.identifier,
+                "email-attribute": saml.attributes.user_email,
+                "first-name-attribute": saml.attributes.first_name.as_deref().unwrap_or_default(),
+                "last-name-attribute": saml.attributes.last_name.as_deref().unwrap_or_default(),
+                "provider-may-begin": saml.provider_may_begin,
+                "own-metadata-url": metadata_url,
+                "acs-url": acs_url,
+                "sls-url": sls_url,
+            })
+        }
+    };
+    let shared = json!({
         "required": config.required,
         "break-glass": break_glass,
         "default-role": config.roles.default.as_str(),
@@ -405,9 +587,13 @@ fn to_json(
         "trusted-domains": config.trust.domains,
         "trust-unmarked-emails": config.trust.unmarked_emails,
         "login-url": format!("{prefix}{}", login_path(slug)),
-        "callback-url": callback_url(prefix, organization.id),
-        "signed-out-url": signed_out_url(prefix, slug),
-    })
+    });
+    for part in [special, shared] {
+        for (name, part) in part.as_object().into_iter().flatten() {
+            value[name] = part.clone();
+        }
+    }
+    value
 }
 
 fn test(invocation: &Invocation) -> Result<(), Failure> {

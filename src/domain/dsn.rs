@@ -130,7 +130,7 @@ impl UrlPrefix {
 }
 
 /// The host of `host[:port]`; an IPv6 literal keeps its brackets.
-fn host_of(authority: &str) -> &str {
+pub(crate) fn host_of(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
         _ => authority,
@@ -138,7 +138,7 @@ fn host_of(authority: &str) -> &str {
 }
 
 /// Whether an authority is a host, or an IPv6 address in brackets, with or without a port.
-fn has_host_and_port(authority: &str) -> bool {
+pub(crate) fn has_host_and_port(authority: &str) -> bool {
     let (host, rest) = match authority.strip_prefix('[') {
         Some(bracketed) => match bracketed.split_once(']') {
             Some((host, rest)) if host.parse::<std::net::Ipv6Addr>().is_ok() => (host, rest),

@@ -31,6 +31,7 @@ pub(crate) struct ProviderConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Oidc(Oidc),
+    Saml(Saml),
 }
 
 impl Protocol {
@@ -38,15 +39,125 @@ impl Protocol {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Protocol::Oidc(_) => "oidc",
+            Protocol::Saml(_) => "saml",
         }
     }
 
-    /// What a provider is told from others by: another one is another provider, whatever else is the same.
+    /// What the provider calls itself.
     pub(crate) fn authority(&self) -> &str {
         match self {
             Protocol::Oidc(oidc) => &oidc.issuer,
+            Protocol::Saml(saml) => &saml.entity_id,
         }
     }
+
+    /// Whether it is still the provider that the old configuration was of: else what that one said of people says
+    /// nothing here, and the operator's trust in it is no trust in this one. An issuer proves by TLS that it is itself.
+    /// A SAML provider is whoever has the keys, and says what it pleases in any attribute, so new ones of those make
+    /// another provider; unless the operator names them, who may trust anybody.
+    pub(crate) fn is_still(&self, old: &Protocol, by_operator: bool) -> bool {
+        match (self, old) {
+            (Protocol::Oidc(new), Protocol::Oidc(old)) => new.issuer == old.issuer,
+            (Protocol::Saml(new), Protocol::Saml(old)) => {
+                let (given, had) = (&new.attributes, &old.attributes);
+                new.entity_id == old.entity_id
+                    && (by_operator
+                        || given.identifier == had.identifier
+                            && given.user_email == had.user_email
+                            && new
+                                .certificates
+                                .iter()
+                                .all(|one| old.certificates.contains(one)))
+            }
+            (Protocol::Oidc(_) | Protocol::Saml(_), _) => false,
+        }
+    }
+}
+
+/// How to ask a SAML 2.0 provider, and what it calls what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Saml {
+    pub(crate) entity_id: String,
+    /// Where sign-in begins.
+    pub(crate) sso_url: String,
+    /// Where single logout goes, if the provider has that.
+    pub(crate) slo_url: Option<String>,
+    /// Whose keys sign: each certificate's DER in base64.
+    pub(crate) certificates: Vec<String>,
+    pub(crate) attributes: SamlAttributes,
+    /// Whether an answer counts that was not asked for. Whoever has an account at the provider can then sign somebody
+    /// else's browser in as themselves.
+    pub(crate) provider_may_begin: bool,
+}
+
+/// In which attributes a SAML provider says what; `NameID` stands for the name of the subject. That of the groups is
+/// [`RoleRules::groups_claim`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SamlAttributes {
+    /// What never changes of a person.
+    pub(crate) identifier: String,
+    pub(crate) user_email: String,
+    pub(crate) first_name: Option<String>,
+    pub(crate) last_name: Option<String>,
+}
+
+impl Saml {
+    /// What a new one begins with, before it is described.
+    pub(crate) fn new() -> Saml {
+        Saml {
+            entity_id: String::new(),
+            sso_url: String::new(),
+            slo_url: None,
+            certificates: Vec::new(),
+            attributes: SamlAttributes::default(),
+            provider_may_begin: false,
+        }
+    }
+
+    /// Takes over what the provider's own document says.
+    pub(crate) fn describe(&mut self, read: Saml) {
+        *self = Saml {
+            attributes: std::mem::take(&mut self.attributes),
+            provider_may_begin: self.provider_may_begin,
+            ..read
+        };
+    }
+}
+
+impl Default for SamlAttributes {
+    fn default() -> SamlAttributes {
+        SamlAttributes {
+            identifier: "NameID".to_owned(),
+            user_email: "email".to_owned(),
+            first_name: None,
+            last_name: None,
+        }
+    }
+}
+
+/// The session of somebody at a SAML provider: single logout names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SamlSession {
+    pub(crate) name: NameId,
+    pub(crate) index: Option<String>,
+}
+
+/// The name of a subject. All of it is needed to say whom one means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NameId {
+    pub(crate) value: String,
+    pub(crate) format: Option<String>,
+    pub(crate) name_qualifier: Option<String>,
+    pub(crate) sp_name_qualifier: Option<String>,
+}
+
+/// Who vouches for the user of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Vouched {
+    pub(crate) provider: ProviderId,
+    pub(crate) saml: Option<SamlSession>,
+    /// When the provider wants the session ended at the latest.
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// How to ask an OpenID Connect provider.
@@ -166,6 +277,14 @@ impl Trust {
         (is_checked && self.domains.contains(&domain)).then_some(email)
     }
 
+    /// What an address of a SAML provider is worth, which never says whether it has checked one: the operator does, by
+    /// trusting it with the domain.
+    pub(crate) fn saml_email_verified(&self, email: &str) -> Option<bool> {
+        domain_of(email)
+            .is_some_and(|domain| self.domains.contains(&domain))
+            .then_some(true)
+    }
+
     /// The address of the claims, if the provider has checked it, whoever's domain it is.
     pub(crate) fn checked_email<'a>(&self, claims: &'a Claims) -> Option<&'a str> {
         match claims.email_verified {
@@ -215,6 +334,32 @@ impl Oidc {
             scopes: vec!["profile".to_owned(), "email".to_owned()],
         }
     }
+
+    fn check(&self, check: &mut impl FnMut(&str, bool, &str)) {
+        check(
+            "issuer",
+            is_between(&self.issuer, TEXT_CHARS_MAX) && !self.issuer.contains(['?', '#']),
+            "An issuer is a URL without ? and #, of up to 1000 characters.",
+        );
+        check(
+            "clientId",
+            is_between(&self.client_id, TEXT_CHARS_MAX),
+            "A client id has 1 to 1000 characters.",
+        );
+        let secret = self.client_secret.as_ref().map(ClientSecret::reveal);
+        check(
+            "clientSecret",
+            secret.is_none_or(|secret| is_between(secret, TEXT_CHARS_MAX)),
+            "A client secret has 1 to 1000 characters.",
+        );
+        let is_scope =
+            |scope: &String| !scope.is_empty() && scope.bytes().all(|b| b.is_ascii_graphic());
+        check(
+            "scopes",
+            self.scopes.len() <= ENTRIES_MAX && self.scopes.iter().all(is_scope),
+            "Each scope is a word; there are at most 100.",
+        );
+    }
 }
 
 impl ProviderConfig {
@@ -242,37 +387,20 @@ impl ProviderConfig {
                 errors.add(field, text);
             }
         };
-        let Protocol::Oidc(oidc) = &self.protocol;
-        let is_between =
-            |text: &str, most: usize| !text.trim().is_empty() && text.chars().count() <= most;
         check(
             "name",
             is_between(&self.name, NAME_CHARS_MAX),
             "A name has 1 to 100 characters.",
         );
-        check(
-            "issuer",
-            is_between(&oidc.issuer, TEXT_CHARS_MAX) && !oidc.issuer.contains(['?', '#']),
-            "An issuer is a URL without ? and #, of up to 1000 characters.",
-        );
-        check(
-            "clientId",
-            is_between(&oidc.client_id, TEXT_CHARS_MAX),
-            "A client id has 1 to 1000 characters.",
-        );
-        let secret = oidc.client_secret.as_ref().map(ClientSecret::reveal);
-        check(
-            "clientSecret",
-            secret.is_none_or(|secret| is_between(secret, TEXT_CHARS_MAX)),
-            "A client secret has 1 to 1000 characters.",
-        );
-        let is_scope =
-            |scope: &String| !scope.is_empty() && scope.bytes().all(|b| b.is_ascii_graphic());
-        check(
-            "scopes",
-            oidc.scopes.len() <= ENTRIES_MAX && oidc.scopes.iter().all(is_scope),
-            "Each scope is a word; there are at most 100.",
-        );
+        match &self.protocol {
+            Protocol::Oidc(oidc) => oidc.check(&mut check),
+            // The rest of it is checked where it is read.
+            Protocol::Saml(_) => check(
+                "trustUnmarkedEmails",
+                !self.trust.unmarked_emails,
+                "A SAML provider says of no address whether it is checked; those of trusted domains count as checked.",
+            ),
+        }
         check(
             "trustedDomains",
             self.trust.domains.len() <= ENTRIES_MAX
@@ -306,6 +434,10 @@ impl ProviderConfig {
         );
         errors
     }
+}
+
+fn is_between(text: &str, most: usize) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= most
 }
 
 fn is_domain(text: &str) -> bool {
@@ -353,6 +485,55 @@ mod tests {
             let found = trust(unmarked).vouched_email(&claims).is_some();
             assert_eq!(found, vouched, "{email} {verified:?} {unmarked}");
         }
+    }
+
+    #[test]
+    fn whoever_changes_keys_or_names_of_a_saml_provider_makes_another_one_but_the_operator() {
+        let saml = |change: fn(&mut Saml)| {
+            let mut saml = Saml {
+                entity_id: "https://id.test".to_owned(),
+                sso_url: "https://id.test/sso".to_owned(),
+                slo_url: None,
+                certificates: vec!["AA".to_owned(), "BB".to_owned()],
+                attributes: SamlAttributes::default(),
+                provider_may_begin: false,
+            };
+            change(&mut saml);
+            Protocol::Saml(saml)
+        };
+        let old = saml(|_| {});
+        for (change, by_owner, by_operator) in [
+            (saml(|_| {}), true, true),
+            (saml(|saml| drop(saml.certificates.pop())), true, true),
+            (saml(|saml| saml.sso_url.push('2')), true, true),
+            (
+                saml(|saml| saml.attributes.first_name = Some("f".to_owned())),
+                true,
+                true,
+            ),
+            (
+                saml(|saml| saml.certificates.push("CC".to_owned())),
+                false,
+                true,
+            ),
+            (
+                saml(|saml| saml.attributes.user_email.push('2')),
+                false,
+                true,
+            ),
+            (
+                saml(|saml| saml.attributes.identifier.push('2')),
+                false,
+                true,
+            ),
+            (saml(|saml| saml.entity_id.push('2')), false, false),
+        ] {
+            assert_eq!(change.is_still(&old, false), by_owner, "{change:?}");
+            assert_eq!(change.is_still(&old, true), by_operator, "{change:?}");
+        }
+        let oidc = Protocol::Oidc(Oidc::new("https://id.test".to_owned(), "a".to_owned()));
+        assert!(!oidc.is_still(&old, true) && !old.is_still(&oidc, true));
+        assert!(oidc.is_still(&oidc, false));
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! What a browser keeps of a sign-in, as it is told to.
 
 use super::{
-    CSRF_COOKIE, DEVICE_COOKIE, NewCookies, PENDING_COOKIE, SESSION_COOKIE, csrf_token, sign_in,
+    CSRF_COOKIE, DEVICE_COOKIE, NewCookies, PENDING_COOKIE, SESSION_COOKIE, SINGLE_SIGN_ON_COOKIE,
+    csrf_token, sign_in,
 };
 use crate::domain::secret::Secret;
 use crate::domain::session::IDLE_SECS_MAX;
-use crate::http::Response;
-use crate::http::cookies::{Lifetime, set, set_readable};
+use crate::http::cookies::{Lifetime, find, set, set_readable};
+use crate::http::{Headers, Response};
 
 /// How long a browser that signed in is remembered.
 const DEVICE_SECS: i64 = 365 * 86_400;
+
+/// The same as a way to a provider and back may take.
+const DEPARTURE_SECS: i64 = 600;
 
 /// An answer after which the browser is signed in.
 pub(crate) fn with_session(response: Response, cookies: &NewCookies, is_https: bool) -> Response {
@@ -77,4 +81,18 @@ pub(crate) fn without_pending(response: Response, is_https: bool) -> Response {
         "Set-Cookie",
         set(PENDING_COOKIE, "", Lifetime::Over, is_https),
     )
+}
+
+/// An answer after which the browser is known as the one that went to a provider.
+pub(crate) fn with_departure(response: Response, browser: &Secret, is_https: bool) -> Response {
+    let lifetime = Lifetime::Secs(DEPARTURE_SECS);
+    response.with_header(
+        "Set-Cookie",
+        set(SINGLE_SIGN_ON_COOKIE, browser.reveal(), lifetime, is_https),
+    )
+}
+
+/// By what a browser that went to a provider is known.
+pub(crate) fn departed(headers: &Headers) -> Option<Secret> {
+    find(headers, SINGLE_SIGN_ON_COOKIE).and_then(Secret::parse)
 }

@@ -11,6 +11,15 @@ pub(crate) mod hashing;
 mod letters;
 mod links;
 mod passwords;
+#[cfg_attr(
+    not(feature = "saml"),
+    path = "without_saml.rs",
+    expect(
+        dead_code,
+        reason = "it has the shapes of what is left out, and makes none of them"
+    )
+)]
+pub(crate) mod saml;
 mod second_factor;
 mod sign_in;
 pub(crate) mod single_sign_on;

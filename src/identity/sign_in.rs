@@ -8,9 +8,10 @@ use super::throttle::{Subject, Tries};
 use super::{DEVICE_COOKIE, Identity};
 use crate::domain::Error;
 use crate::domain::actor::{Actor, Who};
-use crate::domain::id::{ProviderId, SessionId, UserId};
+use crate::domain::id::{SessionId, UserId};
 use crate::domain::secret::{Secret, SecretHash};
 use crate::domain::session::Session;
+use crate::domain::single_sign_on::Vouched;
 use crate::domain::time::Timestamp;
 use crate::http::{Request, cookies};
 use crate::store::Connection;
@@ -100,12 +101,12 @@ struct Awaited {
     /// Of the password that was right: a new one ends the wait.
     password_hash: Option<String>,
     /// Who vouched for the user in the place of a password.
-    provider: Option<ProviderId>,
+    vouched: Option<Vouched>,
     until: Timestamp,
 }
 
 impl Pending {
-    fn add(&self, user: &User, provider: Option<ProviderId>, now: Timestamp) -> Secret {
+    fn add(&self, user: &User, vouched: Option<Vouched>, now: Timestamp) -> Secret {
         let secret = Secret::random();
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.retain(|_, awaited| now < awaited.until);
@@ -121,7 +122,7 @@ impl Pending {
         let awaited = Awaited {
             user: user.id,
             password_hash: user.password_hash.clone(),
-            provider,
+            vouched,
             until: now.plus_secs(PENDING_SECS),
         };
         waiting.insert(secret.hash(), awaited);
@@ -187,7 +188,7 @@ impl Identity {
         }
     }
 
-    /// Begins a session of a user whose password was right or for whom `provider` vouches, or asks for the code of the
+    /// Begins a session of a user whose password was right or for whom somebody vouches, or asks for the code of the
     /// second factor first. Always a new session, so that nobody can lay one of their own under somebody else's sign-in.
     ///
     /// # Errors
@@ -196,13 +197,13 @@ impl Identity {
         &self,
         user: User,
         visitor: &Visitor,
-        provider: Option<ProviderId>,
+        vouched: Option<Vouched>,
     ) -> Result<Begun, NotSignedIn> {
         Ok(
-            match self.create_session(user.clone(), visitor, provider, None)? {
+            match self.create_session(user.clone(), visitor, vouched.clone(), None)? {
                 Created::Session(cookies) => Begun::Session(cookies),
                 Created::NotProven => {
-                    Begun::NeedsCode(self.pending.add(&user, provider, visitor.now))
+                    Begun::NeedsCode(self.pending.add(&user, vouched, visitor.now))
                 }
                 Created::Changed => return Err(NotSignedIn::Wrong),
             },
@@ -253,7 +254,7 @@ impl Identity {
             .ok_or(NotSignedIn::Lapsed)?;
         let proof = self.proof_of(awaited.user, typed, visitor.now)?;
         let proof = proof.ok_or(NotSignedIn::Wrong)?;
-        match self.create_session(user, visitor, awaited.provider, Some(proof))? {
+        match self.create_session(user, visitor, awaited.vouched.clone(), Some(proof))? {
             Created::Session(cookies) => Ok(cookies),
             Created::NotProven | Created::Changed => Err(NotSignedIn::Wrong),
         }
@@ -270,7 +271,7 @@ impl Identity {
         &self,
         user: User,
         visitor: &Visitor,
-        provider: Option<ProviderId>,
+        vouched: Option<Vouched>,
         proof: Option<Proof>,
     ) -> Result<Created, NotSignedIn> {
         let session = Secret::random();
@@ -285,7 +286,7 @@ impl Identity {
             user: user.id,
             address: visitor.address.to_string(),
             user_agent: visitor.user_agent.chars().take(256).collect(),
-            provider,
+            vouched,
         };
         let actor = Actor {
             who: Who::Visitor {

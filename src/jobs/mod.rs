@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::domain::Result;
 use crate::domain::time::Clock;
 use crate::identity::Identity;
-use crate::store::{Store, audit, deletion};
+use crate::store::{Store, audit, deletion, saml_messages};
 
 /// No step is taken while more changes wait. As many come at once from the clients of a busy server that keeps up.
 const WAITING_MAX: usize = 64;
@@ -113,15 +113,20 @@ fn remove_a_little(store: &Store, clock: &Clock, retention: Retention) -> Result
         0 => None,
         days => Some(clock.now().plus_secs(-i64::from(days) * DAY_SECS)),
     };
-    let (is_deleted_left, is_audit_left) = {
+    let now = clock.now();
+    let (is_deleted_left, is_audit_left, is_message_left) = {
         let connection = store.read()?;
         let is_audit_left = match audit_from {
             Some(from) => audit::is_any_before(&connection, from)?,
             None => false,
         };
-        (deletion::is_anything_left(&connection)?, is_audit_left)
+        (
+            deletion::is_anything_left(&connection)?,
+            is_audit_left,
+            saml_messages::is_any_over(&connection, now)?,
+        )
     };
-    if !is_deleted_left && !is_audit_left {
+    if !is_deleted_left && !is_audit_left && !is_message_left {
         return Ok(Done::All);
     }
     if store.writer().waiting() > WAITING_MAX {
@@ -132,6 +137,9 @@ fn remove_a_little(store: &Store, clock: &Clock, retention: Retention) -> Result
     }
     if let Some(from) = audit_from.filter(|_| is_audit_left) {
         store.write(move |unit| audit::remove_some_before(unit, from))?;
+    }
+    if is_message_left {
+        store.write(move |unit| saml_messages::remove_some_over(unit, now))?;
     }
     Ok(Done::Some)
 }

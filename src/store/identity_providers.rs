@@ -5,15 +5,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::audit::{self, Entry};
-use super::organizations;
 use super::writer::Unit;
-use crate::domain::actor::Actor;
+use super::{organizations, users};
+use crate::domain::actor::{Actor, Who};
 use crate::domain::id::{MemberId, OrganizationId, ProviderId, SessionId, UserId};
 use crate::domain::scope::OrganizationRole;
 use crate::domain::session::VOUCHED_SECS;
 use crate::domain::single_sign_on::{
-    BreakGlass, ClientSecret, IdentityProvider, Oidc, Protocol, ProviderConfig, RoleRules, Trust,
-    domain_of,
+    BreakGlass, ClientSecret, IdentityProvider, Oidc, Protocol, ProviderConfig, RoleRules, Saml,
+    SamlAttributes, Trust, domain_of,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::{Error, FieldErrors, Result};
@@ -42,6 +42,84 @@ enum StoredProtocol {
         client_secret: Option<String>,
         scopes: Vec<String>,
     },
+    Saml {
+        entity_id: String,
+        sso_url: String,
+        slo_url: Option<String>,
+        x509_certificates: Vec<String>,
+        attributes: StoredAttributes,
+        provider_may_begin: bool,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredAttributes {
+    identifier: String,
+    user_email: String,
+    first_name: Option<String>,
+    last_name: Option<String>,
+}
+
+impl StoredProtocol {
+    fn of(protocol: &Protocol) -> StoredProtocol {
+        match protocol.clone() {
+            Protocol::Oidc(oidc) => StoredProtocol::Oidc {
+                issuer: oidc.issuer,
+                client_id: oidc.client_id,
+                client_secret: oidc.client_secret.map(|secret| secret.reveal().to_owned()),
+                scopes: oidc.scopes,
+            },
+            Protocol::Saml(saml) => StoredProtocol::Saml {
+                entity_id: saml.entity_id,
+                sso_url: saml.sso_url,
+                slo_url: saml.slo_url,
+                x509_certificates: saml.certificates,
+                attributes: StoredAttributes {
+                    identifier: saml.attributes.identifier,
+                    user_email: saml.attributes.user_email,
+                    first_name: saml.attributes.first_name,
+                    last_name: saml.attributes.last_name,
+                },
+                provider_may_begin: saml.provider_may_begin,
+            },
+        }
+    }
+
+    fn into_protocol(self) -> Protocol {
+        match self {
+            StoredProtocol::Oidc {
+                issuer,
+                client_id,
+                client_secret,
+                scopes,
+            } => Protocol::Oidc(Oidc {
+                issuer,
+                client_id,
+                client_secret: client_secret.map(ClientSecret::new),
+                scopes,
+            }),
+            StoredProtocol::Saml {
+                entity_id,
+                sso_url,
+                slo_url,
+                x509_certificates,
+                attributes,
+                provider_may_begin,
+            } => Protocol::Saml(Saml {
+                entity_id,
+                sso_url,
+                slo_url,
+                certificates: x509_certificates,
+                attributes: SamlAttributes {
+                    identifier: attributes.identifier,
+                    user_email: attributes.user_email,
+                    first_name: attributes.first_name,
+                    last_name: attributes.last_name,
+                },
+                provider_may_begin,
+            }),
+        }
+    }
 }
 
 impl StoredConfig {
@@ -51,8 +129,6 @@ impl StoredConfig {
                 |(key, role): &(String, OrganizationRole)| (key.clone(), role.as_str().to_owned());
             rules.iter().map(word).collect()
         };
-        let Protocol::Oidc(oidc) = &config.protocol;
-        let secret = oidc.client_secret.as_ref();
         StoredConfig {
             name: config.name.clone(),
             trusted_domains: config.trust.domains.clone(),
@@ -61,12 +137,7 @@ impl StoredConfig {
             groups_claim: config.roles.groups_claim.clone(),
             group_roles: words(&config.roles.by_group),
             domain_roles: words(&config.roles.by_domain),
-            protocol: StoredProtocol::Oidc {
-                issuer: oidc.issuer.clone(),
-                client_id: oidc.client_id.clone(),
-                client_secret: secret.map(|secret| secret.reveal().to_owned()),
-                scopes: oidc.scopes.clone(),
-            },
+            protocol: StoredProtocol::of(&config.protocol),
         }
     }
 
@@ -77,12 +148,6 @@ impl StoredConfig {
             let rule = |(key, word): (String, String)| (key, role(&word));
             words.into_iter().map(rule).collect()
         };
-        let StoredProtocol::Oidc {
-            issuer,
-            client_id,
-            client_secret,
-            scopes,
-        } = self.protocol;
         ProviderConfig {
             name: self.name,
             required,
@@ -96,12 +161,7 @@ impl StoredConfig {
                 by_group: rules(self.group_roles),
                 by_domain: rules(self.domain_roles),
             },
-            protocol: Protocol::Oidc(Oidc {
-                issuer,
-                client_id,
-                client_secret: client_secret.map(ClientSecret::new),
-                scopes,
-            }),
+            protocol: self.protocol.into_protocol(),
         }
     }
 }
@@ -199,7 +259,18 @@ fn refused(text: String) -> Error {
     Error::Invalid(errors)
 }
 
-/// Sets the provider of an organization, or changes it. Another issuer is another provider:
+/// Whether somebody may trust anybody on this server.
+fn is_operator(connection: &Connection, actor: &Actor) -> rusqlite::Result<bool> {
+    Ok(match actor.who {
+        Who::Operator => true,
+        Who::User { user, .. } | Who::Session { user, .. } => {
+            users::find(connection, user)?.is_some_and(|user| user.superuser)
+        }
+        Who::Visitor { .. } | Who::Newcomer { .. } | Who::OrganizationToken { .. } => false,
+    })
+}
+
+/// Sets the provider of an organization, or changes it. Another provider ([`Protocol::is_still`]) begins anew:
 /// what the old one called somebody says nothing about whom the new one calls so, and its sessions count no longer.
 fn set(
     unit: &mut Unit<'_>,
@@ -212,8 +283,9 @@ fn set(
         return Ok(());
     }
     let stored = serde_json::to_string(&StoredConfig::of(config)).map_err(Error::internal)?;
+    let by_operator = is_operator(unit, actor)?;
     let id = match &old {
-        Some(old) if old.config.protocol.authority() == config.protocol.authority() => {
+        Some(old) if config.protocol.is_still(&old.config.protocol, by_operator) => {
             unit.prepare_cached(
                 "UPDATE identity_provider SET required = :required, config = :config WHERE id = :id",
             )?
@@ -267,7 +339,7 @@ fn told(protocol: &Protocol) -> Value {
     json!({ "provider": protocol.kind(), "issuer": protocol.authority() })
 }
 
-/// What changed, as `from A to B`; of the secret only that it did.
+/// What changed, as `from A to B`; of the secret, and of certificates, which are long, only that they did.
 fn changes(old: &ProviderConfig, new: &ProviderConfig) -> Map<String, Value> {
     let shown = |config: &ProviderConfig| {
         let mut stored = serde_json::to_value(StoredConfig::of(config)).unwrap_or_default();
@@ -279,7 +351,7 @@ fn changes(old: &ProviderConfig, new: &ProviderConfig) -> Map<String, Value> {
     for (name, value) in new.as_object().into_iter().flatten() {
         if old[name] != *value {
             let text = match name.as_str() {
-                "client_secret" => "changed".to_owned(),
+                "client_secret" | "x509_certificates" => "changed".to_owned(),
                 _ => format!("from {} to {value}", old[name]),
             };
             changes.insert(name.clone(), json!(text));

@@ -28,6 +28,7 @@ pub(crate) mod ownership;
 pub(crate) mod payloads;
 pub(crate) mod projects;
 pub(crate) mod readers;
+pub(crate) mod saml_messages;
 pub(crate) mod second_factors;
 pub(crate) mod sessions;
 pub(crate) mod sightings;

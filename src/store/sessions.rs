@@ -1,11 +1,13 @@
 //! Browsers that are signed in, and browsers that were. Only hashes of their cookies are here.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use serde_json::json;
 
 use crate::domain::Result;
 use crate::domain::id::{ProviderId, SessionId, UserId};
 use crate::domain::secret::SecretHash;
 use crate::domain::session::{IDLE_SECS_MAX, Session};
+use crate::domain::single_sign_on::{NameId, SamlSession, Vouched};
 use crate::domain::time::Timestamp;
 
 /// A session about to begin.
@@ -14,7 +16,7 @@ pub(crate) struct NewSession {
     pub(crate) user: UserId,
     pub(crate) address: String,
     pub(crate) user_agent: String,
-    pub(crate) provider: Option<ProviderId>,
+    pub(crate) vouched: Option<Vouched>,
 }
 
 const COLUMNS: &str = "session.id, session.user_id, session.created_us, session.last_used_us, session.expires_us, \
@@ -80,11 +82,17 @@ pub(crate) fn create(
     connection
         .prepare_cached("DELETE FROM session WHERE user_id = :user AND expires_us <= :now")?
         .execute(named_params! { ":user": new.user.0, ":now": now.us() })?;
+    let until = new.vouched.as_ref().and_then(|vouched| vouched.until);
+    let saml = new
+        .vouched
+        .as_ref()
+        .and_then(|vouched| vouched.saml.as_ref());
     connection
         .prepare_cached(
             "INSERT INTO session (hash, user_id, created_us, last_used_us, expires_us, address, user_agent, verified_us,
-                                  provider_id)
-             VALUES (:hash, :user, :now, :now, :expires, :address, :user_agent, :now, :provider)",
+                                  provider_id, ends_us, name_id, session_index)
+             VALUES (:hash, :user, :now, :now, min(:expires, coalesce(:ends, :expires)), :address, :user_agent, :now,
+                     :provider, :ends, :name_id, :session_index)",
         )?
         .execute(named_params! {
             ":hash": new.hash.0.as_slice(),
@@ -93,7 +101,10 @@ pub(crate) fn create(
             ":expires": now.plus_secs(IDLE_SECS_MAX).us(),
             ":address": new.address,
             ":user_agent": new.user_agent,
-            ":provider": new.provider.map(|id| id.0),
+            ":provider": new.vouched.as_ref().map(|vouched| vouched.provider.0),
+            ":ends": until.map(Timestamp::us),
+            ":name_id": saml.map(|saml| name_id_text(&saml.name)),
+            ":session_index": saml.and_then(|saml| saml.index.as_deref()),
         })?;
     Ok(SessionId(connection.last_insert_rowid()))
 }
@@ -102,7 +113,8 @@ pub(crate) fn create(
 pub(crate) fn set_used(connection: &Connection, id: SessionId, now: Timestamp) -> Result<()> {
     connection
         .prepare_cached(
-            "UPDATE session SET last_used_us = :now, expires_us = :expires WHERE id = :id",
+            "UPDATE session SET last_used_us = :now, expires_us = min(:expires, coalesce(ends_us, :expires))
+             WHERE id = :id",
         )?
         .execute(named_params! {
             ":now": now.us(),
@@ -143,6 +155,62 @@ pub(crate) fn delete(connection: &Connection, user: UserId, id: SessionId) -> Re
         .prepare_cached("DELETE FROM session WHERE id = :id AND user_id = :user")?
         .execute(named_params! { ":id": id.0, ":user": user.0 })?;
     Ok(deleted > 0)
+}
+
+fn name_id_text(name: &NameId) -> String {
+    json!([
+        name.value,
+        name.format,
+        name.name_qualifier,
+        name.sp_name_qualifier
+    ])
+    .to_string()
+}
+
+/// What a SAML provider calls a session that it vouched for.
+pub(crate) fn find_saml(
+    connection: &Connection,
+    id: SessionId,
+) -> rusqlite::Result<Option<SamlSession>> {
+    let found = connection
+        .prepare_cached(
+            "SELECT name_id ->> 0 AS value, name_id ->> 1 AS format, name_id ->> 2 AS name_qualifier,
+                    name_id ->> 3 AS sp_name_qualifier, session_index
+             FROM session WHERE id = :id AND name_id IS NOT NULL",
+        )?
+        .query_row([id.0], |row| {
+            Ok(SamlSession {
+                name: NameId {
+                    value: row.get("value")?,
+                    format: row.get("format")?,
+                    name_qualifier: row.get("name_qualifier")?,
+                    sp_name_qualifier: row.get("sp_name_qualifier")?,
+                },
+                index: row.get("session_index")?,
+            })
+        });
+    found.optional()
+}
+
+/// Ends the sessions of somebody whom a SAML provider calls so, of these indexes or, without any, all; how many. One
+/// whose index the provider never told ends in any case.
+pub(crate) fn delete_saml(
+    connection: &Connection,
+    provider: ProviderId,
+    name: &NameId,
+    indexes: &[String],
+) -> Result<usize> {
+    Ok(connection
+        .prepare_cached(
+            "DELETE FROM session WHERE name_id = :name_id AND provider_id = :provider
+               AND (:indexes = '[]' OR session_index IS NULL
+                    OR session_index IN (SELECT value FROM json_each(:indexes)))",
+        )?
+        .execute(named_params! {
+            ":name_id": name_id_text(name),
+            ":provider": provider.0,
+            ":indexes": json!(indexes).to_string(),
+        })?)
 }
 
 /// Ends all sessions of a user but one; how many.

@@ -8,6 +8,8 @@ use super::errors::{Failure, Result};
 
 /// No form of ours comes near this.
 const BYTES_MAX: u64 = 64 << 10;
+/// Nor a form of others near this: a message of theirs has up to 256 KiB, and each sign may take three bytes.
+const LONG_BYTES_MAX: u64 = 800 << 10;
 
 /// The fields of a form. Of a name that comes twice the first value counts.
 #[derive(Debug, Default)]
@@ -17,12 +19,24 @@ impl Form {
     /// # Errors
     /// `BadForm`: too long, or not of the type that browsers send.
     pub(super) fn read(request: &Request, body: Body) -> Result<Form> {
+        Form::read_up_to(BYTES_MAX, request, body)
+    }
+
+    /// Reads a form that another server's page sends.
+    ///
+    /// # Errors
+    /// As [`Form::read`].
+    pub(super) fn read_long(request: &Request, body: Body) -> Result<Form> {
+        Form::read_up_to(LONG_BYTES_MAX, request, body)
+    }
+
+    fn read_up_to(bytes_max: u64, request: &Request, body: Body) -> Result<Form> {
         if request.method != Method::Post || body.is_empty() {
             return Ok(Form::default());
         }
         let content_type = request.headers.get("Content-Type").unwrap_or_default();
         let media_type = content_type.split(';').next().unwrap_or_default().trim();
-        if body.len() > BYTES_MAX
+        if body.len() > bytes_max
             || !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
         {
             return Err(Failure::BadForm);

@@ -98,10 +98,11 @@ pub(super) fn sign_out(web: &Web, visit: &Visit<'_>) -> Result<Response> {
         let session = &signed_in.session;
         (signed_in.user.id, session.id, session.provider)
     };
+    let saml = sessions::find_saml(&visit.connection, id)?;
     web.store
         .write(move |unit| sessions::delete(unit, user, id))?;
     let left = match provider {
-        Some(provider) => single_sign_on::leave(web, visit, provider)?,
+        Some(provider) => single_sign_on::leave(web, visit, provider, saml)?,
         None => redirect("/auth/login/"),
     };
     Ok(cookies::without_session(left, web.is_https()))

@@ -17,6 +17,7 @@ mod login;
 mod password;
 mod qr_code;
 mod recover;
+mod saml;
 mod second_factor;
 mod security;
 mod session;
@@ -51,6 +52,9 @@ use session::{Csrf, SignedIn};
 enum Needs {
     /// Nothing: for everybody.
     Nothing,
+    /// Nothing either, and pages of other servers may send forms here, so this line alone goes without our proof (CSRF).
+    /// Its handler changes nothing that lasts.
+    Foreign,
     /// Somebody who is signed in; others are sent to sign in, and back.
     SignedIn,
     /// And who gave the password a short while ago.
@@ -66,7 +70,7 @@ struct Target {
 }
 
 fn routes() -> Vec<Route<Target>> {
-    use Needs::{Nothing, SignedIn, Verified};
+    use Needs::{Foreign, Nothing, SignedIn, Verified};
     let line = |method, path, needs, handler: Handler| Route {
         method,
         path,
@@ -135,6 +139,10 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/auth/login/{org}/sso/", Nothing, single_sign_on::depart),
         line("GET", "/auth/sso/{org}/", Nothing, single_sign_on::arrive),
         line("POST", "/auth/sso/link/", SignedIn, single_sign_on::link),
+        line("GET", "/saml/metadata/{org}/", Nothing, saml::metadata),
+        line("POST", "/saml/acs/{org}/", Foreign, saml::post),
+        line("GET", "/saml/acs/{org}/", Nothing, saml::arrive),
+        line("GET", "/saml/sls/{org}/", Nothing, saml::sign_out),
         line("GET", "/settings/{org}/auth/", Verified, single_sign_on_settings::show),
         line("POST", "/settings/{org}/auth/", Verified, single_sign_on_settings::submit),
         line("POST", "/settings/{org}/auth/remove/", Verified, single_sign_on_settings::remove),
@@ -208,9 +216,14 @@ impl Web {
     pub(crate) fn handle(&self, mut request: Request) -> Response {
         let body = std::mem::replace(&mut request.body, crate::http::Body::empty());
         let csrf = Csrf::read(&request);
+        let mut is_foreign = false;
         let (pattern, result) = match self.routes.find(&request.method, &request.path) {
             Found::Route(route, params) => {
-                let form = Form::read(&request, body);
+                is_foreign = route.target.needs == Needs::Foreign;
+                let form = match is_foreign {
+                    true => Form::read_long(&request, body),
+                    false => Form::read(&request, body),
+                };
                 (
                     route.path,
                     self.visit(&request, route.target, params, form, &csrf),
@@ -226,7 +239,11 @@ impl Web {
             let route = format!("{} {pattern}", request.method.as_str());
             errors::answer(failure, &route, &request)
         });
-        layout::secured(csrf.keep(response, self.is_https()))
+        // A browser that comes from elsewhere has the cookie, and did not send it along.
+        layout::secured(match is_foreign {
+            true => response,
+            false => csrf.keep(response, self.is_https()),
+        })
     }
 
     fn visit(
@@ -242,10 +259,11 @@ impl Web {
         let is_change = !matches!(request.method, Method::Get | Method::Head);
         let form = form?;
         let csrf = csrf.of(signed_in.as_ref());
-        if is_change && !(self.is_our_page(request) && csrf.matches(&form)) {
+        let is_ours = || self.is_our_page(request) && csrf.matches(&form);
+        if is_change && target.needs != Needs::Foreign && !is_ours() {
             return Err(Failure::NotOurForm);
         }
-        if target.needs != Needs::Nothing {
+        if matches!(target.needs, Needs::SignedIn | Needs::Verified) {
             match &signed_in {
                 None => return Ok(login::redirect_to(request)),
                 Some(signed_in)
@@ -358,7 +376,7 @@ mod tests {
             user,
             address: String::new(),
             user_agent: String::new(),
-            provider: None,
+            vouched: None,
         }
     }
 
@@ -394,7 +412,7 @@ mod tests {
     }
 
     /// Every form there is, with whatever stands for its proof: none, a wrong one, and the cookie of somebody who is not
-    /// signed in where the session's is asked for. Forms that other servers send would be named here.
+    /// signed in where the session's is asked for. The one form that other servers send is taken as it is.
     #[test]
     fn no_form_is_taken_without_the_proof_of_its_session() {
         let (_directory, web, secret) = web();
@@ -416,7 +434,11 @@ mod tests {
                 (&String::new(), own_cookie.clone()),
             ] {
                 let (status, _) = ask(&web, "POST", route.path, cookie, &form);
-                assert_eq!(status, 403, "{} {cookie} {form}", route.path);
+                let refused = match route.path {
+                    "/saml/acs/{org}/" => 404,
+                    _ => 403,
+                };
+                assert_eq!(status, refused, "{} {cookie} {form}", route.path);
             }
         }
         assert!(forms > 5);

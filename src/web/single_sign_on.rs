@@ -10,17 +10,16 @@ use super::session::SignedIn;
 use super::{Visit, Web};
 use crate::domain::id::{OrganizationId, ProviderId};
 use crate::domain::secret::Secret;
-use crate::domain::single_sign_on::IdentityProvider;
+use crate::domain::single_sign_on::{IdentityProvider, SamlSession};
 use crate::domain::slug::IdOrSlug;
 use crate::http::cookies::{self, Lifetime};
 use crate::http::{Request, Response};
-use crate::identity::single_sign_on::{Arrival, NotArrived, Offered, Return, login_path};
-use crate::identity::{ID_TOKEN_COOKIE, SINGLE_SIGN_ON_COOKIE, Visitor};
+use crate::identity::single_sign_on::{
+    Arrival, Leaving, NotArrived, Offered, Return, Stopped, login_path,
+};
+use crate::identity::{ID_TOKEN_COOKIE, Visitor, cookies as cookies_of};
 use crate::store::organizations::{self, Organization};
 use crate::store::{Connection, identity_providers};
-
-/// The same as a sign-in may take.
-const COOKIE_SECS: i64 = 600;
 
 /// Where the token of the provider is sent to.
 const SIGN_OUT_PATH: &str = "/auth/logout/";
@@ -78,25 +77,20 @@ pub(super) fn depart(web: &Web, visit: &Visit<'_>) -> Result<Response> {
         )));
     };
     let visitor = Visitor::of(visit.request);
-    let departed = web
-        .identity
-        .depart(&provider, &visitor, browser(visit.request), &next);
+    let departed = web.identity.depart(
+        &provider,
+        &visitor,
+        cookies_of::departed(&visit.request.headers),
+        &next,
+    );
     match departed {
-        Ok(departure) => Ok(redirect(departure.url).with_header(
-            "Set-Cookie",
-            cookies::set(
-                SINGLE_SIGN_ON_COOKIE,
-                departure.browser.reveal(),
-                Lifetime::Secs(COOKIE_SECS),
-                web.is_https(),
-            ),
+        Ok(departure) => Ok(cookies_of::with_departure(
+            redirect(departure.url),
+            &departure.browser,
+            web.is_https(),
         )),
         Err(why) => refusal(visit, why, &login_path(organization.slug.as_str())),
     }
-}
-
-fn browser(request: &Request) -> Option<Secret> {
-    cookies::find(&request.headers, SINGLE_SIGN_ON_COOKIE).and_then(Secret::parse)
 }
 
 /// `GET /auth/sso/{org}/`: back from the provider.
@@ -105,7 +99,7 @@ pub(super) fn arrive(web: &Web, visit: &Visit<'_>) -> Result<Response> {
     let value = |name: &str| request.query_value(name).filter(|value| !value.is_empty());
     let (state, code) = (value("state"), value("code"));
     let (error, issuer) = (value("error"), value("iss"));
-    let browser = browser(request);
+    let browser = cookies_of::departed(&request.headers);
     let back = Return {
         state: state.as_deref().unwrap_or_default(),
         code: code.as_deref(),
@@ -118,21 +112,25 @@ pub(super) fn arrive(web: &Web, visit: &Visit<'_>) -> Result<Response> {
     let arrived = web.identity.arrive(&back, &Visitor::of(request), user);
     match arrived {
         Ok(arrival) => answer(web, visit, arrival),
-        Err(stopped) => {
-            let organization = match stopped.organization {
-                Some(id) => organizations::find(&visit.connection, &IdOrSlug::Id(id.0))?,
-                None => None,
-            };
-            let again = match organization {
-                Some(organization) => login_path(organization.slug.as_str()),
-                None => "/auth/login/".to_owned(),
-            };
-            refusal(visit, stopped.why, &again)
-        }
+        Err(stopped) => stop(visit, stopped),
     }
 }
 
-fn answer(web: &Web, visit: &Visit<'_>, arrival: Arrival) -> Result<Response> {
+/// A page that says why nobody is signed in, and leads back to where it began.
+pub(super) fn stop(visit: &Visit<'_>, stopped: Stopped) -> Result<Response> {
+    let organization = match stopped.organization {
+        Some(id) => organizations::find(&visit.connection, &IdOrSlug::Id(id.0))?,
+        None => None,
+    };
+    let again = match organization {
+        Some(organization) => login_path(organization.slug.as_str()),
+        None => "/auth/login/".to_owned(),
+    };
+    refusal(visit, stopped.why, &again)
+}
+
+/// What follows when somebody comes from a provider of whatever kind.
+pub(super) fn answer(web: &Web, visit: &Visit<'_>, arrival: Arrival) -> Result<Response> {
     match arrival {
         Arrival::SignedIn {
             begun,
@@ -272,7 +270,8 @@ struct RefusedPage<'a> {
 }
 
 /// A page that says why nobody is signed in. `again`: where to begin anew.
-fn refusal(visit: &Visit<'_>, why: NotArrived, again: &str) -> Result<Response> {
+pub(super) fn refusal(visit: &Visit<'_>, why: NotArrived, again: &str) -> Result<Response> {
+    let reason;
     let (status, text) = match why {
         NotArrived::Lapsed => (
             400,
@@ -293,7 +292,8 @@ fn refusal(visit: &Visit<'_>, why: NotArrived, again: &str) -> Result<Response> 
         ),
         NotArrived::NoEmail => (
             403,
-            "The identity provider does not say that it has checked your email address.",
+            "The identity provider does not say that it has checked your email address, or is not trusted to say so. \
+             If you have an account here, sign in with its password first, and then come through the provider.",
         ),
         NotArrived::OthersEmail => (
             403,
@@ -301,6 +301,10 @@ fn refusal(visit: &Visit<'_>, why: NotArrived, again: &str) -> Result<Response> 
         ),
         NotArrived::Inactive => (403, "Your account is switched off."),
         NotArrived::WrongPassword => (403, "The password is not right."),
+        NotArrived::RefusedFor(text) => {
+            reason = text;
+            (403, reason.as_str())
+        }
         NotArrived::Failed(error) => return Err(error.into()),
     };
     let page = RefusedPage {
@@ -321,24 +325,34 @@ struct LeftPage<'a> {
 
 /// Where to go when the session of a user of a provider is over: to the provider, to sign out there too. By a page in
 /// between, because our policy lets no form lead to elsewhere, not even by a redirect.
-pub(super) fn leave(web: &Web, visit: &Visit<'_>, provider: ProviderId) -> Result<Response> {
+pub(super) fn leave(
+    web: &Web,
+    visit: &Visit<'_>,
+    provider: ProviderId,
+    saml: Option<SamlSession>,
+) -> Result<Response> {
     let Some((provider, organization)) = find_left(&visit.connection, provider)? else {
         return Ok(redirect("/auth/login/"));
     };
     let again = login_path(organization.slug.as_str());
     let id_token = cookies::find(&visit.request.headers, ID_TOKEN_COOKIE);
-    let url = web
-        .identity
-        .logout_url(&provider, organization.slug.as_str(), id_token, visit.now());
-    let response = match &url {
-        Some(url) => layout::page(
-            200,
-            &LeftPage {
+    let leaving = Leaving {
+        provider: &provider,
+        organization: organization.slug.as_str(),
+        id_token,
+        saml,
+        browser: cookies_of::departed(&visit.request.headers),
+    };
+    let response = match web.identity.sign_out_there(leaving, visit.now())? {
+        Some(departure) => {
+            let page = LeftPage {
                 provider: &provider.config.name,
-                url,
+                url: &departure.url,
                 again: &again,
-            },
-        ),
+            };
+            let page = layout::page(200, &page);
+            cookies_of::with_departure(page, &departure.browser, web.is_https())
+        }
         None => redirect(again),
     };
     let over = cookies::set_below(

@@ -10,10 +10,12 @@ use super::{Visit, Web};
 use crate::domain::error::{Error, FieldErrors};
 use crate::domain::scope::{OrganizationRole, Scope, ScopeSet};
 use crate::domain::single_sign_on::{
-    ClientSecret, Oidc, Protocol, ProviderConfig, Trust, parse_rule,
+    ClientSecret, Oidc, Protocol, ProviderConfig, Saml, SamlAttributes, Trust, parse_rule,
 };
 use crate::http::Response;
-use crate::identity::single_sign_on::{callback_url, signed_out_url};
+use crate::identity::single_sign_on::{
+    SingleSignOn, callback_url, fingerprint, pem, read_metadata, saml_urls, signed_out_url,
+};
 use crate::store::identity_providers;
 use crate::store::organizations::Organization;
 
@@ -31,16 +33,22 @@ struct Page<'a> {
     roles: [&'static str; 4],
     callback_url: String,
     signed_out_url: String,
+    /// Our metadata, and where answers and single logout of SAML arrive.
+    saml_urls: [String; 3],
+    /// Of the certificates that are kept.
+    fingerprints: Vec<String>,
     problems: Vec<String>,
 }
 
 /// What the fields of the form hold; lists have a line for each entry.
 #[derive(Default)]
 struct Shown {
+    is_saml: bool,
     name: String,
     issuer: String,
     client_id: String,
     scopes: String,
+    saml: SamlShown,
     required: bool,
     break_glass: String,
     default_role: String,
@@ -51,15 +59,92 @@ struct Shown {
     trust_unmarked_emails: bool,
 }
 
+#[derive(Default)]
+struct SamlShown {
+    metadata: String,
+    entity_id: String,
+    sso_url: String,
+    slo_url: String,
+    /// PEM.
+    certificates: String,
+    identifier: String,
+    user_email: String,
+    first_name: String,
+    last_name: String,
+    provider_may_begin: bool,
+}
+
+impl SamlShown {
+    fn of_config(saml: &Saml) -> SamlShown {
+        let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+        SamlShown {
+            metadata: String::new(),
+            entity_id: saml.entity_id.clone(),
+            sso_url: saml.sso_url.clone(),
+            slo_url: optional(&saml.slo_url),
+            certificates: saml.certificates.iter().map(|one| pem(one)).collect(),
+            identifier: saml.attributes.identifier.clone(),
+            user_email: saml.attributes.user_email.clone(),
+            first_name: optional(&saml.attributes.first_name),
+            last_name: optional(&saml.attributes.last_name),
+            provider_may_begin: saml.provider_may_begin,
+        }
+    }
+
+    fn of_form(form: &Form) -> SamlShown {
+        let text = |name: &str| form.text(name).trim().to_owned();
+        SamlShown {
+            metadata: text("metadata"),
+            entity_id: text("entity_id"),
+            sso_url: text("sso_url"),
+            slo_url: text("slo_url"),
+            certificates: text("certificates"),
+            identifier: text("identifier"),
+            user_email: text("user_email"),
+            first_name: text("first_name"),
+            last_name: text("last_name"),
+            provider_may_begin: !form.text("provider_may_begin").is_empty(),
+        }
+    }
+
+    /// What is meant by it. A document that was pasted counts more than the fields that it would fill.
+    fn read(&self) -> std::result::Result<Saml, Error> {
+        let optional = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let mut saml = Saml {
+            entity_id: self.entity_id.clone(),
+            sso_url: self.sso_url.clone(),
+            slo_url: optional(&self.slo_url),
+            certificates: vec![self.certificates.clone()],
+            attributes: SamlAttributes {
+                identifier: self.identifier.clone(),
+                user_email: self.user_email.clone(),
+                first_name: optional(&self.first_name),
+                last_name: optional(&self.last_name),
+            },
+            provider_may_begin: self.provider_may_begin,
+        };
+        if !self.metadata.is_empty() {
+            saml.describe(read_metadata(&self.metadata)?);
+        }
+        Ok(saml)
+    }
+}
+
 impl Shown {
     fn of_config(config: &ProviderConfig, break_glass: &[String]) -> Shown {
-        let Protocol::Oidc(oidc) = &config.protocol;
+        let unused = Oidc::new(String::new(), String::new());
+        let (oidc, saml) = match &config.protocol {
+            Protocol::Oidc(oidc) => (oidc, SamlShown::of_config(&Saml::new())),
+            Protocol::Saml(saml) => (&unused, SamlShown::of_config(saml)),
+        };
         let rules = |rules: &[(String, OrganizationRole)]| {
             let line =
                 |(key, role): &(String, OrganizationRole)| format!("{key}={}", role.as_str());
             rules.iter().map(line).collect::<Vec<_>>().join("\n")
         };
         Shown {
+            is_saml: matches!(config.protocol, Protocol::Saml(_)),
+            saml,
             name: config.name.clone(),
             issuer: oidc.issuer.clone(),
             client_id: oidc.client_id.clone(),
@@ -76,10 +161,12 @@ impl Shown {
     }
 
     /// As it was typed, so that nobody types it again because of one mistake.
-    fn of_form(form: &Form, trust: &Trust, is_operator: bool) -> Shown {
+    fn of_form(form: &Form) -> Shown {
         let text = |name: &str| form.text(name).trim().to_owned();
         let is_ticked = |name: &str| !form.text(name).is_empty();
         Shown {
+            is_saml: form.text("kind") == "saml",
+            saml: SamlShown::of_form(form),
             name: text("name"),
             issuer: text("issuer"),
             client_id: text("client_id"),
@@ -90,22 +177,19 @@ impl Shown {
             groups_claim: text("groups_claim"),
             group_roles: text("group_roles"),
             domain_roles: text("domain_roles"),
-            trusted_domains: match is_operator {
-                true => text("trusted_domains"),
-                false => trust.domains.join("\n"),
-            },
-            trust_unmarked_emails: match is_operator {
-                true => is_ticked("trust_unmarked_emails"),
-                false => trust.unmarked_emails,
-            },
+            trusted_domains: text("trusted_domains"),
+            trust_unmarked_emails: is_ticked("trust_unmarked_emails"),
         }
     }
 
-    /// What is meant by it; the names in the errors are the API's.
+    /// What is meant by it; the names in the errors are the API's. Only the operator says whom to trust: for others it
+    /// stays as it was, or as with any provider whom nobody has trusted yet.
     fn read(
-        &self,
+        &mut self,
+        sso: &SingleSignOn,
         old: Option<&ProviderConfig>,
         secret: &str,
+        is_operator: bool,
     ) -> Result<ProviderConfig, FieldErrors> {
         let mut errors = FieldErrors::default();
         let mut rules = |field: &str, text: &str| {
@@ -119,10 +203,21 @@ impl Shown {
             found
         };
         let lower = |list: Vec<String>| list.iter().map(|word| word.to_ascii_lowercase()).collect();
-        let mut config = ProviderConfig::new(Protocol::Oidc(Oidc {
-            scopes: self.scopes.split_whitespace().map(str::to_owned).collect(),
-            ..Oidc::new(self.issuer.clone(), self.client_id.clone())
-        }));
+        let protocol = match self.is_saml {
+            false => {
+                let mut oidc = Oidc::new(self.issuer.clone(), self.client_id.clone());
+                oidc.scopes = self.scopes.split_whitespace().map(str::to_owned).collect();
+                let is_same = old.is_some_and(|old| old.protocol.authority() == self.issuer);
+                oidc.client_secret = match (old.map(|old| &old.protocol), secret) {
+                    (Some(Protocol::Oidc(old)), "") if is_same => old.client_secret.clone(),
+                    (_, "") => None,
+                    (_, secret) => Some(ClientSecret::new(secret.to_owned())),
+                };
+                Ok(Protocol::Oidc(oidc))
+            }
+            true => self.saml.read().map(Protocol::Saml),
+        };
+        let mut config = ProviderConfig::new(Protocol::Saml(Saml::new()));
         config.name = self.name.clone();
         config.required = self.required;
         config.roles.groups_claim = self.groups_claim.clone();
@@ -135,18 +230,29 @@ impl Shown {
             Some(role) => config.roles.default = role,
             None => errors.add("defaultRole", "There is no such role."),
         }
+        let checked = protocol.and_then(|protocol| {
+            config.protocol = protocol.clone();
+            sso.checked(protocol, &config.roles).map_err(Error::Invalid)
+        });
+        let mut unreadable = FieldErrors::default();
+        match checked {
+            Ok(protocol) => config.protocol = protocol,
+            Err(Error::Invalid(faults)) => unreadable = faults,
+            Err(other) => errors.add("provider", other.to_string()),
+        }
+        if !is_operator {
+            let trust = match old {
+                Some(old) if config.protocol.is_still(&old.protocol, false) => old.trust.clone(),
+                _ => Trust::default(),
+            };
+            self.trusted_domains = trust.domains.join("\n");
+            self.trust_unmarked_emails = trust.unmarked_emails;
+        }
         config.trust = Trust {
             domains: lower(lines(&self.trusted_domains)),
             unmarked_emails: self.trust_unmarked_emails,
         };
-        let is_same = old.is_some_and(|old| old.protocol.authority() == self.issuer);
-        let Protocol::Oidc(oidc) = &mut config.protocol;
-        oidc.client_secret = match (old.map(|old| &old.protocol), secret) {
-            (Some(Protocol::Oidc(old)), "") if is_same => old.client_secret.clone(),
-            (_, "") => None,
-            (_, secret) => Some(ClientSecret::new(secret.to_owned())),
-        };
-        for (field, faults) in config.faults().fields {
+        for (field, faults) in config.faults().fields.into_iter().chain(unreadable.fields) {
             errors.fields.entry(field).or_insert(faults);
         }
         if errors.is_empty() {
@@ -185,10 +291,15 @@ fn page(
     problems: Vec<String>,
 ) -> Result<Response> {
     let provider = identity_providers::find_of(&visit.connection, organization.id)?;
-    let has_secret = provider.as_ref().is_some_and(|provider| {
-        let Protocol::Oidc(oidc) = &provider.config.protocol;
-        oidc.client_secret.is_some()
-    });
+    let (has_secret, fingerprints) =
+        match provider.as_ref().map(|provider| &provider.config.protocol) {
+            Some(Protocol::Oidc(oidc)) => (oidc.client_secret.is_some(), Vec::new()),
+            Some(Protocol::Saml(saml)) => {
+                let fingerprints = saml.certificates.iter().map(|one| fingerprint(one));
+                (false, fingerprints.collect())
+            }
+            None => (false, Vec::new()),
+        };
     let page = Page {
         head: Head::of(visit),
         organization,
@@ -199,24 +310,35 @@ fn page(
         roles: OrganizationRole::ALL.map(OrganizationRole::as_str),
         callback_url: callback_url(web.prefix.as_str(), organization.id),
         signed_out_url: signed_out_url(web.prefix.as_str(), organization.slug.as_str()),
+        saml_urls: saml_urls(&web.prefix, &organization.slug),
+        fingerprints,
         problems,
     };
     Ok(layout::page(status, &page))
 }
 
-/// `GET /settings/{org}/auth/`.
+/// `GET /settings/{org}/auth/`: as it is set up; with `kind`, the fields for a new provider of that kind.
 pub(super) fn show(web: &Web, visit: &Visit<'_>) -> Result<Response> {
     let organization = find(visit)?;
     let provider = identity_providers::find_of(&visit.connection, organization.id)?;
+    let kind = visit.request.query_value("kind");
+    let is_saml = kind.as_deref() == Some("saml");
     let shown = match provider {
-        Some(provider) => {
+        Some(provider)
+            if kind
+                .as_deref()
+                .is_none_or(|kind| kind == provider.config.protocol.kind()) =>
+        {
             let owners = identity_providers::list_break_glass(&visit.connection, organization.id)?;
             let emails: Vec<String> = owners.into_iter().map(|owner| owner.email).collect();
             Shown::of_config(&provider.config, &emails)
         }
         // Whoever sets it up is likely to stay able to come in.
-        None => {
-            let new = ProviderConfig::new(Protocol::Oidc(Oidc::new(String::new(), String::new())));
+        _ => {
+            let new = ProviderConfig::new(match is_saml {
+                true => Protocol::Saml(Saml::new()),
+                false => Protocol::Oidc(Oidc::new(String::new(), String::new())),
+            });
             Shown::of_config(&new, &[visit.signed_in()?.user.email.clone()])
         }
     };
@@ -230,26 +352,11 @@ pub(super) fn submit(web: &Web, visit: &Visit<'_>) -> Result<Response> {
     let old = identity_providers::find_of(&visit.connection, organization.id)?;
     let old = old.map(|provider| provider.config);
     let is_operator = signed_in.user.superuser;
-    // Another issuer has not been trusted by anybody yet.
-    let issuer = visit.form.text("issuer").trim();
-    let trust = match &old {
-        Some(old) if old.protocol.authority() == issuer => old.trust.clone(),
-        _ => Trust::default(),
-    };
-    let shown = Shown::of_form(&visit.form, &trust, is_operator);
+    let mut shown = Shown::of_form(&visit.form);
+    let secret = visit.form.text("client_secret").trim();
+    let sso = &web.identity.single_sign_on;
     let saved = shown
-        .read(old.as_ref(), visit.form.text("client_secret").trim())
-        .and_then(|config| {
-            let sso = &web.identity.single_sign_on;
-            match sso.check_issuer(config.protocol.authority()) {
-                Ok(()) => Ok(config),
-                Err(text) => {
-                    let mut errors = FieldErrors::default();
-                    errors.add("issuer", text);
-                    Err(errors)
-                }
-            }
-        })
+        .read(sso, old.as_ref(), secret, is_operator)
         .map_err(Error::Invalid)
         .and_then(|config| {
             let (actor, id) = (signed_in.actor(visit.request), organization.id);
@@ -285,12 +392,24 @@ fn sentences(errors: &FieldErrors) -> Vec<String> {
         "groupRoles" => "Roles by group",
         "domainRoles" => "Roles by domain",
         "trustedDomains" => "Trusted domains",
+        "trustUnmarkedEmails" => "Trust",
+        "metadata" => "Metadata",
+        "entityId" => "Entity ID",
+        "ssoUrl" => "Sign-in URL",
+        "sloUrl" => "Sign-out URL",
+        "certificates" => "Certificates",
+        "identifier" => "Attribute with the identifier",
+        "userEmail" => "Attribute with the email address",
+        "firstName" => "Attribute with the first name",
+        "lastName" => "Attribute with the last name",
         _ => "Settings",
     };
-    errors
-        .fields
-        .iter()
-        .flat_map(|(field, inner)| inner.texts.iter().map(move |text| (field, text)))
+    // Those of a SAML provider's attributes are a level below.
+    let all = errors.fields.iter().flat_map(|(field, inner)| {
+        let below = inner.fields.iter().filter(move |_| field == "attributes");
+        std::iter::once((field, inner)).chain(below)
+    });
+    all.flat_map(|(field, inner)| inner.texts.iter().map(move |text| (field, text)))
         .map(|(field, text)| format!("{}: {text}", label(field)))
         .collect()
 }

@@ -48,7 +48,7 @@ fn single_sign_on_is_set_up_changed_and_removed() {
     );
     assert!(text.contains("required               yes\n"), "{text}");
     let expected = json!({
-        "organization": "acme", "name": "single sign-on", "issuer": "https://id.example.com",
+        "organization": "acme", "provider": "oidc", "name": "single sign-on", "issuer": "https://id.example.com",
         "client-id": "picket", "has-client-secret": false, "scopes": ["profile", "email"], "required": true,
         "break-glass": ["ann@example.test"], "default-role": "member", "groups-claim": "groups",
         "group-roles": {}, "domain-roles": {}, "trusted-domains": [], "trust-unmarked-emails": false,
@@ -248,6 +248,125 @@ fn a_provider_that_does_not_answer_is_told_why() {
     assert_eq!(output.code, Some(2));
     assert!(
         output.stderr.contains("\"a/b\" is no host"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
+fn a_saml_provider_is_set_up_from_its_document() {
+    let picket = start();
+    picket.write(
+        "metadata.xml",
+        include_str!("../saml/vectors/metadata_samlp.xml"),
+    );
+    let set = ["sso", "set", "acme", "--metadata-file", "metadata.xml"];
+    let attributes = [
+        "--identifier-attribute",
+        "uid",
+        "--email-attribute",
+        "mail",
+        "--first-name-attribute",
+        "first",
+    ];
+    let rest = [
+        "--break-glass",
+        "ann@example.test",
+        "--trusted-domains",
+        "Example.test",
+    ];
+    picket.succeed(&[&set[..], &attributes, &rest].concat());
+    let found = shown(&picket);
+    for (name, value) in [
+        ("provider", json!("saml")),
+        ("entity-id", json!("https://idp.example.test/metadata")),
+        ("identifier-attribute", json!("uid")),
+        ("email-attribute", json!("mail")),
+        ("first-name-attribute", json!("first")),
+        ("last-name-attribute", json!("")),
+        ("provider-may-begin", json!(false)),
+        ("trusted-domains", json!(["example.test"])),
+        (
+            "own-metadata-url",
+            json!("http://127.0.0.1:9000/saml/metadata/acme/"),
+        ),
+        ("acs-url", json!("http://127.0.0.1:9000/saml/acs/acme/")),
+        ("sls-url", json!("http://127.0.0.1:9000/saml/sls/acme/")),
+    ] {
+        assert_eq!(found[name], value, "{name}");
+    }
+    let fingerprint = found["certificates-sha256"][0].as_str().unwrap();
+    assert_eq!(fingerprint.len(), 95, "{fingerprint}");
+    // What is left out stays as it is.
+    picket.succeed(&[
+        "sso",
+        "set",
+        "acme",
+        "--provider-may-begin",
+        "yes",
+        "--first-name-attribute",
+        "",
+    ]);
+    let found = shown(&picket);
+    assert_eq!(found["provider-may-begin"], true);
+    assert_eq!(found["first-name-attribute"], "");
+    assert_eq!(found["email-attribute"], "mail");
+    assert_eq!(found["trusted-domains"], json!(["example.test"]));
+
+    let missing = ["sso", "set", "acme", "--metadata-file", "missing.xml"];
+    picket.write("other.xml", "<a/>");
+    let other = ["sso", "set", "acme", "--metadata-file", "other.xml"];
+    let inside = [
+        "sso",
+        "set",
+        "acme",
+        "--metadata-url",
+        "https://127.0.0.1/metadata",
+    ];
+    for (arguments, code, text) in [
+        (&missing[..], 1, "missing.xml: "),
+        (
+            &other[..],
+            1,
+            "other.xml: metadata: This is not SAML metadata",
+        ),
+        (&inside[..], 1, "its address is not a public one"),
+        (
+            &[&set[..], &["--metadata-url", "https://id.test/"]].concat(),
+            2,
+            "exclude each other",
+        ),
+        (
+            &[&set[..], &["--client-id", "a"]].concat(),
+            2,
+            "--client-id has no meaning for a provider of kind saml",
+        ),
+        (
+            &[&set[..], &["--issuer", "https://id.test"]].concat(),
+            2,
+            "exclude each other",
+        ),
+        (
+            &["sso", "test", "acme"],
+            1,
+            "a SAML provider cannot be asked about itself",
+        ),
+    ] {
+        let output = picket.run(arguments);
+        assert_eq!(output.code, Some(code), "{arguments:?} {output:?}");
+        assert!(
+            output.stderr.contains(text),
+            "{arguments:?}: {}",
+            output.stderr
+        );
+    }
+    picket.succeed(&SET);
+    assert_eq!(shown(&picket)["provider"], "oidc");
+    let output = picket.run(&["sso", "set", "acme", "--email-attribute", "mail"]);
+    assert!(
+        output
+            .stderr
+            .contains("no meaning for a provider of kind oidc"),
         "{}",
         output.stderr
     );

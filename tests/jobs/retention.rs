@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Server, WORLD};
+use crate::support::{START, Server, WORLD};
 
 const DAY_SECS: i64 = 86_400;
 
@@ -76,4 +76,32 @@ fn without_an_end_nothing_is_forgotten() {
     wake(&server);
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(entries(&server), at_start + 1203);
+}
+
+#[test]
+fn what_a_saml_provider_said_is_remembered_until_it_is_too_old() {
+    let server = Server::start(WORLD);
+    let until = START.plus_secs(600).us();
+    let insert = format!(
+        "INSERT INTO saml_message (provider_id, id, keep_until_us) VALUES (1, 'assertion _a', {until})"
+    );
+    server.database().execute(&insert, []).expect("a message");
+    let count = || -> i64 {
+        let query = "SELECT count(*) FROM saml_message";
+        server
+            .database()
+            .query_row(query, [], |row| row.get(0))
+            .expect("a number")
+    };
+    server.advance(600);
+    wake(&server);
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(count(), 1);
+    server.advance(1);
+    wake(&server);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while count() > 0 {
+        assert!(Instant::now() < deadline, "it is still there");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -8,6 +8,7 @@ mod invitation;
 mod links;
 mod mail;
 mod provider;
+mod saml;
 mod secrets;
 mod set_up;
 mod sign_in;

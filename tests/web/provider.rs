@@ -46,6 +46,12 @@ impl Key {
         CoreRsaPrivateSigningKey::from_pem(pem, Some(id)).expect("a key")
     }
 
+    /// RSA with SHA-256.
+    pub(crate) fn sign(self, bytes: &[u8]) -> Vec<u8> {
+        let algorithm = CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256;
+        self.rsa().sign(&algorithm, bytes).expect("a signature")
+    }
+
     fn elliptic() -> SigningKey {
         SigningKey::from_slice(&[7; 32]).expect("a key")
     }

@@ -259,3 +259,101 @@ fn only_a_superuser_says_whose_addresses_count() {
     ));
     assert_eq!(stored(&server).unwrap()["trustedDomains"], json!([]));
 }
+
+#[test]
+fn an_owner_sets_a_saml_provider_up() {
+    let server = Server::start(WORLD);
+    let mut browser = owner(&server);
+    let page = browser.get("/settings/acme/auth/?kind=saml");
+    let prefix = server.url_prefix();
+    for part in ["metadata", "acs", "sls"] {
+        let url = format!("{prefix}/saml/{part}/acme/");
+        assert!(page.text().contains(&url), "{}", page.text());
+    }
+    let metadata = include_str!("../saml/vectors/metadata_samlp.xml");
+    let fields = [
+        ("kind", "saml"),
+        ("name", "Example ID"),
+        ("metadata", metadata),
+        ("identifier", "NameID"),
+        ("user_email", "mail"),
+        ("break_glass", "ann@example.test"),
+        ("required", "1"),
+        ("default_role", "member"),
+        ("groups_claim", "groups"),
+    ];
+    // It is not the owner's to say whom to trust.
+    let more = [&fields[..], &[("trusted_domains", "example.test")]].concat();
+    assert_eq!(location(&browser.submit(&page, PAGE, &more)), PAGE);
+    let provider = stored(&server).unwrap();
+    for (name, value) in [
+        ("provider", json!("saml")),
+        ("entityId", json!("https://idp.example.test/metadata")),
+        (
+            "attributes",
+            json!({"identifier": "NameID", "userEmail": "mail", "firstName": null, "lastName": null}),
+        ),
+        ("providerMayBegin", json!(false)),
+        ("trustedDomains", json!([])),
+    ] {
+        assert_eq!(provider[name], value, "{name}");
+    }
+
+    // What the page shows then says the same.
+    let page = browser.get(PAGE);
+    let text = page.text().to_owned();
+    assert!(
+        text.contains("value=\"https://idp.example.test/metadata\""),
+        "{text}"
+    );
+    assert!(text.contains("-----BEGIN CERTIFICATE-----"), "{text}");
+    assert!(text.contains("SHA-256 "), "{text}");
+    let certificate = provider["certificates"][0].as_str().unwrap();
+    let entered = [
+        ("kind", "saml"),
+        ("name", "ID"),
+        ("entity_id", "https://idp.example.test/metadata"),
+        ("sso_url", provider["ssoUrl"].as_str().unwrap()),
+        ("certificates", certificate),
+        ("identifier", "NameID"),
+        ("user_email", "mail"),
+        ("provider_may_begin", "1"),
+        ("break_glass", "ann@example.test"),
+        ("default_role", "member"),
+        ("groups_claim", "groups"),
+    ];
+    location(&browser.submit(&page, PAGE, &entered));
+    let changed = stored(&server).unwrap();
+    assert_eq!(changed["id"], provider["id"]);
+    assert_eq!(changed["sloUrl"], Value::Null);
+    assert_eq!(changed["providerMayBegin"], true);
+
+    for (changes, text) in [
+        (
+            [("certificates", ""), ("name", "ID")],
+            "Certificates: At least one certificate",
+        ),
+        (
+            [("metadata", "<a/>"), ("name", "ID")],
+            "Metadata: This is not SAML metadata",
+        ),
+        (
+            [("identifier", " "), ("name", "ID")],
+            "Attribute with the identifier: This field may not be blank",
+        ),
+        (
+            [("sso_url", "ftp://a"), ("name", "")],
+            "Sign-in URL: This URL must start with https://",
+        ),
+    ] {
+        let kept = entered
+            .iter()
+            .filter(|(name, _)| !changes.iter().any(|(other, _)| other == name));
+        let fields: Vec<_> = kept.copied().chain(changes).collect();
+        let answer = save(&mut browser, &fields);
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert!(answer.text().contains(text), "{}", answer.text());
+        assert!(answer.text().contains("name=\"entity_id\""));
+    }
+    assert_eq!(stored(&server).unwrap(), changed);
+}

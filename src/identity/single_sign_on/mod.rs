@@ -1,4 +1,4 @@
-//! Single sign-on: from a click to a session, with an identity provider in between.
+//! Single sign-on: from a click to a session, with an identity provider in between, of OpenID Connect or of SAML.
 //!
 //! Invariants: an answer counts only in the browser that asked for it, once, and for the provider that was asked. A user
 //! who is here already is signed in by a provider only if they were linked before: by themselves, with their password,
@@ -11,8 +11,10 @@
 mod calls;
 mod oidc;
 mod pending;
+mod saml;
 
 use openidconnect::RedirectUrl;
+use ureq::http::Request;
 
 use super::throttle::Subject;
 use super::{Begun, Identity, NotSignedIn, Try, Visitor};
@@ -21,16 +23,19 @@ use crate::domain::id::{OrganizationId, ProviderId, UserId};
 use crate::domain::scope::OrganizationRole;
 use crate::domain::secret::Secret;
 use crate::domain::session::Session;
-use crate::domain::single_sign_on::{Claims, IdentityProvider, Oidc, Protocol};
+use crate::domain::single_sign_on::{
+    Claims, IdentityProvider, Oidc, Protocol, RoleRules, SamlSession, Vouched,
+};
 use crate::domain::time::Timestamp;
-use crate::domain::{Error, Result, email};
+use crate::domain::{Error, FieldErrors, Result, email};
 use crate::outbound::http::Client;
 use crate::store::users::User;
 use crate::store::writer::Unit;
 use crate::store::{identity_providers as providers, members, users};
 use calls::{CallRight, Calls};
 use oidc::{About, Answer, Providers, Trouble};
-use pending::{Flow, Flows, Offer, Offers, Word};
+use pending::{Flow, Flows, Offer, Offers, Parked, Question, Word};
+pub(crate) use saml::{Left, fingerprint, pem, read_metadata, urls as saml_urls};
 
 /// The state of all sign-ins that go through a provider.
 pub(crate) struct SingleSignOn {
@@ -39,6 +44,7 @@ pub(crate) struct SingleSignOn {
     providers: Providers,
     flows: Flows,
     offers: Offers,
+    parked: Parked,
     calls: Calls,
 }
 
@@ -48,6 +54,17 @@ pub(crate) struct Departure {
     pub(crate) url: String,
     /// What the browser keeps meanwhile.
     pub(crate) browser: Secret,
+}
+
+/// Somebody whose session is over here, and what the browser and the session knew of the one at the provider.
+pub(crate) struct Leaving<'a> {
+    pub(crate) provider: &'a IdentityProvider,
+    /// The slug.
+    pub(crate) organization: &'a str,
+    pub(crate) id_token: Option<&'a str>,
+    pub(crate) saml: Option<SamlSession>,
+    /// What the browser keeps of an earlier way to a provider.
+    pub(crate) browser: Option<Secret>,
 }
 
 /// What somebody brings back from a provider.
@@ -98,6 +115,8 @@ pub(crate) enum NotArrived {
     Down,
     /// What the provider said is refused. The log says why.
     Refused,
+    /// The same, for a reason that is a text for whoever signs in.
+    RefusedFor(String),
     /// Too many at once, or too many from one address.
     Busy,
     /// The provider did not tell an address, or has not checked it.
@@ -149,16 +168,54 @@ impl SingleSignOn {
             providers: Providers::default(),
             flows: Flows::default(),
             offers: Offers::default(),
+            parked: Parked::default(),
             calls: Calls::default(),
         }
     }
 
-    /// Whether an issuer may be asked, as far as its text says.
+    /// How a provider is spoken with, as it is to be kept: each certificate is written in one way then.
+    ///
+    /// # Errors
+    /// What is wrong with it as far as its text says, by the API's names of the fields.
+    pub(crate) fn checked(
+        &self,
+        protocol: Protocol,
+        roles: &RoleRules,
+    ) -> std::result::Result<Protocol, FieldErrors> {
+        match protocol {
+            Protocol::Oidc(oidc) => match self.http.check_url(&oidc.issuer) {
+                Ok(()) => Ok(Protocol::Oidc(oidc)),
+                Err(text) => {
+                    let mut errors = FieldErrors::default();
+                    errors.add("issuer", text);
+                    Err(errors)
+                }
+            },
+            Protocol::Saml(given) => saml::checked(&given, &roles.groups_claim).map(Protocol::Saml),
+        }
+    }
+
+    /// Fetches a SAML provider's document about itself.
     ///
     /// # Errors
     /// One sentence.
-    pub(crate) fn check_issuer(&self, issuer: &str) -> std::result::Result<(), String> {
-        self.http.check_url(issuer)
+    pub(crate) fn fetch_metadata(&self, url: &str) -> std::result::Result<String, String> {
+        let request = Request::get(url)
+            .header(
+                "Accept",
+                "application/samlmetadata+xml, application/xml, text/xml",
+            )
+            .body(Vec::new())
+            .map_err(|_| "This is no URL.".to_owned())?;
+        let (head, body) = self
+            .http
+            .call(request)
+            .map_err(|error| error.to_string())?
+            .into_parts();
+        if head.status != 200 {
+            return Err(format!("It answers with status {}.", head.status.as_u16()));
+        }
+        String::from_utf8(body).map_err(|_| "Its answer is no text in UTF-8.".to_owned())
     }
 
     /// Asks a provider about itself.
@@ -170,7 +227,14 @@ impl SingleSignOn {
         protocol: &Protocol,
         now: Timestamp,
     ) -> std::result::Result<(), String> {
-        let Protocol::Oidc(oidc) = protocol;
+        let oidc = match protocol {
+            Protocol::Oidc(oidc) => oidc,
+            Protocol::Saml(_) => {
+                return Err(
+                    "a SAML provider cannot be asked about itself; sign in to see".to_owned(),
+                );
+            }
+        };
         self.http.check_url(&oidc.issuer)?;
         match self.providers.about(&self.http, oidc, now) {
             Ok(_) => Ok(()),
@@ -255,27 +319,33 @@ impl Identity {
         let sso = &self.single_sign_on;
         let now = visitor.now;
         self.refuse_busy_address(visitor)?;
-        let Protocol::Oidc(oidc) = &provider.config.protocol;
-        let about = sso.about(provider, oidc, now)?;
-        let callback = sso.callback(provider.organization)?;
-        let asked =
-            oidc::ask(&about, oidc, &callback).map_err(|trouble| told(provider, trouble))?;
+        let (state, url, question) = match &provider.config.protocol {
+            Protocol::Oidc(oidc) => {
+                let about = sso.about(provider, oidc, now)?;
+                let callback = sso.callback(provider.organization)?;
+                let asked = oidc::ask(&about, oidc, &callback)
+                    .map_err(|trouble| told(provider, trouble))?;
+                let question = Question::Oidc {
+                    nonce: asked.nonce,
+                    pkce_verifier: asked.pkce_verifier,
+                };
+                (asked.state, asked.url, question)
+            }
+            Protocol::Saml(config) => {
+                let (id, url) = self.saml_sign_in_url(provider, config, now)?;
+                (id, url, Question::SamlSignIn)
+            }
+        };
         let browser = browser.unwrap_or_else(Secret::random);
-        sso.flows.add(
-            &asked.state,
-            Flow {
-                provider: provider.id,
-                browser: browser.hash(),
-                nonce: asked.nonce,
-                pkce_verifier: asked.pkce_verifier,
-                next: next.to_owned(),
-            },
-            now,
-        );
-        Ok(Departure {
-            url: asked.url,
-            browser,
-        })
+        let flow = Flow {
+            state,
+            provider: provider.id,
+            browser: browser.hash(),
+            question,
+            next: next.to_owned(),
+        };
+        sso.flows.add(flow, now);
+        Ok(Departure { url, browser })
     }
 
     /// Finishes a sign-in. `signed_in`: the user of the browser's session.
@@ -324,7 +394,16 @@ impl Identity {
     ) -> std::result::Result<Word, NotArrived> {
         let sso = &self.single_sign_on;
         let now = visitor.now;
-        let Protocol::Oidc(oidc) = &provider.config.protocol;
+        let Protocol::Oidc(oidc) = &provider.config.protocol else {
+            return Err(NotArrived::Lapsed);
+        };
+        let Question::Oidc {
+            nonce,
+            pkce_verifier,
+        } = flow.question
+        else {
+            return Err(NotArrived::Lapsed);
+        };
         let is_other_way = back.organization != Some(provider.organization);
         if is_other_way || back.issuer.is_some_and(|issuer| issuer != oidc.issuer) {
             let text = "it comes from another provider than was asked".to_owned();
@@ -345,8 +424,8 @@ impl Identity {
             let _right = sso.call_right()?;
             let answer = Answer {
                 code,
-                nonce: flow.nonce,
-                pkce_verifier: flow.pkce_verifier,
+                nonce,
+                pkce_verifier,
             };
             sso.providers
                 .prove(
@@ -369,6 +448,8 @@ impl Identity {
         Ok(Word {
             claims: proven.claims,
             id_token: Some(proven.id_token),
+            saml: None,
+            until: None,
             next: flow.next,
         })
     }
@@ -385,11 +466,7 @@ impl Identity {
         signed_in: Option<UserId>,
     ) -> std::result::Result<Arrival, NotArrived> {
         match self.admit(&provider, &word.claims, visitor, signed_in)? {
-            Admitted::User(user) => Ok(Arrival::SignedIn {
-                begun: self.let_in(user, visitor, provider.id)?,
-                next: word.next,
-                id_token: word.id_token,
-            }),
+            Admitted::User(user) => self.let_in(user, visitor, provider.id, word),
             Admitted::MayLink(user) => {
                 let known_as = known_as(&word.claims);
                 let offer = Offer {
@@ -528,7 +605,7 @@ impl Identity {
         }
         offers.remove(offer);
         let (id, word) = (found.provider, found.word);
-        let claims = word.claims;
+        let claims = word.claims.clone();
         let actor = Actor {
             who: Who::Visitor {
                 user,
@@ -549,11 +626,7 @@ impl Identity {
             Ok(users::find(unit, user)?)
         })?;
         let linked = linked.ok_or(NotArrived::Lapsed)?;
-        Ok(Arrival::SignedIn {
-            begun: self.let_in(linked, visitor, id)?,
-            next: word.next,
-            id_token: word.id_token,
-        })
+        self.let_in(linked, visitor, id, word)
     }
 
     /// # Errors
@@ -563,28 +636,48 @@ impl Identity {
         user: User,
         visitor: &Visitor,
         provider: ProviderId,
-    ) -> std::result::Result<Begun, NotArrived> {
-        self.begin(user, visitor, Some(provider))
-            .map_err(|error| match error {
+        word: Word,
+    ) -> std::result::Result<Arrival, NotArrived> {
+        let vouched = Vouched {
+            provider,
+            saml: word.saml,
+            until: word.until,
+        };
+        let begun = self.begin(user, visitor, Some(vouched));
+        Ok(Arrival::SignedIn {
+            begun: begun.map_err(|error| match error {
                 NotSignedIn::Wrong => NotArrived::Inactive,
                 error => error.into(),
-            })
+            })?,
+            next: word.next,
+            id_token: word.id_token,
+        })
     }
 
     /// Where to send somebody to sign out at the provider of their session as well; none if there is no such page, or
     /// it cannot be found out just now.
-    pub(crate) fn logout_url(
+    pub(crate) fn sign_out_there(
         &self,
-        provider: &IdentityProvider,
-        organization: &str,
-        id_token: Option<&str>,
+        leaving: Leaving<'_>,
         now: Timestamp,
-    ) -> Option<String> {
+    ) -> Result<Option<Departure>> {
         let sso = &self.single_sign_on;
-        let Protocol::Oidc(oidc) = &provider.config.protocol;
-        let about = sso.about(provider, oidc, now).ok()?;
-        let back = signed_out_url(&sso.prefix, organization);
-        oidc::logout_url(&about, oidc, id_token, &back)
+        let provider = leaving.provider;
+        let browser = leaving.browser.unwrap_or_else(Secret::random);
+        let url = match &provider.config.protocol {
+            Protocol::Oidc(oidc) => {
+                let back = signed_out_url(&sso.prefix, leaving.organization);
+                let about = sso.about(provider, oidc, now).ok();
+                about.and_then(|about| oidc::logout_url(&about, oidc, leaving.id_token, &back))
+            }
+            Protocol::Saml(config) => match &leaving.saml {
+                Some(session) => {
+                    self.saml_sign_out_url(provider, config, session, &browser, now)?
+                }
+                None => None,
+            },
+        };
+        Ok(url.map(|url| Departure { url, browser }))
     }
 }
 

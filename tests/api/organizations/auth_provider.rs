@@ -240,3 +240,143 @@ fn another_issuer_inherits_no_role_that_the_caller_could_not_give() {
     // What does not touch it goes on.
     assert_eq!(client.put_json(PATH, &json!({"name": "ID"})).status, 200);
 }
+
+/// Of npm's `samlp`.
+const METADATA: &str = include_str!("../../saml/vectors/metadata_samlp.xml");
+const CERTIFICATE: &str = include_str!("../../saml/vectors/idp.crt");
+
+#[test]
+fn a_saml_provider_is_set_up_from_its_document_and_changed() {
+    let server = Server::start(WORLD);
+    let owner = server.owner();
+    let body = json!({
+        "provider": "saml", "metadata": METADATA, "breakGlass": ["ann@example.test"],
+        "attributes": {"identifier": "uid", "lastName": "sn"}, "groupsClaim": "memberOf",
+    });
+    let answer = owner.put_json(PATH, &body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let prefix = server.url_prefix();
+    let found = answer.json();
+    let certificate = found["certificates"][0].as_str().unwrap().to_owned();
+    assert!(certificate.starts_with("-----BEGIN CERTIFICATE-----\n"));
+    let expected = json!({
+        "id": "1", "provider": "saml", "name": "single sign-on", "entityId": "https://idp.example.test/metadata",
+        "ssoUrl": found["ssoUrl"], "sloUrl": found["sloUrl"], "certificates": [certificate],
+        "attributes": {"identifier": "uid", "userEmail": "email", "firstName": null, "lastName": "sn"},
+        "providerMayBegin": false, "required": true, "defaultRole": "member", "groupsClaim": "memberOf",
+        "groupRoles": {}, "domainRoles": {}, "trustedDomains": [], "trustUnmarkedEmails": false,
+        "breakGlass": ["ann@example.test"], "loginUrl": format!("{prefix}/auth/login/acme/"),
+        "metadataUrl": format!("{prefix}/saml/metadata/acme/"), "acsUrl": format!("{prefix}/saml/acs/acme/"),
+        "slsUrl": format!("{prefix}/saml/sls/acme/"), "dateCreated": "2026-01-02T00:00:00Z",
+    });
+    assert_eq!(found, expected);
+    assert!(
+        found["ssoUrl"]
+            .as_str()
+            .unwrap()
+            .starts_with("https://idp.example.test/")
+    );
+    let data = json!({"provider": "saml", "issuer": "https://idp.example.test/metadata"});
+    assert_eq!(audit(&server, 1)[0], ("sso.enable".to_owned(), data));
+
+    // What is read can be written.
+    let mut again = found.clone();
+    again["dateCreated"] = Value::Null;
+    let answer = owner.put_json(PATH, &again);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.json(), expected);
+    assert_eq!(audit(&server, 1)[0].0, "sso.enable");
+
+    let change =
+        json!({"sloUrl": null, "attributes": {"lastName": null}, "providerMayBegin": true});
+    let answer = owner.put_json(PATH, &change);
+    let mut changed = expected.clone();
+    changed["sloUrl"] = Value::Null;
+    changed["attributes"]["lastName"] = Value::Null;
+    changed["providerMayBegin"] = json!(true);
+    assert_eq!(answer.json(), changed);
+
+    // Another kind is another provider.
+    let answer = owner.put_json(PATH, &json!({"provider": "oidc"}));
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.json()["issuer"], json!(["This field is required."]));
+    let oidc =
+        json!({"provider": "oidc", "issuer": "https://id.example.com", "clientId": "picket"});
+    let answer = owner.put_json(PATH, &oidc);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.json()["id"], "2");
+    assert_eq!(answer.json()["breakGlass"], json!(["ann@example.test"]));
+}
+
+#[test]
+fn what_is_wrong_with_a_saml_provider_is_told_by_field() {
+    let server = Server::start(WORLD);
+    let owner = server.owner();
+    let refused = |changes: Value| {
+        let mut body = json!({
+            "provider": "saml", "entityId": "https://id.test/", "ssoUrl": "https://id.test/sso",
+            "certificates": [CERTIFICATE], "breakGlass": ["ann@example.test"],
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        let answer = owner.put_json(PATH, &body);
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        answer.json()
+    };
+    for (field, value, text) in [
+        ("provider", json!("ldap"), "\"ldap\" is not a valid choice."),
+        (
+            "entityId",
+            json!("a\nb"),
+            "This field may not have line breaks",
+        ),
+        (
+            "ssoUrl",
+            json!("http://id.test/sso"),
+            "This URL must start with https://",
+        ),
+        (
+            "sloUrl",
+            json!("javascript:alert(1)"),
+            "This URL must start with https://",
+        ),
+        (
+            "certificates",
+            json!([]),
+            "At least one certificate is needed",
+        ),
+        ("certificates", json!(["MII"]), "This is not a certificate"),
+        ("metadata", json!("<a/>"), "This is not SAML metadata"),
+        ("metadata", json!("<a"), "This cannot be read as XML"),
+        (
+            "providerMayBegin",
+            json!("perhaps"),
+            "Must be a valid boolean.",
+        ),
+    ] {
+        let found = refused(json!({ field: value }));
+        let told = found[field][0].as_str().unwrap_or_default();
+        // A kind that is none is taken for the usual one, whose fields are missing then.
+        assert!(told.starts_with(text), "{field}: {found}");
+        assert!(
+            field == "provider" || found.as_object().unwrap().len() == 1,
+            "{found}"
+        );
+    }
+    let found = refused(json!({"attributes": {"identifier": "", "userEmail": 1}}));
+    let told = &found["attributes"]["identifier"][0];
+    assert_eq!(told, "This field may not be blank.", "{found}");
+    let found = refused(json!({"trustedDomains": ["example.test"]}));
+    assert!(
+        found["trustedDomains"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("Only a superuser")
+    );
+    let answer = owner.put_json(PATH, &json!({"provider": "saml"}));
+    for field in ["entityId", "ssoUrl", "certificates"] {
+        assert_eq!(answer.json()[field], json!(["This field is required."]));
+    }
+    assert_eq!(owner.get(PATH).status, 204);
+}
