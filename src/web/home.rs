@@ -5,7 +5,10 @@ use askama::Template;
 use super::errors::Result;
 use super::layout::{self, Head};
 use super::{Visit, Web, security};
+use crate::domain::id::OrganizationId;
+use crate::domain::scope::OrganizationRole;
 use crate::http::Response;
+use crate::store::members;
 use crate::store::organizations::{
     self, Organization, OrganizationFilter, OrganizationSlice, OrganizationsOf,
 };
@@ -15,6 +18,8 @@ use crate::store::organizations::{
 struct Page<'a> {
     head: Head<'a>,
     organizations: Vec<Organization>,
+    /// Those that the user may set up single sign-on for.
+    owned: Vec<OrganizationId>,
     /// Those that demand a second factor of who has none.
     demanding: String,
 }
@@ -27,9 +32,17 @@ pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
         &OrganizationFilter::default(),
         OrganizationSlice::ByName,
     )?;
+    let mut owned = Vec::new();
+    for organization in &organizations {
+        let membership = members::find_membership(&visit.connection, organization.id, user.id)?;
+        if membership.is_some_and(|m| m.role == OrganizationRole::Owner) {
+            owned.push(organization.id);
+        }
+    }
     let page = Page {
         head: Head::of(visit),
         organizations,
+        owned,
         demanding: security::demanding(visit, user)?.join(", "),
     };
     Ok(layout::page(200, &page))

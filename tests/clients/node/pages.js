@@ -190,7 +190,7 @@ async function invited(browser) {
   await page.goto(invitation);
   const chosen = { Name: "Zed", "New password": FIRST, "New password once more": FIRST };
   await send(page, "Make the account and join", chosen);
-  say("whoever is invited is in", ["/", 1], [here(page), await page.locator("main li").count()]);
+  say("whoever is invited is in", ["/", 1], [here(page), await page.locator("main > ul > li").count()]);
 }
 
 async function forgetful(browser) {
