@@ -6,9 +6,9 @@ use super::errors::Result;
 use super::layout::{self, Head};
 use super::{Visit, Web, security};
 use crate::domain::id::OrganizationId;
-use crate::domain::scope::OrganizationRole;
+use crate::domain::scope::{Scope, ScopeSet};
 use crate::http::Response;
-use crate::store::members;
+use crate::store::access;
 use crate::store::organizations::{
     self, Organization, OrganizationFilter, OrganizationSlice, OrganizationsOf,
 };
@@ -25,7 +25,8 @@ struct Page<'a> {
 }
 
 pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
-    let user = &visit.signed_in()?.user;
+    let signed_in = visit.signed_in()?;
+    let (user, caller) = (&signed_in.user, signed_in.caller());
     let organizations = organizations::list(
         &visit.connection,
         OrganizationsOf::User(user.id),
@@ -34,8 +35,8 @@ pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
     )?;
     let mut owned = Vec::new();
     for organization in &organizations {
-        let membership = members::find_membership(&visit.connection, organization.id, user.id)?;
-        if membership.is_some_and(|m| m.role == OrganizationRole::Owner) {
+        let access = access::find(&visit.connection, &caller, organization)?;
+        if access.allows(ScopeSet::of(&[Scope::OrgAdmin])) {
             owned.push(organization.id);
         }
     }
