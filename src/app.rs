@@ -17,6 +17,7 @@ use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
 use crate::domain::mail::MailSettings;
+use crate::domain::outbound::OutboundSettings;
 use crate::domain::time::{Clock, Timestamp};
 use crate::first_start::{self, FirstStart};
 use crate::http::{
@@ -26,7 +27,7 @@ use crate::http::{
 use crate::identity::Identity;
 use crate::ingest::{self, Ingest};
 use crate::jobs::{Jobs, Retention};
-use crate::outbound::http::{Client, Settings as OutboundSettings};
+use crate::outbound::http::Client;
 use crate::outbound::mail::Mailer;
 use crate::store::Store;
 use crate::web::Web;

@@ -15,7 +15,7 @@ use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
 use crate::domain::mail::{self, MailSettings, SmtpServer};
-use crate::outbound::http::Settings as OutboundSettings;
+use crate::domain::outbound::OutboundSettings;
 
 /// What all commands are told, checked.
 #[derive(Clone, Debug)]

@@ -46,8 +46,8 @@ pub use domain::bundle_url::BundleUrl;
 pub use domain::dsn::UrlPrefix;
 pub use domain::durability::Durability;
 pub use domain::mail::MailSettings;
+pub use domain::outbound::OutboundSettings;
 pub use domain::time::{Clock, Timestamp};
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use ingest::fuzzing;
-pub use outbound::http::Settings as OutboundSettings;

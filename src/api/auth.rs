@@ -288,11 +288,12 @@ mod tests {
     use crate::domain::actor::Actor;
     use crate::domain::dsn::UrlPrefix;
     use crate::domain::durability::Durability;
+    use crate::domain::outbound::OutboundSettings;
     use crate::domain::scope::{Scope, ScopeSet};
     use crate::domain::token::TokenText;
     use crate::http::{Body, Headers};
     use crate::identity::Identity;
-    use crate::outbound::http::{Client, Settings as OutboundSettings};
+    use crate::outbound::http::Client;
     use crate::outbound::mail::Mailer;
     use crate::store::readers::statements;
     use crate::store::tokens::NewToken;

@@ -15,6 +15,7 @@ pub(crate) mod key;
 pub(crate) mod mail;
 pub(crate) mod option;
 pub(crate) mod origin;
+pub(crate) mod outbound;
 pub(crate) mod outcome;
 pub(crate) mod password;
 pub(crate) mod platform;

@@ -3,11 +3,11 @@
 //! An organization's owner may type the addresses that are asked, and those answer with further addresses. So:
 //! https only; no address of a private network, judged by what is connected to and not by the name; no redirects; an
 //! end to every answer's size and time; no proxy, which would look names up past the guard. What belongs to the
-//! operator's own network is asked only if the operator names it ([`Settings::internal_hosts`]).
+//! operator's own network is asked only if the operator names it ([`OutboundSettings::internal_hosts`]).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,14 +18,7 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
 
-/// What the operator says about other servers.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// Hosts, each perhaps with a port, that may have private addresses and be asked without TLS.
-    pub internal_hosts: Vec<String>,
-    /// PEM file of the certificates that are trusted instead of the built-in ones.
-    pub ca_file: Option<PathBuf>,
-}
+use crate::domain::outbound::OutboundSettings;
 
 /// A whole exchange takes no longer.
 const TIME_MAX: Duration = Duration::from_secs(5);
@@ -54,7 +47,7 @@ pub(crate) struct Client {
 impl Client {
     /// # Errors
     /// One sentence about the file of certificates.
-    pub(crate) fn new(settings: &Settings) -> Result<Client, String> {
+    pub(crate) fn new(settings: &OutboundSettings) -> Result<Client, String> {
         let internal = Arc::new(InternalHosts::new(&settings.internal_hosts));
         let roots = match &settings.ca_file {
             Some(path) => RootCerts::Specific(Arc::new(read_certificates(path)?)),
@@ -243,7 +236,7 @@ mod tests {
     use super::*;
 
     fn client(internal: &[&str]) -> Client {
-        Client::new(&Settings {
+        Client::new(&OutboundSettings {
             internal_hosts: internal.iter().map(|host| (*host).to_owned()).collect(),
             ca_file: None,
         })

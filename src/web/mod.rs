@@ -327,10 +327,11 @@ mod tests {
     use crate::domain::actor::Actor;
     use crate::domain::durability::Durability;
     use crate::domain::id::{SessionId, UserId};
+    use crate::domain::outbound::OutboundSettings;
     use crate::domain::secret::{Secret, SecretHash};
     use crate::http::Headers;
     use crate::identity::{CSRF_COOKIE, SESSION_COOKIE};
-    use crate::outbound::http::{Client, Settings as OutboundSettings};
+    use crate::outbound::http::Client;
     use crate::outbound::mail::Mailer;
     use crate::store::sessions::{self, NewSession};
     use crate::store::users;
