@@ -33,6 +33,7 @@ pub(crate) mod second_factors;
 pub(crate) mod sessions;
 pub(crate) mod sightings;
 pub(crate) mod snapshot;
+pub(crate) mod space;
 pub(crate) mod team_members;
 pub(crate) mod teams;
 pub(crate) mod tokens;

@@ -1,0 +1,5 @@
+//! What a stranger, a disk or a power cut can do to a running server, as one program.
+//!
+//! The tests take turns, because each of them loads, starves or stops something. What runs here is the short form, a few
+//! minutes in all; with `PICKET_FAULTS=long` everything takes the numbers of the long form, and latencies are held
+//! to their bounds, which on a busy machine would say nothing.
