@@ -25,7 +25,8 @@ pub(crate) struct Space {
 /// The file's disk cannot be asked, or the file not be read.
 pub(crate) fn measure(connection: &Connection, path: &Path) -> crate::domain::Result<Space> {
     let pragma = |name: &str| -> rusqlite::Result<u64> {
-        connection.pragma_query_value(None, name, |row| row.get(0))
+        let number: i64 = connection.pragma_query_value(None, name, |row| row.get(0))?;
+        Ok(number.cast_unsigned())
     };
     let page_bytes = pragma("page_size")?;
     let (disk_free, disk_total) = disk(path).map_err(crate::domain::Error::internal)?;
