@@ -1,14 +1,16 @@
 """Measures Picket beside other servers, and what each has really stored of what it acknowledged.
 
 All run at once, each with its own files; one after the other has its turn of load, by the same client with the same
-events, and is waited for until it has nothing left to do, so that no server works while another is measured. The machine's
-speed drifts, so ratios are taken within a round of turns, and what is printed is the median over the rounds. At last
-each server is killed in the middle of load, several times.
+events, and is waited for until it has nothing left to do, so that no server works while another is measured. The speed
+of a machine drifts, so ratios are taken within a round of turns, and what is printed is the median over the rounds. At
+last each server is killed in the middle of load, several times.
 
-Usage: compare.py BINARY CLIENT WORK [--short], with what `run` installed in the folder WORK. Prints tables in Markdown.
-Fails if Picket does not keep its word: every acknowledged event is stored, and its ledger says so.
+Usage: compare.py BINARY CLIENT WORK [--short] [--write-table], with what `run` installed in the folder WORK. Prints
+tables in Markdown, and with --write-table puts them into the README. Fails if Picket does not keep its word: every
+acknowledged event is stored, and its ledger says so.
 """
 
+import os
 import signal
 import statistics
 import subprocess
@@ -18,6 +20,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import table
 from servers import Bugsink, Kent, Picket
 
 ID_BYTES = 16
@@ -178,129 +181,74 @@ def crash(server, client, times):
     return kept
 
 
-def times_in_words(count):
-    return "once" if count == 1 else f"{count} times"
-
-
 def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def row(*cells):
-    print("| " + " | ".join(str(cell) for cell in cells) + " |")
-
-
-def head(*cells):
-    row(*cells)
-    print("|" + "---|" * len(cells))
-
-
-def print_facts(servers):
-    head("", "version", "runs as", "keeps events in", "on the disk when it answers")
-    for server in servers:
-        row(server.name, *server.facts())
-    print()
-
-
-def print_turns(all_turns):
-    head(
-        "events", "connections", "", "acknowledged/s", "to Picket", "stored/s", "refused", "failed", "p50", "p99",
-        "CPU per event",
-    )  # fmt: skip
-    for size, turns in all_turns.items():
-        for (connections, name), own in turns.items():
-            picket = turns[connections, Picket.name]
-            median = lambda value: statistics.median(map(value, own))
-            ratio = statistics.median(a.per_sec() / b.per_sec() for a, b in zip(own, picket))
-            row(
-                size,
-                connections,
-                name,
-                f"{median(Turn.per_sec):.0f}",
-                f"{ratio:.3f}",
-                "–" if name == Kent.name else f"{median(Turn.stored_per_sec):.0f}",
-                sum(turn.refused for turn in own),
-                sum(turn.failed for turn in own),
-                f"{median(lambda turn: turn.p50_ms):.1f} ms",
-                f"{median(lambda turn: turn.p99_ms):.1f} ms",
-                f"{median(Turn.cpu_ms):.2f} ms",
-            )
-    print()
-
-
-def print_kept(all_kept):
-    head(
-        "events", "", "acknowledged", "of them stored", "missing", "waited until stored", "memory", "disk per event", "",
-    )  # fmt: skip
-    for size, by_server in all_kept.items():
-        for name, kept in by_server.items():
-            disk = f"{kept.disk_bytes / max(len(kept.stored), 1):.0f} B" if kept.disk_bytes else "–"
-            row(
-                size,
-                name,
-                len(kept.acknowledged),
-                len(kept.acknowledged & kept.stored),
-                len(kept.missing()),
-                f"{kept.settle_secs:.1f} s",
-                f"{kept.memory_bytes / 1e6:.0f} MB",
-                disk,
-                kept.remarks,
-            )
-    print()
-
-
-def print_crashes(all_kept, times):
-    head(f"killed {times_in_words(times)} under load", "acknowledged", "of them stored", "missing", "stored, not acknowledged", "")
-    for name, kept in all_kept.items():
-        row(
-            name,
-            len(kept.acknowledged),
-            len(kept.acknowledged & kept.stored),
-            len(kept.missing()),
-            len(kept.stored - kept.acknowledged),
-            kept.remarks,
-        )
-    print()
-
-
 def compare(servers, client, plan):
+    """Everything as Markdown, and what Picket was found to have in each phase."""
     all_turns, all_kept = {}, {}
     for size, size_bytes in SIZES.items():
         all_turns[size], all_kept[size] = measure(servers, client, plan, size_bytes)
-    say(f"killing each {times_in_words(plan.crashes)}")
+    say("killing each under load")
     crashed = {server.name: crash(server, client, plan.crashes) for server in servers}
+    parts = [
+        table.facts(servers),
+        table.turns(all_turns),
+        table.kept(all_kept),
+        table.crashes(crashed, plan.crashes),
+    ]
+    phases = [*(by_server[Picket.name] for by_server in all_kept.values()), crashed[Picket.name]]
+    return "\n".join(parts), phases
 
-    print_facts(servers)
-    print_turns(all_turns)
-    print_kept(all_kept)
-    print_crashes(crashed, plan.crashes)
-    for kept in [*(by_server[Picket.name] for by_server in all_kept.values()), crashed[Picket.name]]:
-        if kept.missing() or kept.counted != len(kept.stored):
-            raise SystemExit(
-                f"Picket: {len(kept.missing())} acknowledged events are missing; "
-                f"{len(kept.stored)} are stored, and its ledger says {kept.counted}"
-            )
+
+def check(picket):
+    """Fails if Picket has not done what it says that it does."""
+    if picket.missing() or picket.counted != len(picket.stored):
+        raise SystemExit(
+            f"Picket: {len(picket.missing())} acknowledged events are missing; "
+            f"{len(picket.stored)} are stored, and its ledger says {picket.counted}"
+        )
+
+
+def sync_micros(folder):
+    """The median time of a sync after 4 KiB were written."""
+    times = []
+    with open(folder / "sync", "wb", buffering=0) as file:
+        for _ in range(200):
+            file.write(bytes(4096))
+            begun = time.perf_counter()
+            os.fdatasync(file.fileno())
+            times.append(time.perf_counter() - begun)
+    return 1e6 * statistics.median(times)
 
 
 def main():
     binary, program, work, *options = sys.argv[1:]
-    if options not in ([], ["--short"]):
-        raise SystemExit(f"unknown: {' '.join(options)}")
-    plan = SHORT if options else LONG
+    if unknown := set(options) - {"--short", "--write-table"}:
+        raise SystemExit(f"unknown: {' '.join(unknown)}")
+    plan = SHORT if "--short" in options else LONG
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(dir=work, prefix="run-") as name:
         folder, work = Path(name), Path(work)
         client = Client(program, folder)
+        sync = f"A sync of the disk takes {sync_micros(folder):.0f} µs.\n"
         servers = []
         try:
             servers += [Picket(folder / "picket", binary)]
             servers += [Bugsink(folder / "bugsink", work / "bugsink"), Kent(folder / "kent", work / "kent")]
-            compare(servers, client, plan)
+            tables, pickets = compare(servers, client, plan)
+            tables = f"{sync}\n{tables}"
         finally:
             for server in servers:
                 server.kill()
     say(f"took {time.monotonic() - begun:.0f} s")
+    print(tables)
+    for picket in pickets:
+        check(picket)
+    if "--write-table" in options:
+        table.write(tables)
 
 
 main()

@@ -145,8 +145,7 @@ scopes = ["org:read"]
     def start(self):
         command = [self._binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", self._file]
         command += ["--apply", self._apply, "--durability", "full"]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PICKET_")}
-        self.trees = [Tree(command, self.log, env=environment)]
+        self.trees = [Tree(command, self.log, env=_environment())]
         self._wait_until_it_answers("/api/0/")
 
     def stored(self):
@@ -180,17 +179,6 @@ class Bugsink(Server):
     evict events is out of the way: the quotas of the installation and of the project, and the project's retention."""
 
     name = "Bugsink"
-    # Left open, a connection of ours would keep it from checkpoints, so the databases are looked at only when the folder
-    # of events that wait says that there is something to find out.
-    EXTRA_SETTINGS = f"""
-SECURE_PROXY_SSL_HEADER = None
-USE_X_REAL_IP = False
-BUGSINK["BASE_URL"] = "http://127.0.0.1:{{port}}"
-BUGSINK["PHONEHOME"] = False
-for _period in ("5_MINUTES", "HOUR", "MONTH"):
-    BUGSINK[f"MAX_EVENTS_PER_{{{{_period}}}}"] = {UNLIMITED}
-    BUGSINK[f"MAX_EVENTS_PER_PROJECT_PER_{{{{_period}}}}"] = {UNLIMITED}
-"""
 
     def __init__(self, folder, environment):
         super().__init__(folder)
@@ -199,21 +187,30 @@ for _period in ("5_MINUTES", "HOUR", "MONTH"):
         self._waiting = folder / "ingestion"
         self._file = folder / "db.sqlite3"
         self._queue = folder / "snappea.sqlite3"
-        self._environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONUNBUFFERED": "1"}
-        self._options = {"env": self._environment, "cwd": folder}
+        python = {"PYTHONPATH": str(folder), "PYTHONUNBUFFERED": "1"}
+        self._options = {"env": _environment() | python, "cwd": folder}
         self._prepare()
 
     def _prepare(self):
         conf = self.folder / "bugsink_conf.py"
         self._run("bugsink-create-conf", "--template=singleserver", "--host=127.0.0.1", f"--base-dir={self.folder}")
         with open(conf, "a") as file:
-            file.write(self.EXTRA_SETTINGS.format(port=self.port))
+            file.write(self._settings())
         self._run("bugsink-manage", "migrate")
         self._run("bugsink-manage", "migrate", "snappea", "--database=snappea")
         self._token = self._run("bugsink-manage", "create_auth_token").split()[-1]
         self._pristine.mkdir()
         for file in self.folder.glob("*.sqlite3"):
             shutil.copy(file, self._pristine)
+
+    def _settings(self):
+        """What differs from the template."""
+        lines = ["SECURE_PROXY_SSL_HEADER = None", "USE_X_REAL_IP = False"]
+        lines += [f'BUGSINK["BASE_URL"] = "http://127.0.0.1:{self.port}"', 'BUGSINK["PHONEHOME"] = False']
+        for period in ("5_MINUTES", "HOUR", "MONTH"):
+            lines += [f'BUGSINK["MAX_EVENTS_PER_{period}"] = {UNLIMITED}']
+            lines += [f'BUGSINK["MAX_EVENTS_PER_PROJECT_PER_{period}"] = {UNLIMITED}']
+        return "\n".join(["", *lines, ""])
 
     def _run(self, program, *args):
         command = [self._programs / program, *args]
@@ -254,6 +251,7 @@ for _period in ("5_MINUTES", "HOUR", "MONTH"):
         return os.listdir(self._waiting) if self._waiting.exists() else []
 
     def settle(self):
+        # The folder tells while there is work; a connection of ours to its databases would keep it from checkpoints.
         seen, since = None, time.monotonic()
 
         def done():
@@ -313,7 +311,7 @@ class Kent(Server):
 
     def start(self):
         command = [self._programs / "kent-server", "run", "-h", "127.0.0.1", "-p", self.port]
-        self.trees = [Tree(command, self.log)]
+        self.trees = [Tree(command, self.log, env=_environment())]
         self._wait_until_it_answers("/api/eventlist/")
 
     def stored(self):
@@ -328,6 +326,12 @@ class Kent(Server):
         [found] = self._programs.parent.glob("lib/python*/site-packages/kent-*.dist-info")
         version = found.name.removeprefix("kent-").removesuffix(".dist-info")
         return version, "`kent-server run`: one process, a thread per request", "memory, the last 100", "nothing"
+
+
+def _environment():
+    """Ours, less the settings that could make a run differ from one on another machine."""
+    settings = ("PICKET_", "PYTHON", "DJANGO_", "GUNICORN_", "FLASK_", "KENT_", "SENTRY_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(settings)}
 
 
 def _free_port():
