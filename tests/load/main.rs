@@ -9,8 +9,12 @@
 //! `LOAD_OTHER` names this very program of another build (`cargo bench --no-run` says where it lies): its Picket
 //! takes part in every round, so that a change is measured against what was before.
 //!
+//! `cargo bench --bench load -- against DSN BYTES CONNECTIONS SECONDS FILE` loads a server that is there already; see
+//! `against`.
+//!
 //! The databases lie in the build's own temporary folder, or in the folder that `LOAD_DIR` names.
 
+mod against;
 mod client;
 mod disk;
 mod pages;
@@ -21,7 +25,7 @@ mod table;
 
 use std::time::Duration;
 
-use client::{Load, Measured};
+use client::{Load, Measured, Target};
 use process::Child;
 use servers::Variant;
 
@@ -35,6 +39,7 @@ fn main() {
     match args.next().as_deref() {
         // A child process: serves until its standard input ends.
         Some("serve") => servers::serve(&args.next().expect("a variant's name")),
+        Some("against") => against::measure(args),
         only => measure(only),
     }
 }
@@ -98,9 +103,21 @@ fn ingestion(rounds: usize, round: Duration) {
             .collect();
         for _ in 0..rounds {
             for (series, (variant, child)) in all.iter_mut().zip(&servers) {
-                let load = Load::new(child.address(), variant.body_bytes(), connections);
+                let target = Target {
+                    address: child.address(),
+                    project: 1,
+                    public_key: servers::PUBLIC_KEY.to_owned(),
+                };
+                let load = Load::new(target, variant.body_bytes(), connections);
                 let cpu_before = child.cpu();
                 let mut measured = load.run(round);
+                assert_eq!(measured.failed, 0, "{}: not answered", variant.name());
+                assert!(
+                    measured.refused.is_empty(),
+                    "{}: {:?}",
+                    variant.name(),
+                    measured.refused
+                );
                 measured.cpu = child.cpu().saturating_sub(cpu_before);
                 series.rounds.push(measured);
                 series.memory = child.memory();

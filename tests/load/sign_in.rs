@@ -105,10 +105,10 @@ impl Visitor {
         self.stream
             .write_all(request.as_bytes())
             .expect("the server reads");
-        let status = read_answer(&mut self.stream, &mut self.answer);
+        let head = read_answer(&mut self.stream, &mut self.answer).expect("the server answers");
         let took = sent.elapsed();
         assert_eq!(
-            status,
+            head.status,
             expected,
             "{}",
             String::from_utf8_lossy(&self.answer)
