@@ -54,6 +54,8 @@ pub struct Settings {
     pub connections_per_address_max: usize,
     /// How long entries of the audit log are kept; 0 is for ever.
     pub audit_retention_days: u32,
+    /// No events are taken while less of the disk is free, in bytes. None: 256 MiB, or a twentieth of a small one.
+    pub min_free_disk: Option<u64>,
     /// How mail is sent; none is without this.
     pub mail: Option<MailSettings>,
     /// What may be asked of other servers.
@@ -86,6 +88,7 @@ impl Settings {
             connections_max: http.connections_max,
             connections_per_address_max: http.per_address_max,
             audit_retention_days: 365,
+            min_free_disk: None,
             mail: None,
             outbound: OutboundSettings::default(),
         }
@@ -148,6 +151,9 @@ impl App {
         let store =
             Store::open(&settings.data, settings.durability).map_err(|error| failed(&error))?;
         let store = Arc::new(store);
+        store
+            .watch_disk(settings.min_free_disk)
+            .map_err(|error| failed(&error))?;
         let listener = TcpListener::bind(settings.listen).map_err(|error| {
             StartError::plain(format!("cannot listen on {}: {error}", settings.listen))
         })?;

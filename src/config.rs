@@ -16,6 +16,7 @@ use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
 use crate::domain::mail::{self, MailSettings, SmtpServer};
 use crate::domain::outbound::OutboundSettings;
+use crate::domain::size;
 
 /// What all commands are told, checked.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) connections_per_address_max: usize,
     /// 0: for ever.
     pub(crate) audit_retention_days: u32,
+    /// None: the rule of the server's own.
+    pub(crate) min_free_disk: Option<u64>,
     /// None: no mail is sent.
     pub(crate) smtp_url: Option<String>,
     pub(crate) smtp_password_file: Option<PathBuf>,
@@ -103,6 +106,7 @@ impl Config {
             connections_max: 0,
             connections_per_address_max: 0,
             audit_retention_days: 0,
+            min_free_disk: None,
             smtp_url: None,
             smtp_password_file: None,
             mail_from: None,
@@ -330,6 +334,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "min-free-disk",
+        hint: Some("BYTES"),
+        default: None,
+        meaning: "while less of the disk is free, no events are taken, so that it never fills up; KiB, MiB, GiB or TiB \
+                  may follow the number, and 0 is no limit; unset, it is 256 MiB, or a twentieth of a disk of less than 5 GiB",
+        only_serve: true,
+        set: |config, text| {
+            config.min_free_disk = Some(size(text)?);
+            Ok(())
+        },
+    },
+    Setting {
         name: "smtp-url",
         hint: Some("URL"),
         default: None,
@@ -430,19 +446,13 @@ fn count(text: &str, most: usize) -> Result<usize, String> {
 }
 
 fn bytes(text: &str) -> Result<u64, String> {
-    let (digits, unit) = if let Some(digits) = text.strip_suffix("MiB") {
-        (digits, 1 << 20)
-    } else if let Some(digits) = text.strip_suffix("KiB") {
-        (digits, 1 << 10)
-    } else {
-        (text, 1)
-    };
-    digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(unit))
+    size::parse(text)
         .filter(|number| (1..=BODY_BYTES_LIMIT).contains(number))
         .ok_or_else(|| format!("{text:?} is no number of bytes from 1 to {BODY_BYTES_LIMIT}"))
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    size::parse(text).ok_or_else(|| format!("{text:?} is no number of bytes, such as 10GiB"))
 }
 
 /// Where settings come from, besides the defaults.

@@ -309,9 +309,11 @@ impl Plan {
         }
         let bytes = self.memory_bytes();
         let store_of_parts = (!self.begun.is_empty()).then(|| Arc::clone(store));
+        let load = Arc::clone(&who.project.load);
         let plan = Arc::new((self, who));
         let in_writer = Arc::clone(&plan);
-        store.writer().submit(
+        store.writer().submit_sent(
+            &load,
             bytes,
             move |unit| {
                 let (plan, who) = &*in_writer;

@@ -19,6 +19,7 @@ use super::deletion::Bell;
 use super::key_windows::StoredWindow;
 use super::projects::StatesOf;
 use super::sightings::{ENVIRONMENTS_MAX, USES_MAX};
+use super::writer::Load;
 use super::{client_keys, key_windows, organizations, projects};
 use crate::domain::id::{KeyId, OrganizationId, ProjectId};
 use crate::domain::key::{ClientKey, LoaderOptions, PublicKey, RateLimit};
@@ -42,6 +43,8 @@ pub(crate) struct ProjectState {
     environments: Mutex<HashSet<Box<str>>>,
     /// Reasons of client reports that were let into the ledger since this state was made.
     client_reasons: Mutex<HashSet<Box<str>>>,
+    /// What it has waiting for the writer. Shared with the state before it.
+    pub(crate) load: Arc<Load>,
 }
 
 /// How many distinct reasons the client reports of a project may bring into the ledger. SDKs know some twenty.
@@ -296,8 +299,14 @@ impl Snapshot {
                 key_windows::list(connection)?,
             ))
         })?;
-        self.projects
-            .replace_all(projects.into_iter().map(|state| (state.id, state)));
+        let projects: Vec<_> = projects
+            .into_iter()
+            .map(|state| {
+                let old = self.project(state.id);
+                (state.id, state.after(old))
+            })
+            .collect();
+        self.projects.replace_all(projects);
         let states: Vec<_> = keys
             .into_iter()
             .map(|key| {
@@ -333,7 +342,7 @@ impl Snapshot {
                     }
                 }
                 for state in projects::list_states(connection, StatesOf::Organization(*id))? {
-                    self.projects.insert(state.id, state);
+                    self.insert_project(state);
                 }
                 for key in client_keys::list_of_organization(connection, *id)? {
                     self.refresh_key(connection, &key)?;
@@ -341,7 +350,7 @@ impl Snapshot {
             }
             Touched::Project(id) => {
                 match projects::list_states(connection, StatesOf::Project(*id))?.pop() {
-                    Some(state) => self.projects.insert(*id, state),
+                    Some(state) => self.insert_project(state),
                     None => self.projects.remove(id),
                 }
             }
@@ -355,6 +364,11 @@ impl Snapshot {
             self.deletions.ring();
         }
         Ok(())
+    }
+
+    fn insert_project(&self, state: ProjectState) {
+        let old = self.project(state.id);
+        self.projects.insert(state.id, state.after(old));
     }
 
     fn refresh_key(&self, connection: &Connection, key: &ClientKey) -> rusqlite::Result<()> {
@@ -418,7 +432,16 @@ impl ProjectState {
             seen_kinds: AtomicU64::new(seen_kinds),
             environments: Mutex::default(),
             client_reasons: Mutex::default(),
+            load: Arc::default(),
         }
+    }
+
+    /// The same state, with what the one before it has waiting.
+    fn after(mut self, old: Option<Arc<ProjectState>>) -> ProjectState {
+        if let Some(old) = old {
+            self.load = Arc::clone(&old.load);
+        }
+        self
     }
 }
 
