@@ -200,7 +200,12 @@ impl App {
             listener,
             transport,
             clock.clone(),
-            Arc::new(move |_: &Method, path: &str| classify(path, body_bytes_max)),
+            {
+                let store = Arc::clone(&store);
+                Arc::new(move |_: &Method, path: &str| {
+                    classify(path, body_bytes_max, store.health().brake().is_none())
+                })
+            },
             Arc::new(IngestService(ingest)),
             Arc::new(GeneralService {
                 api: Api::new(
@@ -302,18 +307,20 @@ fn apply_file(
         .map_err(|error| StartError(Reason::ApplyFile(error)))
 }
 
-/// The one thing that the transport asks about a request before it has it whole.
-fn classify(path: &str, body_bytes_max: u64) -> Class {
+/// The one thing that the transport asks about a request before it has it whole. `spools`: the disk has room for bodies.
+fn classify(path: &str, body_bytes_max: u64, spools: bool) -> Class {
     if ingest::owns(path) {
         Class {
             lanes: LaneSet::Ingest,
             body_bytes_max,
+            spools,
             refuse: ingest::Refusal::of_transport,
         }
     } else {
         Class {
             lanes: LaneSet::General,
             body_bytes_max: API_BODY_BYTES_MAX,
+            spools,
             refuse: if api::owns(path) {
                 api::refuse
             } else {

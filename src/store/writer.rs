@@ -64,6 +64,8 @@ const QUEUE_BYTES_MAX: usize = 64 << 20;
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// How often the writer tries whether it is over a fault.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
+/// How often the same is logged while it lasts.
+const SAY_EVERY: Duration = Duration::from_secs(10);
 /// With less than this the disk is as good as full.
 const ROOM_MIN: u64 = 1 << 20;
 /// How often an idle writer looks for commits of other processes; well within the time for which a look counts.
@@ -557,10 +559,11 @@ impl QueueState {
 
 /// The responder: calls each finished job's `done`, and refuses what waits behind a commit that takes long.
 fn respond(finished: &mpsc::Receiver<Jobs>, queue: &Queue, health: &Health) {
+    let mut said = None;
     loop {
         let jobs = match finished.recv_timeout(STALL_CHECK) {
             Ok(jobs) => jobs,
-            Err(mpsc::RecvTimeoutError::Timeout) => refused_behind(queue, health),
+            Err(mpsc::RecvTimeoutError::Timeout) => refused_behind(queue, health, &mut said),
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         };
         for job in jobs {
@@ -571,15 +574,17 @@ fn respond(finished: &mpsc::Receiver<Jobs>, queue: &Queue, health: &Health) {
     }
 }
 
-/// What is refused of all that waits, because the writer is behind: everything, or what projects have too much of.
-fn refused_behind(queue: &Queue, health: &Health) -> Jobs {
+/// What is refused of all that waits, because the writer is behind: everything, or what projects have too much of. `said`
+/// is when that was last told.
+fn refused_behind(queue: &Queue, health: &Health, said: &mut Option<Instant>) -> Jobs {
     let stalled = queue.take_stalled();
     let (mut refused, trouble) = match stalled.is_empty() {
         true => (queue.take_excess(), Trouble::ProjectShare),
         false => (stalled, Trouble::WriterStalled),
     };
-    if !refused.is_empty() {
-        log::error!(
+    if !refused.is_empty() && said.is_none_or(|said| said.elapsed() > SAY_EVERY) {
+        *said = Some(Instant::now());
+        log::warn!(
             "{} waiting changes are refused: {}",
             refused.len(),
             trouble.text()
