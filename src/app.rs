@@ -17,6 +17,7 @@ use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
 use crate::domain::mail::MailSettings;
+use crate::domain::option::Budget;
 use crate::domain::outbound::OutboundSettings;
 use crate::domain::time::{Clock, Timestamp};
 use crate::first_start::{self, FirstStart};
@@ -54,6 +55,10 @@ pub struct Settings {
     pub connections_per_address_max: usize,
     /// How long entries of the audit log are kept; 0 is for ever.
     pub audit_retention_days: u32,
+    /// After how many days what clients sent is removed; 0 is never.
+    pub event_retention_days: u32,
+    /// How much of what clients sent is kept, in bytes.
+    pub max_events_size: Option<u64>,
     /// No events are taken while less of the disk is free, in bytes. None: 256 MiB, or a twentieth of a small one.
     pub min_free_disk: Option<u64>,
     /// How mail is sent; none is without this.
@@ -88,6 +93,8 @@ impl Settings {
             connections_max: http.connections_max,
             connections_per_address_max: http.per_address_max,
             audit_retention_days: 365,
+            event_retention_days: 90,
+            max_events_size: None,
             min_free_disk: None,
             mail: None,
             outbound: OutboundSettings::default(),
@@ -236,8 +243,13 @@ impl App {
             }
         };
 
+        let budget = Budget {
+            days: (settings.event_retention_days > 0).then_some(settings.event_retention_days),
+            bytes: settings.max_events_size,
+        };
         let retention = Retention {
             audit_days: settings.audit_retention_days,
+            events: budget,
         };
         let jobs = Jobs::start(
             Arc::clone(&store),

@@ -97,6 +97,8 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
         connections_max: config.connections_max,
         connections_per_address_max: config.connections_per_address_max,
         audit_retention_days: config.audit_retention_days,
+        event_retention_days: config.event_retention_days,
+        max_events_size: config.max_events_size,
         min_free_disk: config.min_free_disk,
         mail: config.mail().map_err(Failure::Usage)?,
         outbound: config.outbound.clone(),

@@ -3,7 +3,7 @@
 //! - [`connection`] opens files and sets pragmas; [`writer`] alone writes, in group commits;
 //! - [`health`] says whether events can be taken, and [`space`] how much room there is;
 //! - [`snapshot`] keeps in memory what ingestion asks for; [`readers`] lends connections for reading; [`orders`]
-//!   knows the way to deep pages; [`deletion`] removes what was deleted;
+//!   knows the way to deep pages; [`deletion`] removes what was deleted, [`retention`] what is too old or too much;
 //! - one file per resource holds its queries: functions that take a `&Connection`, so that they serve in a
 //!   transaction as well.
 //!
@@ -30,10 +30,12 @@ pub(crate) mod ownership;
 pub(crate) mod payloads;
 pub(crate) mod projects;
 pub(crate) mod readers;
+pub(crate) mod retention;
 pub(crate) mod saml_messages;
 pub(crate) mod second_factors;
 pub(crate) mod sessions;
 pub(crate) mod sightings;
+pub(crate) mod sizes;
 pub(crate) mod snapshot;
 pub(crate) mod space;
 pub(crate) mod team_members;

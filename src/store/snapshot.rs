@@ -23,7 +23,7 @@ use super::writer::Load;
 use super::{client_keys, key_windows, organizations, projects};
 use crate::domain::id::{KeyId, OrganizationId, ProjectId};
 use crate::domain::key::{ClientKey, LoaderOptions, PublicKey, RateLimit};
-use crate::domain::option::IngestSettings;
+use crate::domain::option::{Budget, IngestSettings};
 use crate::domain::time::Timestamp;
 use crate::domain::window::KeyWindow;
 
@@ -32,6 +32,8 @@ use crate::domain::window::KeyWindow;
 pub(crate) struct ProjectState {
     pub(crate) id: ProjectId,
     pub(crate) settings: IngestSettings,
+    /// How much of its data is kept.
+    pub(crate) budget: Budget,
     /// What the front made of the settings. A change of them makes a new state, so this never grows old.
     compiled: OnceLock<Box<dyn Any + Send + Sync>>,
     /// The rate limit of keys that have none of their own.
@@ -419,6 +421,7 @@ impl ProjectState {
     pub(super) fn new(
         id: ProjectId,
         settings: IngestSettings,
+        budget: Budget,
         default_limit: Option<RateLimit>,
         has_events: bool,
         seen_kinds: u64,
@@ -426,6 +429,7 @@ impl ProjectState {
         ProjectState {
             id,
             settings,
+            budget,
             compiled: OnceLock::new(),
             default_limit,
             has_events: AtomicBool::new(has_events),

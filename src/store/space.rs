@@ -32,17 +32,26 @@ pub(crate) struct Disk {
 /// # Errors
 /// The file's disk cannot be asked, or the file not be read.
 pub(crate) fn measure(connection: &Connection, path: &Path) -> crate::domain::Result<Space> {
+    let (file, unused) = pages(connection)?;
+    Ok(Space {
+        file,
+        unused,
+        log: std::fs::metadata(beside(path, "-wal")).map_or(0, |m| m.len()),
+        disk: disk(path).map_err(crate::domain::Error::internal)?,
+    })
+}
+
+/// The bytes of all pages, and of those that nothing uses.
+pub(super) fn pages(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
     let pragma = |name: &str| -> rusqlite::Result<u64> {
         let value: i64 = connection.pragma_query_value(None, name, |row| row.get(0))?;
         Ok(u64::try_from(value).unwrap_or(0))
     };
     let page_bytes = pragma("page_size")?;
-    Ok(Space {
-        file: pragma("page_count")?.saturating_mul(page_bytes),
-        unused: pragma("freelist_count")?.saturating_mul(page_bytes),
-        log: std::fs::metadata(beside(path, "-wal")).map_or(0, |m| m.len()),
-        disk: disk(path).map_err(crate::domain::Error::internal)?,
-    })
+    Ok((
+        pragma("page_count")?.saturating_mul(page_bytes),
+        pragma("freelist_count")?.saturating_mul(page_bytes),
+    ))
 }
 
 /// What the disk that `path` is on looks like.

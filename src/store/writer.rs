@@ -48,12 +48,14 @@ use super::connection;
 use super::health::{Health, Trouble};
 use super::key_windows;
 use super::ledger::LedgerSums;
+use super::sizes::{Amount, Kind, SizeSums};
 use super::snapshot::{DataVersion, Snapshot, Touched};
 use super::space;
 use crate::domain::durability::Durability;
-use crate::domain::id::KeyId;
+use crate::domain::id::{KeyId, ProjectId};
 use crate::domain::key::PublicKey;
 use crate::domain::outcome::LedgerEntry;
+use crate::domain::time::Timestamp;
 use crate::domain::window::Slot;
 use crate::domain::{Error, Result};
 
@@ -101,8 +103,12 @@ pub(crate) struct Unit<'a> {
 struct Gains {
     ledger: Vec<LedgerEntry>,
     slots: Vec<(KeyId, u32, Slot)>,
+    sizes: Vec<SizeChange>,
     touched: Vec<Touched>,
 }
+
+/// Of which project, of which kind, how much, and when it came if it is new.
+type SizeChange = (ProjectId, Kind, Amount, Option<Timestamp>);
 
 impl Unit<'_> {
     /// Adds to the ledger, when the transaction commits.
@@ -113,6 +119,23 @@ impl Unit<'_> {
     /// Writes down a slot of a key's rate limit, taken in memory at admission.
     pub(crate) fn use_slot(&mut self, key: KeyId, window_secs: u32, slot: Slot) {
         self.gains.slots.push((key, window_secs, slot));
+    }
+
+    /// Counts a row that was stored, with a payload of so many packed bytes.
+    pub(crate) fn store(
+        &mut self,
+        project: ProjectId,
+        kind: Kind,
+        packed: u64,
+        received: Timestamp,
+    ) {
+        let change = (project, kind, Amount::row(packed), Some(received));
+        self.gains.sizes.push(change);
+    }
+
+    /// Counts what was removed, or otherwise became more or less.
+    pub(super) fn resize(&mut self, project: ProjectId, kind: Kind, change: Amount) {
+        self.gains.sizes.push((project, kind, change, None));
     }
 
     /// Says that the snapshot must read something anew before any answer of this transaction leaves.
@@ -967,6 +990,7 @@ struct Sums {
     ledger: LedgerSums,
     /// (key, window length, window number) to slots used.
     slots: HashMap<(KeyId, u32, u32), u32>,
+    sizes: SizeSums,
     touched: Vec<Touched>,
 }
 
@@ -981,11 +1005,15 @@ impl Sums {
                 .entry((key, window_secs, slot.window_number))
                 .or_default() += 1;
         }
+        for (project, kind, amount, received) in gains.sizes {
+            self.sizes.add(project, kind, amount, received);
+        }
         self.touched.extend(gains.touched);
     }
 
     fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
         self.ledger.write(connection)?;
+        self.sizes.write(connection)?;
         for ((key, window_secs, window_number), used) in &self.slots {
             key_windows::add(connection, *key, *window_secs, *window_number, *used)?;
         }
