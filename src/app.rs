@@ -17,6 +17,7 @@ use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
 use crate::domain::mail::MailSettings;
+use crate::domain::option::Budget;
 use crate::domain::outbound::OutboundSettings;
 use crate::domain::time::{Clock, Timestamp};
 use crate::first_start::{self, FirstStart};
@@ -54,6 +55,12 @@ pub struct Settings {
     pub connections_per_address_max: usize,
     /// How long entries of the audit log are kept; 0 is for ever.
     pub audit_retention_days: u32,
+    /// After how many days what clients sent is removed; 0 is never.
+    pub event_retention_days: u32,
+    /// How much of what clients sent is kept, in bytes.
+    pub max_events_size: Option<u64>,
+    /// No events are taken while less of the disk is free, in bytes. None: 256 MiB, or a twentieth of a small one.
+    pub min_free_disk: Option<u64>,
     /// How mail is sent; none is without this.
     pub mail: Option<MailSettings>,
     /// What may be asked of other servers.
@@ -86,6 +93,9 @@ impl Settings {
             connections_max: http.connections_max,
             connections_per_address_max: http.per_address_max,
             audit_retention_days: 365,
+            event_retention_days: 90,
+            max_events_size: None,
+            min_free_disk: None,
             mail: None,
             outbound: OutboundSettings::default(),
         }
@@ -148,6 +158,9 @@ impl App {
         let store =
             Store::open(&settings.data, settings.durability).map_err(|error| failed(&error))?;
         let store = Arc::new(store);
+        store
+            .watch_disk(settings.min_free_disk)
+            .map_err(|error| failed(&error))?;
         let listener = TcpListener::bind(settings.listen).map_err(|error| {
             StartError::plain(format!("cannot listen on {}: {error}", settings.listen))
         })?;
@@ -194,7 +207,12 @@ impl App {
             listener,
             transport,
             clock.clone(),
-            Arc::new(move |_: &Method, path: &str| classify(path, body_bytes_max)),
+            {
+                let store = Arc::clone(&store);
+                Arc::new(move |_: &Method, path: &str| {
+                    classify(path, body_bytes_max, store.health().brake().is_none())
+                })
+            },
             Arc::new(IngestService(ingest)),
             Arc::new(GeneralService {
                 api: Api::new(
@@ -225,8 +243,13 @@ impl App {
             }
         };
 
+        let budget = Budget {
+            days: (settings.event_retention_days > 0).then_some(settings.event_retention_days),
+            bytes: settings.max_events_size,
+        };
         let retention = Retention {
             audit_days: settings.audit_retention_days,
+            events: budget,
         };
         let jobs = Jobs::start(
             Arc::clone(&store),
@@ -296,18 +319,20 @@ fn apply_file(
         .map_err(|error| StartError(Reason::ApplyFile(error)))
 }
 
-/// The one thing that the transport asks about a request before it has it whole.
-fn classify(path: &str, body_bytes_max: u64) -> Class {
+/// The one thing that the transport asks about a request before it has it whole. `spools`: the disk has room for bodies.
+fn classify(path: &str, body_bytes_max: u64, spools: bool) -> Class {
     if ingest::owns(path) {
         Class {
             lanes: LaneSet::Ingest,
             body_bytes_max,
+            spools,
             refuse: ingest::Refusal::of_transport,
         }
     } else {
         Class {
             lanes: LaneSet::General,
             body_bytes_max: API_BODY_BYTES_MAX,
+            spools,
             refuse: if api::owns(path) {
                 api::refuse
             } else {

@@ -15,7 +15,9 @@ use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
 use crate::domain::mail::{self, MailSettings, SmtpServer};
+use crate::domain::option::{BUDGET_BYTES_MIN, DAYS_MAX};
 use crate::domain::outbound::OutboundSettings;
+use crate::domain::size;
 
 /// What all commands are told, checked.
 #[derive(Clone, Debug)]
@@ -37,6 +39,11 @@ pub(crate) struct Config {
     pub(crate) connections_per_address_max: usize,
     /// 0: for ever.
     pub(crate) audit_retention_days: u32,
+    /// 0: never.
+    pub(crate) event_retention_days: u32,
+    pub(crate) max_events_size: Option<u64>,
+    /// None: the rule of the server's own.
+    pub(crate) min_free_disk: Option<u64>,
     /// None: no mail is sent.
     pub(crate) smtp_url: Option<String>,
     pub(crate) smtp_password_file: Option<PathBuf>,
@@ -103,6 +110,9 @@ impl Config {
             connections_max: 0,
             connections_per_address_max: 0,
             audit_retention_days: 0,
+            event_retention_days: 0,
+            max_events_size: None,
+            min_free_disk: None,
             smtp_url: None,
             smtp_password_file: None,
             mail_from: None,
@@ -144,9 +154,6 @@ pub(crate) const CONFIG: &str = "config";
 
 /// The largest body that can be asked for: what the server buffers of all requests together (design 9).
 const BODY_BYTES_LIMIT: u64 = 256 << 20;
-
-/// A hundred years.
-const AUDIT_DAYS_MAX: u32 = 36_500;
 
 pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
@@ -319,13 +326,47 @@ pub(crate) const SETTINGS: &[Setting] = &[
         meaning: "how long the audit log remembers who did what; 0 is for ever",
         only_serve: true,
         set: |config, text| {
-            config.audit_retention_days = text
-                .parse()
-                .ok()
-                .filter(|days| *days <= AUDIT_DAYS_MAX)
-                .ok_or_else(|| {
-                    format!("{text:?} is no number of days from 0 to {AUDIT_DAYS_MAX}")
-                })?;
+            config.audit_retention_days = days(text)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "event-retention-days",
+        hint: Some("DAYS"),
+        default: Some("90"),
+        meaning: "how long events, and all else that SDKs send, are kept; 0 is for ever; a project may have its own, and \
+                  the shorter time holds; statistics stay",
+        only_serve: true,
+        set: |config, text| {
+            config.event_retention_days = days(text)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "max-events-size",
+        hint: Some("BYTES"),
+        default: None,
+        meaning: "how much of what SDKs send is kept; beyond that the oldest and least informative goes; KiB, MiB, GiB or \
+                  TiB may follow the number; unset, there is no limit but the disk",
+        only_serve: true,
+        set: |config, text| {
+            let bytes = size(text)?;
+            if bytes < BUDGET_BYTES_MIN {
+                return Err(format!("{text:?} is less than 1MiB"));
+            }
+            config.max_events_size = Some(bytes);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "min-free-disk",
+        hint: Some("BYTES"),
+        default: None,
+        meaning: "while less of the disk is free, no events are taken, so that it never fills up; KiB, MiB, GiB or TiB \
+                  may follow the number, and 0 is no limit; unset, it is 256 MiB, or a twentieth of a disk of less than 5 GiB",
+        only_serve: true,
+        set: |config, text| {
+            config.min_free_disk = Some(size(text)?);
             Ok(())
         },
     },
@@ -430,19 +471,20 @@ fn count(text: &str, most: usize) -> Result<usize, String> {
 }
 
 fn bytes(text: &str) -> Result<u64, String> {
-    let (digits, unit) = if let Some(digits) = text.strip_suffix("MiB") {
-        (digits, 1 << 20)
-    } else if let Some(digits) = text.strip_suffix("KiB") {
-        (digits, 1 << 10)
-    } else {
-        (text, 1)
-    };
-    digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(unit))
+    size::parse(text)
         .filter(|number| (1..=BODY_BYTES_LIMIT).contains(number))
         .ok_or_else(|| format!("{text:?} is no number of bytes from 1 to {BODY_BYTES_LIMIT}"))
+}
+
+fn days(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|days| *days <= DAYS_MAX)
+        .ok_or_else(|| format!("{text:?} is no number of days from 0 to {DAYS_MAX}"))
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    size::parse(text).ok_or_else(|| format!("{text:?} is no number of bytes, such as 10GiB"))
 }
 
 /// Where settings come from, besides the defaults.

@@ -236,6 +236,7 @@ fn options(filters: &InboundFilters, stored: &Options) -> Map<String, Value> {
     let is_shown = |name: &str| {
         name.starts_with("filters:")
             || name == setting::TOOLBAR_ORIGINS
+            || [option::RETENTION_DAYS, option::MAX_EVENTS_SIZE].contains(&name)
             || setting::KEPT_OPTIONS.contains(&name)
     };
     let mut options: Map<String, Value> = stored

@@ -578,6 +578,19 @@ fn read_options(fields: &mut Fields, change: &mut Change) {
             Some(_) => wrong.add(key, "Not a valid string."),
         }
     }
+    for (name, kind) in [
+        (option::RETENTION_DAYS, Kind::Days),
+        (option::MAX_EVENTS_SIZE, Kind::Size),
+    ] {
+        match map.remove(name) {
+            None => {}
+            Some(Value::Null) => change.set(name, name, None),
+            Some(value) => match kind.check(&value) {
+                Ok(value) => change.set(name, name, Some(value)),
+                Err(text) => wrong.add(name, text),
+            },
+        }
+    }
     match map.remove("sentry:fingerprinting_rules") {
         None | Some(Value::Null) => {}
         Some(Value::String(text)) => match rule_text::check_fingerprinting(&text) {

@@ -9,13 +9,16 @@ use super::table::{facts, minute, or_none, table};
 use super::{Argument, Command, Failure, Flag, Invocation, JSON, print, print_json};
 use crate::domain::id::{CHOSEN_ID_MAX, ProjectId};
 use crate::domain::key::ClientKey;
+use crate::domain::option::{self, Kind};
 use crate::domain::secret::Secret;
 use crate::domain::slug::SlugKind;
 use crate::domain::time::Timestamp;
 use crate::domain::{Error, Result, email, platform};
 use crate::store::client_keys::NewClientKey;
 use crate::store::organizations::Organization;
-use crate::store::projects::{self, NewProject, Project, ProjectChange, ProjectFilter};
+use crate::store::projects::{
+    self, NewProject, OptionChange, Project, ProjectChange, ProjectFilter,
+};
 use crate::store::{Connection, client_keys, teams, transfers};
 
 const FORM: &str = "ORG/PROJECT";
@@ -109,6 +112,17 @@ pub(super) const UPDATE: Command = Command {
             name: "remove-team",
             hint: Some("TEAM"),
             meaning: "the slug or id of a team that has it no longer",
+        },
+        Flag {
+            name: "retention-days",
+            hint: Some("DAYS|none"),
+            meaning: "after how many days what its clients sent is removed; the server's --event-retention-days holds too",
+        },
+        Flag {
+            name: "max-events-size",
+            hint: Some("SIZE|none"),
+            meaning: "how much of what its clients sent is kept, such as 500MiB; beyond that the oldest and least \
+                      informative goes",
         },
         JSON,
     ],
@@ -345,6 +359,35 @@ fn tell(invocation: &Invocation, shown: &Shown) -> Result<(), Failure> {
     print(&facts(&lines))
 }
 
+/// How much of a project's data is to be kept, as it was asked for.
+fn asked_budget(invocation: &Invocation) -> Result<Vec<OptionChange>, Failure> {
+    let mut changes = Vec::new();
+    for (flag, option, kind) in [
+        ("retention-days", option::RETENTION_DAYS, Kind::Days),
+        ("max-events-size", option::MAX_EVENTS_SIZE, Kind::Size),
+    ] {
+        let Some(text) = invocation.option(flag) else {
+            continue;
+        };
+        let value = match (text, kind) {
+            ("none", _) => None,
+            (text, Kind::Days) => Some(text.parse().map_or(json!(text), |days: u32| json!(days))),
+            (text, _) => Some(json!(text)),
+        };
+        let value = value.map(|value| kind.check(&value)).transpose();
+        let value = value.map_err(|wrong| {
+            let wrong = wrong.replace("false", "none");
+            Failure::Usage(format!("--{flag}: {wrong}"))
+        })?;
+        changes.push(OptionChange {
+            field: option.to_owned(),
+            option: option.to_owned(),
+            value,
+        });
+    }
+    Ok(changes)
+}
+
 fn update(invocation: &Invocation) -> Result<(), Failure> {
     let path = pair(invocation.argument(0), FORM)?;
     let name = invocation.text("name", NAME_CHARS_MAX)?;
@@ -355,10 +398,12 @@ fn update(invocation: &Invocation) -> Result<(), Failure> {
     let platform = asked_platform(invocation)?;
     let team = |option: &str| invocation.option(option).map(str::to_owned);
     let (added, removed) = (team("add-team"), team("remove-team"));
+    let options = asked_budget(invocation)?;
     if [&name, &platform, &added, &removed]
         .iter()
         .all(|given| given.is_none())
         && slug.is_none()
+        && options.is_empty()
     {
         let text = "there is nothing to change; see picket help project update";
         return Err(Failure::Usage(text.to_owned()));
@@ -373,7 +418,7 @@ fn update(invocation: &Invocation) -> Result<(), Failure> {
                 None => old.platform.clone(),
             },
             security_token: old.security_token.clone(),
-            options: Vec::new(),
+            options: options.clone(),
         };
         let stored = projects::list_options(unit, old.id)?.into_iter().collect();
         // The store says who has the slug, by name.

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::{flag, low_level::pipe};
 
 use super::{Command, Failure, Invocation, JSON, credentials, print, print_json};
@@ -42,6 +42,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(4);
 fn run(invocation: &Invocation) -> Result<(), Failure> {
     // Before anything else, so that a signal during the start is obeyed too.
     let mut stop = Stop::listen()
+        .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
+    // Where the size of files is limited, too large a write is to fail, and not to end the process.
+    flag::register(SIGXFSZ, Arc::default())
         .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
     for name in config::unknown_variables(std::env::vars_os().map(|(name, _)| name)) {
         log::warn!("the environment variable {name} is no setting of Picket");
@@ -94,6 +97,9 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
         connections_max: config.connections_max,
         connections_per_address_max: config.connections_per_address_max,
         audit_retention_days: config.audit_retention_days,
+        event_retention_days: config.event_retention_days,
+        max_events_size: config.max_events_size,
+        min_free_disk: config.min_free_disk,
         mail: config.mail().map_err(Failure::Usage)?,
         outbound: config.outbound.clone(),
     })

@@ -25,6 +25,7 @@ pub(crate) mod scope;
 pub(crate) mod secret;
 pub(crate) mod session;
 pub(crate) mod single_sign_on;
+pub(crate) mod size;
 pub(crate) mod slug;
 pub(crate) mod stored;
 pub(crate) mod time;

@@ -1,14 +1,15 @@
 //! Options of projects and organizations that govern ingestion: their names, their values, and what they add up
 //! to. What is not listed here has no effect and is refused wherever options are set.
 //!
-//! The names are Sentry's own (facts/ingestion.md 8 and 9.1, facts/management-api.md 6 and 9), with one of ours:
-//! [`DEFAULT_RATE_LIMIT`].
+//! The names are Sentry's own (facts/ingestion.md 8 and 9.1, facts/management-api.md 6 and 9), with three of ours:
+//! [`DEFAULT_RATE_LIMIT`], [`RETENTION_DAYS`] and [`MAX_EVENTS_SIZE`].
 
 use serde_json::{Value, json};
 
 use super::address_range::AddressRange;
 use super::key::RateLimit;
 use super::origin::AllowedDomains;
+use super::size;
 
 pub(crate) const ORIGINS: &str = "sentry:origins";
 pub(crate) const FILTER_LOCALHOST: &str = "filters:localhost";
@@ -36,6 +37,10 @@ pub(crate) const REQUIRE_SCRUB_DEFAULTS: &str = "sentry:require_scrub_defaults";
 pub(crate) const REQUIRE_SCRUB_ADDRESSES: &str = "sentry:require_scrub_ip_address";
 /// Ours: the rate limit of an organization's keys that have none of their own; `{"count": 100, "window": 60}`.
 pub(crate) const DEFAULT_RATE_LIMIT: &str = "picket:default_rate_limit";
+/// Ours: after how many days what a project's clients sent is removed; false: as the server has it.
+pub(crate) const RETENTION_DAYS: &str = "picket:retention_days";
+/// Ours: how much of what a project's clients sent is kept, such as `500MiB`; false: as the server has it.
+pub(crate) const MAX_EVENTS_SIZE: &str = "picket:max_events_size";
 
 /// The consoles for which an organization may make projects (facts/management-api.md 4.3).
 pub(crate) const CONSOLE_PLATFORMS: &str = "sentry:enabled_console_platforms";
@@ -142,6 +147,10 @@ pub(crate) enum Kind {
     Addresses,
     /// `true`, `false`, or a list of names out of [`LEGACY_BROWSERS`].
     LegacyBrowsers,
+    /// A number of days, or `false`.
+    Days,
+    /// A text such as `500MiB`, a number of bytes, or `false`.
+    Size,
     /// `{"count": …, "window": …}`: at most `count` in `window` seconds; `false`: none.
     RateLimit,
 }
@@ -168,6 +177,8 @@ pub(crate) const PROJECT_OPTIONS: &[(&str, Kind)] = &[
     (SCRUB_ADDRESSES, Kind::Switch),
     (SENSITIVE_FIELDS, Kind::Lines),
     (SAFE_FIELDS, Kind::Lines),
+    (RETENTION_DAYS, Kind::Days),
+    (MAX_EVENTS_SIZE, Kind::Size),
 ];
 
 pub(crate) const ORGANIZATION_OPTIONS: &[(&str, Kind)] = &[
@@ -250,6 +261,20 @@ impl Kind {
                     Ok(json!(known))
                 }
                 _ => Err("this must be true, false or a list of browsers".to_owned()),
+            },
+            Kind::Days | Kind::Size if *value == Value::Bool(false) => Ok(value.clone()),
+            Kind::Days => match days(value) {
+                Some(_) => Ok(value.clone()),
+                None => Err(format!(
+                    "this must be false or a whole number of days from 1 to {DAYS_MAX}"
+                )),
+            },
+            Kind::Size => match bytes(value) {
+                Some(_) => Ok(value.clone()),
+                None => Err(
+                    "this must be false or a size of at least 1MiB, such as \"500MiB\" or \"10GiB\""
+                        .to_owned(),
+                ),
             },
             Kind::RateLimit => match rate_limit(value) {
                 _ if *value == Value::Bool(false) => Ok(Value::Bool(false)),
@@ -407,6 +432,43 @@ impl IngestSettings {
             },
         }
     }
+}
+
+/// How much of what clients sent is kept; none is for ever, or all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Budget {
+    pub(crate) days: Option<u32>,
+    pub(crate) bytes: Option<u64>,
+}
+
+/// A hundred years.
+pub(crate) const DAYS_MAX: u32 = 36_500;
+/// Less would be gone before anybody looked.
+pub(crate) const BUDGET_BYTES_MIN: u64 = 1 << 20;
+
+impl Budget {
+    /// A project's own.
+    pub(crate) fn of(project: &Options) -> Budget {
+        Budget {
+            days: project.get(RETENTION_DAYS).and_then(days),
+            bytes: project.get(MAX_EVENTS_SIZE).and_then(bytes),
+        }
+    }
+}
+
+fn days(value: &Value) -> Option<u32> {
+    let days = u32::try_from(value.as_u64()?).ok()?;
+    (1..=DAYS_MAX).contains(&days).then_some(days)
+}
+
+fn bytes(value: &Value) -> Option<u64> {
+    let bytes = match value {
+        Value::String(text) => size::parse(text)?,
+        value => value.as_u64()?,
+    };
+    (BUDGET_BYTES_MIN..=i64::MAX as u64)
+        .contains(&bytes)
+        .then_some(bytes)
 }
 
 /// The limit of an organization's keys that have none of their own.

@@ -461,10 +461,17 @@ impl<'a> Session<'a> {
     }
 
     fn receive_body(&mut self, accepted: &Accepted) -> Result<Received, body::Failure> {
-        let bytes_max = accepted.class.body_bytes_max;
+        let Class {
+            body_bytes_max: bytes_max,
+            spools,
+            ..
+        } = accepted.class;
         let must_ask = match accepted.framing {
             Framing::Length(length) if length > bytes_max => {
                 return Err(body::too_large(bytes_max).into());
+            }
+            Framing::Length(length) if length > self.shared.limits.memory_bytes_max && !spools => {
+                return Err(body::busy().into());
             }
             Framing::Length(length) => length > 0,
             Framing::Chunked => true,
@@ -478,7 +485,7 @@ impl<'a> Session<'a> {
             accepted.framing,
             bytes_max,
             &self.shared.limits,
-            &self.shared.settings.spool_dir,
+            spools.then_some(&*self.shared.settings.spool_dir),
         )
     }
 

@@ -48,6 +48,8 @@ pub struct Class {
     pub lanes: LaneSet,
     /// The longest body that is read, as sent (before any decompression).
     pub body_bytes_max: u64,
+    /// Whether a body that is too large for memory may go to a file now; else it is refused as [`Refusal::Busy`].
+    pub spools: bool,
     /// Words a refusal as this path's clients expect it. Must not panic and must be quick.
     pub refuse: fn(&Refusal) -> Response,
 }

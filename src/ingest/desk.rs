@@ -46,6 +46,9 @@ impl Desk {
             Err(refused) => return responder.respond(refused.answer(&request)),
         };
         let is_form = request.method == Method::Post;
+        if let (true, Err(refusal)) = (is_form, self.admit()) {
+            return responder.respond(refusal.answer());
+        }
         let plan = match filters::origin(&who.project, &request) {
             Err(_) if !is_form => return responder.respond(Refused::Origin.answer(&request)),
             Err(refusal) => {
@@ -171,6 +174,16 @@ impl Desk {
             sdk: credentials.sdk,
             ..found
         })
+    }
+
+    /// Whether anything is taken now: not while the disk is full, or as good as.
+    pub(super) fn admit(&self) -> Result<(), Refusal> {
+        self.store
+            .health()
+            .admit()
+            .map_err(|trouble| Refusal::Unavailable {
+                retry_after_secs: trouble.retry_after_secs(),
+            })
     }
 
     /// The active key of this public half. `named` is the project that must have it.

@@ -176,6 +176,9 @@ impl Ingest {
             Ok(who) => who,
             Err(refusal) => return responder.respond(refusal.answer()),
         };
+        if let Err(refusal) = self.desk.admit() {
+            return responder.respond(refusal.answer());
+        }
         let sent = arrival::sent(&mut request);
         let arrival = Arrival {
             who,

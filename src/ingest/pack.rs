@@ -58,7 +58,7 @@ impl<'s> Packer<'s> {
         self.begun.push(id);
         let mut reader = payload.reader();
         let mut chunk = Vec::with_capacity(PART_BYTES_MAX);
-        let mut parts = 0;
+        let (mut parts, mut bytes) = (0, 0);
         loop {
             chunk.clear();
             (&mut reader)
@@ -66,9 +66,10 @@ impl<'s> Packer<'s> {
                 .read_to_end(&mut chunk)
                 .map_err(|e| Refusal::unreadable(&e))?;
             if chunk.is_empty() {
-                return Ok(NewPayload::Large { id, parts });
+                return Ok(NewPayload::Large { id, parts, bytes });
             }
             let packed = compress(&chunk)?;
+            bytes += packed.len() as u64;
             self.store
                 .write(move |unit| Ok(payloads::add_part(unit, id, parts, &packed)?))
                 .map_err(refusal_of)?;

@@ -24,6 +24,7 @@ use crate::store::items::{self, NewItem};
 use crate::store::payloads::{self, LargePayloadId, NewPayload};
 use crate::store::projects;
 use crate::store::sightings;
+use crate::store::sizes::Kind;
 use crate::store::writer::Unit;
 
 /// Everything that one request leaves behind, and its answer.
@@ -76,14 +77,19 @@ impl Stored {
         }
     }
 
-    fn insert(&self, who: &Authenticated, unit: &Unit<'_>) -> Result<(), Error> {
+    fn insert(&self, who: &Authenticated, unit: &mut Unit<'_>) -> Result<(), Error> {
         let (project, key) = (who.project.id, who.key.id);
-        match self {
-            Stored::Item(item) => items::insert(unit, project, key, who.received, item)?,
+        let kind = match self {
+            Stored::Item(item) => {
+                items::insert(unit, project, key, who.received, item)?;
+                Kind::Of(item.kind)
+            }
             Stored::Attachment(attachment) => {
                 attachments::insert(unit, project, key, who.received, attachment)?;
+                Kind::Attachments
             }
-        }
+        };
+        unit.store(project, kind, self.payload().packed_bytes(), who.received);
         Ok(())
     }
 }
@@ -129,6 +135,8 @@ impl EventPart {
             projects::set_first_event(unit, who.project.id, who.received)?;
         }
         if is_new {
+            let packed = self.payload.len() as u64;
+            unit.store(who.project.id, Kind::Of(self.kind), packed, who.received);
             self.news.write(who, unit)?;
         }
         for stored in &self.with {
@@ -309,9 +317,11 @@ impl Plan {
         }
         let bytes = self.memory_bytes();
         let store_of_parts = (!self.begun.is_empty()).then(|| Arc::clone(store));
+        let load = Arc::clone(&who.project.load);
         let plan = Arc::new((self, who));
         let in_writer = Arc::clone(&plan);
-        store.writer().submit(
+        store.writer().submit_sent(
+            &load,
             bytes,
             move |unit| {
                 let (plan, who) = &*in_writer;

@@ -1,9 +1,11 @@
-//! What the server does by itself, in small steps behind everybody else: the removal of what was deleted, and of what
-//! is kept for a time only; and writing down what was counted of the use of tokens when nobody asks anything any more.
+//! What the server does by itself, in small steps behind everybody else: the removal of what was deleted, of what is
+//! kept for a time only ([`sweep`]), and of the room that is left then; and writing down what was counted of the use of tokens when nobody asks anything any more.
 //!
 //! One thread. Each step is a change of its own, handed to the writer only while hardly anything waits there, so
 //! that ingestion goes on as if nothing were removed. How far the work is stands in the file alone: a server that was
 //! killed goes on where it was.
+
+mod sweep;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,9 +13,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::domain::Result;
+use crate::domain::option::Budget;
 use crate::domain::time::Clock;
 use crate::identity::Identity;
 use crate::store::{Store, audit, deletion, saml_messages};
+use sweep::Sweep;
 
 /// No step is taken while more changes wait. As many come at once from the clients of a busy server that keeps up.
 const WAITING_MAX: usize = 64;
@@ -21,8 +25,8 @@ const WAITING_MAX: usize = 64;
 const PAUSE: Duration = Duration::from_millis(5);
 /// How long to let a busy writer be.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
-/// How often to look without having been told: deleting tells, so this finds what a failed step left.
-const IDLE: Duration = Duration::from_secs(60);
+/// How often to look without having been told.
+const IDLE: Duration = Duration::from_secs(2);
 /// After a step that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
@@ -31,6 +35,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 pub(crate) struct Retention {
     /// Entries of the audit log; 0 is for ever.
     pub(crate) audit_days: u32,
+    /// What clients sent.
+    pub(crate) events: Budget,
 }
 
 const DAY_SECS: i64 = 86_400;
@@ -85,9 +91,14 @@ fn run(
     retention: Retention,
     stopping: &AtomicBool,
 ) {
+    let mut sweep = Sweep::new(retention.events, clock.now());
     while !stopping.load(Ordering::Relaxed) {
         identity.token_uses.write_if_due(store, clock.now());
-        match remove_a_little(store, clock, retention) {
+        let done = match remove_a_little(store, clock, retention) {
+            Ok(Done::All) => sweep.go_on(store, clock.now()),
+            done => done,
+        };
+        match done {
             Ok(Done::Some) => std::thread::sleep(PAUSE),
             Ok(Done::NotNow) => std::thread::sleep(BUSY_PAUSE),
             Ok(Done::All) => store.deletions().wait(IDLE),

@@ -46,6 +46,7 @@ const LEDGER_KEY: &str = "resolution, project_id, bucket_us, key_id, category, o
 
 /// What belongs to a project beside the rows whose payload may lie elsewhere ([`WITH_PAYLOADS`]) and its keys.
 const OF_PROJECT: &[Part] = &[
+    part("project_size", "project_id, kind", "project_id = :owner"),
     part("event", "id", "project_id = :owner"),
     part("environment", "id", "project_id = :owner"),
     part("project_option", "project_id, name", "project_id = :owner"),
@@ -359,7 +360,7 @@ fn remove_with_payloads(
         }
         for (id, large) in rows {
             if let Some(large) = large.map(LargePayloadId) {
-                while payloads::delete_a_part(connection, large)? {
+                while payloads::delete_a_part(connection, large)?.is_some() {
                     budget.spend(1);
                     if budget.is_spent() {
                         return Ok(false);

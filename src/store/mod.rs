@@ -1,8 +1,9 @@
 //! The one SQLite file. Only here is `rusqlite` named.
 //!
 //! - [`connection`] opens files and sets pragmas; [`writer`] alone writes, in group commits;
+//! - [`health`] says whether events can be taken, and [`space`] how much room there is;
 //! - [`snapshot`] keeps in memory what ingestion asks for; [`readers`] lends connections for reading; [`orders`]
-//!   knows the way to deep pages; [`deletion`] removes what was deleted;
+//!   knows the way to deep pages; [`deletion`] removes what was deleted, [`retention`] what is too old or too much;
 //! - one file per resource holds its queries: functions that take a `&Connection`, so that they serve in a
 //!   transaction as well.
 //!
@@ -17,6 +18,7 @@ pub(crate) mod connection;
 pub(crate) mod deletion;
 pub(crate) mod environments;
 pub(crate) mod events;
+pub(crate) mod health;
 pub(crate) mod identity_providers;
 pub(crate) mod items;
 mod key_windows;
@@ -28,10 +30,12 @@ pub(crate) mod ownership;
 pub(crate) mod payloads;
 pub(crate) mod projects;
 pub(crate) mod readers;
+pub(crate) mod retention;
 pub(crate) mod saml_messages;
 pub(crate) mod second_factors;
 pub(crate) mod sessions;
 pub(crate) mod sightings;
+pub(crate) mod sizes;
 pub(crate) mod snapshot;
 pub(crate) mod space;
 pub(crate) mod team_members;
@@ -43,7 +47,7 @@ pub(crate) mod users;
 pub(crate) mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use rusqlite::Connection;
 use rusqlite::OptionalExtension;
@@ -52,9 +56,11 @@ use crate::domain::durability::Durability;
 use crate::domain::{Error, Result};
 use connection::{OpenError, ServerLock};
 use deletion::Bell;
+use health::{Health, Watch};
 use orders::Orders;
 use readers::{Reader, Readers};
 use snapshot::Snapshot;
+use space::Space;
 use writer::{Unit, Writer};
 
 /// Where a page of a list by id starts.
@@ -175,9 +181,13 @@ pub(crate) struct Store {
     readers: Readers,
     orders: Orders,
     snapshot: Arc<Snapshot>,
+    health: Arc<Health>,
+    /// Of a server's.
+    watch: Mutex<Option<Watch>>,
     _lock: Option<ServerLock>,
-    /// Of a command's: the file.
-    beside: Option<PathBuf>,
+    path: PathBuf,
+    /// A command has it, perhaps beside a server.
+    is_beside: bool,
 }
 
 impl Store {
@@ -203,7 +213,7 @@ impl Store {
     pub(crate) fn open_beside(path: &Path) -> Result<Store, OpenError> {
         connection::touch(path)?;
         let mut store = Store::open_with(path, Durability::Full, None)?;
-        store.beside = Some(path.to_owned());
+        store.is_beside = true;
         Ok(store)
     }
 
@@ -215,16 +225,50 @@ impl Store {
         let writing = connection::open_for_writing(path, durability)?;
         let (snapshot, seen) = Snapshot::load(&writing).map_err(OpenError::unreadable)?;
         let snapshot = Arc::new(snapshot);
-        let writer = Writer::start(path, durability, writing, Arc::clone(&snapshot), seen)
-            .map_err(OpenError::unreadable)?;
+        let health = Arc::new(Health::default());
+        let writer = Writer::start(
+            path,
+            durability,
+            writing,
+            (Arc::clone(&snapshot), seen),
+            Arc::clone(&health),
+        )
+        .map_err(OpenError::unreadable)?;
         Ok(Store {
             writer,
             readers: Readers::new(path),
             orders: Orders::default(),
             snapshot,
+            health,
+            watch: Mutex::new(None),
             _lock: lock,
-            beside: None,
+            path: path.to_owned(),
+            is_beside: false,
         })
+    }
+
+    /// Looks at the disk from now on, and takes no events while less than `min_free` bytes are free; none is the rule of
+    /// [`health`].
+    ///
+    /// # Errors
+    /// The thread for it could not be started.
+    pub(crate) fn watch_disk(&self, min_free: Option<u64>) -> std::io::Result<()> {
+        let watch = Watch::start(&self.health, &self.path, min_free)?;
+        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
+        Ok(())
+    }
+
+    /// Whether events can be taken, and what was refused.
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// How much room the file takes, and what its disk has left.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn space(&self) -> Result<Space> {
+        space::measure(&*self.read()?, &self.path)
     }
 
     pub(crate) fn snapshot(&self) -> &Snapshot {
@@ -274,12 +318,18 @@ impl Store {
     /// still reads it. A command that took somebody's credentials away returns only when a server that runs on the file
     /// follows.
     pub(crate) fn close(&self) {
+        drop(
+            self.watch
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
         self.writer.stop();
         self.readers.close();
-        if let Some(path) = &self.beside
+        if self.is_beside
             && self.snapshot.changed_credentials()
             // Only now that SQLite has let go of the file: this opens and closes it.
-            && ServerLock::is_taken(path)
+            && ServerLock::is_taken(&self.path)
         {
             std::thread::sleep(snapshot::FRESH_FOR);
         }
@@ -295,6 +345,8 @@ impl From<rusqlite::Error> for Error {
                 | rusqlite::ErrorCode::DatabaseBusy
                 | rusqlite::ErrorCode::DatabaseLocked
                 | rusqlite::ErrorCode::SystemIoFailure
+                | rusqlite::ErrorCode::ReadOnly
+                | rusqlite::ErrorCode::CannotOpen
                 | rusqlite::ErrorCode::OutOfMemory,
             ) => {
                 log::warn!("the database cannot take a change now: {error}");

@@ -23,7 +23,12 @@ pub(crate) enum NewPayload {
     /// zstd-compressed.
     Packed(Vec<u8>),
     /// Its parts are in the file already.
-    Large { id: LargePayloadId, parts: u32 },
+    Large {
+        id: LargePayloadId,
+        parts: u32,
+        /// Packed.
+        bytes: u64,
+    },
 }
 
 impl NewPayload {
@@ -32,6 +37,14 @@ impl NewPayload {
         match self {
             NewPayload::Packed(bytes) => bytes.len(),
             NewPayload::Large { .. } => 0,
+        }
+    }
+
+    /// What it takes in the file.
+    pub(crate) fn packed_bytes(&self) -> u64 {
+        match self {
+            NewPayload::Packed(bytes) => bytes.len() as u64,
+            NewPayload::Large { bytes, .. } => *bytes,
         }
     }
 
@@ -45,7 +58,7 @@ impl NewPayload {
 
     /// Says that a row has it now.
     pub(super) fn settle(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let NewPayload::Large { id, parts } = self else {
+        let NewPayload::Large { id, parts, .. } = self else {
             return Ok(());
         };
         connection
@@ -79,15 +92,23 @@ pub(crate) fn add_part(
         .map(drop)
 }
 
-/// Removes one part of a large payload, so that each can be a change of its own; whether there was one.
-pub(super) fn delete_a_part(connection: &Connection, id: LargePayloadId) -> rusqlite::Result<bool> {
-    let deleted = connection
+/// Removes one part of a large payload, so that each can be a change of its own; how many packed bytes it had. None if
+/// there was none.
+pub(super) fn delete_a_part(
+    connection: &Connection,
+    id: LargePayloadId,
+) -> rusqlite::Result<Option<i64>> {
+    connection
         .prepare_cached(
             "DELETE FROM payload_part
-             WHERE id = (SELECT max(id) FROM payload_part WHERE id >= :first AND id < :end)",
+             WHERE id = (SELECT max(id) FROM payload_part WHERE id >= :first AND id < :end)
+             RETURNING length(payload)",
         )?
-        .execute(named_params! { ":first": id.0 * PARTS_MAX, ":end": (id.0 + 1) * PARTS_MAX })?;
-    Ok(deleted > 0)
+        .query_row(
+            named_params! { ":first": id.0 * PARTS_MAX, ":end": (id.0 + 1) * PARTS_MAX },
+            |row| row.get(0),
+        )
+        .optional()
 }
 
 /// Removes a large payload with its parts.

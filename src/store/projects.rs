@@ -15,7 +15,7 @@ use super::writer::Unit;
 use crate::domain::actor::Actor;
 use crate::domain::id::{OrganizationId, ProjectId, TeamId, UserId};
 use crate::domain::key::random_hex_32;
-use crate::domain::option::{IngestSettings, Options, default_rate_limit};
+use crate::domain::option::{Budget, IngestSettings, Options, default_rate_limit};
 use crate::domain::slug::{IdOrSlug, Slug};
 use crate::domain::stored::StoredKind;
 use crate::domain::time::Timestamp;
@@ -879,6 +879,7 @@ pub(super) fn list_states(
             Ok(ProjectState::new(
                 ProjectId(id),
                 IngestSettings::of(&of_project, of_organization),
+                Budget::of(&of_project),
                 default_rate_limit(of_organization),
                 row.get("has_events")?,
                 row.get::<_, i64>("seen_kinds")? as u64,

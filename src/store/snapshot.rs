@@ -19,10 +19,11 @@ use super::deletion::Bell;
 use super::key_windows::StoredWindow;
 use super::projects::StatesOf;
 use super::sightings::{ENVIRONMENTS_MAX, USES_MAX};
+use super::writer::Load;
 use super::{client_keys, key_windows, organizations, projects};
 use crate::domain::id::{KeyId, OrganizationId, ProjectId};
 use crate::domain::key::{ClientKey, LoaderOptions, PublicKey, RateLimit};
-use crate::domain::option::IngestSettings;
+use crate::domain::option::{Budget, IngestSettings};
 use crate::domain::time::Timestamp;
 use crate::domain::window::KeyWindow;
 
@@ -31,6 +32,8 @@ use crate::domain::window::KeyWindow;
 pub(crate) struct ProjectState {
     pub(crate) id: ProjectId,
     pub(crate) settings: IngestSettings,
+    /// How much of its data is kept.
+    pub(crate) budget: Budget,
     /// What the front made of the settings. A change of them makes a new state, so this never grows old.
     compiled: OnceLock<Box<dyn Any + Send + Sync>>,
     /// The rate limit of keys that have none of their own.
@@ -42,6 +45,8 @@ pub(crate) struct ProjectState {
     environments: Mutex<HashSet<Box<str>>>,
     /// Reasons of client reports that were let into the ledger since this state was made.
     client_reasons: Mutex<HashSet<Box<str>>>,
+    /// What it has waiting for the writer. Shared with the state before it.
+    pub(crate) load: Arc<Load>,
 }
 
 /// How many distinct reasons the client reports of a project may bring into the ledger. SDKs know some twenty.
@@ -296,8 +301,14 @@ impl Snapshot {
                 key_windows::list(connection)?,
             ))
         })?;
-        self.projects
-            .replace_all(projects.into_iter().map(|state| (state.id, state)));
+        let projects: Vec<_> = projects
+            .into_iter()
+            .map(|state| {
+                let old = self.project(state.id);
+                (state.id, state.after(old))
+            })
+            .collect();
+        self.projects.replace_all(projects);
         let states: Vec<_> = keys
             .into_iter()
             .map(|key| {
@@ -333,7 +344,7 @@ impl Snapshot {
                     }
                 }
                 for state in projects::list_states(connection, StatesOf::Organization(*id))? {
-                    self.projects.insert(state.id, state);
+                    self.insert_project(state);
                 }
                 for key in client_keys::list_of_organization(connection, *id)? {
                     self.refresh_key(connection, &key)?;
@@ -341,7 +352,7 @@ impl Snapshot {
             }
             Touched::Project(id) => {
                 match projects::list_states(connection, StatesOf::Project(*id))?.pop() {
-                    Some(state) => self.projects.insert(*id, state),
+                    Some(state) => self.insert_project(state),
                     None => self.projects.remove(id),
                 }
             }
@@ -355,6 +366,11 @@ impl Snapshot {
             self.deletions.ring();
         }
         Ok(())
+    }
+
+    fn insert_project(&self, state: ProjectState) {
+        let old = self.project(state.id);
+        self.projects.insert(state.id, state.after(old));
     }
 
     fn refresh_key(&self, connection: &Connection, key: &ClientKey) -> rusqlite::Result<()> {
@@ -405,6 +421,7 @@ impl ProjectState {
     pub(super) fn new(
         id: ProjectId,
         settings: IngestSettings,
+        budget: Budget,
         default_limit: Option<RateLimit>,
         has_events: bool,
         seen_kinds: u64,
@@ -412,13 +429,23 @@ impl ProjectState {
         ProjectState {
             id,
             settings,
+            budget,
             compiled: OnceLock::new(),
             default_limit,
             has_events: AtomicBool::new(has_events),
             seen_kinds: AtomicU64::new(seen_kinds),
             environments: Mutex::default(),
             client_reasons: Mutex::default(),
+            load: Arc::default(),
         }
+    }
+
+    /// The same state, with what the one before it has waiting.
+    fn after(mut self, old: Option<Arc<ProjectState>>) -> ProjectState {
+        if let Some(old) = old {
+            self.load = Arc::clone(&old.load);
+        }
+        self
     }
 }
 

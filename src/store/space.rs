@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use rusqlite::Connection;
+use rustix::fs::StatVfsMountFlags;
 
 use super::connection::beside;
 
@@ -16,37 +17,52 @@ pub(crate) struct Space {
     pub(crate) unused: u64,
     /// The write-ahead log.
     pub(crate) log: u64,
-    /// What this process may still write to the disk that the file is on.
-    pub(crate) disk_free: u64,
-    pub(crate) disk_total: u64,
+    pub(crate) disk: Disk,
+}
+
+/// The disk that the file is on; in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Disk {
+    /// What this process may still write.
+    pub(crate) free: u64,
+    pub(crate) total: u64,
+    pub(crate) read_only: bool,
 }
 
 /// # Errors
 /// The file's disk cannot be asked, or the file not be read.
 pub(crate) fn measure(connection: &Connection, path: &Path) -> crate::domain::Result<Space> {
-    let pragma = |name: &str| -> rusqlite::Result<u64> {
-        let number: i64 = connection.pragma_query_value(None, name, |row| row.get(0))?;
-        Ok(number.cast_unsigned())
-    };
-    let page_bytes = pragma("page_size")?;
-    let (disk_free, disk_total) = disk(path).map_err(crate::domain::Error::internal)?;
+    let (file, unused) = pages(connection)?;
     Ok(Space {
-        file: pragma("page_count")?.saturating_mul(page_bytes),
-        unused: pragma("freelist_count")?.saturating_mul(page_bytes),
+        file,
+        unused,
         log: std::fs::metadata(beside(path, "-wal")).map_or(0, |m| m.len()),
-        disk_free,
-        disk_total,
+        disk: disk(path).map_err(crate::domain::Error::internal)?,
     })
 }
 
-/// What this process may still write to the disk that `path` is on, and how large that is.
+/// The bytes of all pages, and of those that nothing uses.
+pub(super) fn pages(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
+    let pragma = |name: &str| -> rusqlite::Result<u64> {
+        let value: i64 = connection.pragma_query_value(None, name, |row| row.get(0))?;
+        Ok(u64::try_from(value).unwrap_or(0))
+    };
+    let page_bytes = pragma("page_size")?;
+    Ok((
+        pragma("page_count")?.saturating_mul(page_bytes),
+        pragma("freelist_count")?.saturating_mul(page_bytes),
+    ))
+}
+
+/// What the disk that `path` is on looks like.
 ///
 /// # Errors
 /// There is no such path.
-pub(crate) fn disk(path: &Path) -> io::Result<(u64, u64)> {
+pub(crate) fn disk(path: &Path) -> io::Result<Disk> {
     let disk = rustix::fs::statvfs(path)?;
-    Ok((
-        disk.f_bavail.saturating_mul(disk.f_frsize),
-        disk.f_blocks.saturating_mul(disk.f_frsize),
-    ))
+    Ok(Disk {
+        free: disk.f_bavail.saturating_mul(disk.f_frsize),
+        total: disk.f_blocks.saturating_mul(disk.f_frsize),
+        read_only: disk.f_flag.contains(StatVfsMountFlags::RDONLY),
+    })
 }

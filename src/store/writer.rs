@@ -14,11 +14,20 @@
 //! the whole transaction (disk full, I/O error, out of memory), every job of the batch fails. If the sums of
 //! a batch cannot be written although its jobs ran, the jobs run again one by one, so a job's `run` may be
 //! called more than once. A COMMIT that failed is never tried again on the same connection, because the
-//! second try can succeed without being durable: the file is opened anew. If that fails, or is needed twice
-//! without a commit in between, the process ends.
+//! second try can succeed without being durable: the file is opened anew.
+//!
+//! A fault of the disk sets the brake ([`super::health`]): what clients send is refused from then on, what people change
+//! is still tried. Every [`PROBE_EVERY`] the writer opens the file anew, if need be, and commits nothing of anybody's;
+//! when that works and the log can be copied into the file, the brake is let go. No fault of a disk ends the process.
+//! If a committed change cannot be read back for the snapshot, its answers wait until the file was opened anew.
 //!
 //! **Bounds.** The queue holds [`QUEUE_JOBS_MAX`] jobs and [`QUEUE_BYTES_MAX`] bytes; beyond that, and when
 //! nothing was committed for [`STALLED_AFTER`], a job is refused at once.
+//!
+//! **Fairness.** No project may have more waiting than there is room left. So one that floods gets half of the room, two
+//! get a third each, and there is always some for whoever sends little. When a batch takes longer than
+//! [`BEHIND_AFTER`], the room is [`JOBS_BEHIND_MAX`] jobs and no longer the queue's, and what waits beyond a project's
+//! share is refused as well: it would hold the ways in, which all projects share.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -26,6 +35,7 @@ use std::collections::VecDeque;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -35,26 +45,45 @@ use rusqlite::hooks::Wal;
 
 use super::client_keys;
 use super::connection;
+use super::health::{Health, Trouble};
 use super::key_windows;
 use super::ledger::LedgerSums;
+use super::sizes::{Amount, Kind, SizeSums};
 use super::snapshot::{DataVersion, Snapshot, Touched};
+use super::space;
 use crate::domain::durability::Durability;
-use crate::domain::id::KeyId;
+use crate::domain::id::{KeyId, ProjectId};
 use crate::domain::key::PublicKey;
 use crate::domain::outcome::LedgerEntry;
+use crate::domain::time::Timestamp;
 use crate::domain::window::Slot;
 use crate::domain::{Error, Result};
 
-const BATCH_JOBS_MAX: usize = 512;
+/// Fewer than ingestion has ways in, so that some are left while a batch takes long.
+const BATCH_JOBS_MAX: usize = 192;
 const QUEUE_JOBS_MAX: usize = 4096;
 const QUEUE_BYTES_MAX: usize = 64 << 20;
 const STALLED_AFTER: Duration = Duration::from_secs(30);
+/// How often the writer tries whether it is over a fault.
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+/// How often the same is logged while it lasts.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+/// With less than this the disk is as good as full.
+const ROOM_MIN: u64 = 1 << 20;
 /// How often an idle writer looks for commits of other processes; well within the time for which a look counts.
 const IDLE_CHECK: Duration = Duration::from_millis(250);
 /// The log is emptied after so many looks without anything to write.
 const IDLE_CHECKS_TO_CHECKPOINT: u32 = 4;
-/// How often the responder looks for a commit that hangs.
-const STALL_CHECK: Duration = Duration::from_secs(1);
+/// How often the responder looks for a commit that takes long.
+const STALL_CHECK: Duration = Duration::from_millis(250);
+/// A batch that runs for longer says that the writer is behind.
+const BEHIND_AFTER: Duration = Duration::from_millis(500);
+/// How many jobs may run and wait while the writer is behind. A request that waits holds one of the ways in, of which
+/// ingestion has 256: some must be left to find out who sends, and to refuse whoever has too much waiting.
+const JOBS_BEHIND_MAX: usize = 224;
+/// A project that has less than this waiting is never refused for its share.
+const SHARE_JOBS_MIN: usize = 8;
+const SHARE_BYTES_MIN: usize = 2 << 20;
 /// The write-ahead log is copied into the file when it has grown by this many pages.
 const CHECKPOINT_PAGES: i32 = 1000;
 /// The exit code after a fault that only a fresh process can get over.
@@ -74,8 +103,12 @@ pub(crate) struct Unit<'a> {
 struct Gains {
     ledger: Vec<LedgerEntry>,
     slots: Vec<(KeyId, u32, Slot)>,
+    sizes: Vec<SizeChange>,
     touched: Vec<Touched>,
 }
+
+/// Of which project, of which kind, how much, and when it came if it is new.
+type SizeChange = (ProjectId, Kind, Amount, Option<Timestamp>);
 
 impl Unit<'_> {
     /// Adds to the ledger, when the transaction commits.
@@ -86,6 +119,23 @@ impl Unit<'_> {
     /// Writes down a slot of a key's rate limit, taken in memory at admission.
     pub(crate) fn use_slot(&mut self, key: KeyId, window_secs: u32, slot: Slot) {
         self.gains.slots.push((key, window_secs, slot));
+    }
+
+    /// Counts a row that was stored, with a payload of so many packed bytes.
+    pub(crate) fn store(
+        &mut self,
+        project: ProjectId,
+        kind: Kind,
+        packed: u64,
+        received: Timestamp,
+    ) {
+        let change = (project, kind, Amount::row(packed), Some(received));
+        self.gains.sizes.push(change);
+    }
+
+    /// Counts what was removed, or otherwise became more or less.
+    pub(super) fn resize(&mut self, project: ProjectId, kind: Kind, change: Amount) {
+        self.gains.sizes.push((project, kind, change, None));
     }
 
     /// Says that the snapshot must read something anew before any answer of this transaction leaves.
@@ -114,15 +164,54 @@ impl Deref for Unit<'_> {
 
 /// A job with its types forgotten.
 trait Job: Send {
-    /// Runs the change and keeps its result; whether it succeeded.
-    fn run(&mut self, unit: &mut Unit<'_>) -> bool;
+    /// Runs the change and keeps its result.
+    fn run(&mut self, unit: &mut Unit<'_>) -> Ran;
     fn fail(&mut self, error: Error);
+    /// What its project has waiting, if a client sent it.
+    fn load(&self) -> Option<&Arc<Load>>;
     fn done(self: Box<Self>);
+}
+
+/// How a change went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ran {
+    Well,
+    /// For a reason of its own.
+    Badly,
+    /// SQLite could not.
+    Unable,
+}
+
+/// What a project has waiting for the writer. Changed under the queue's lock alone.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    jobs: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Load {
+    fn get(&self) -> (usize, usize) {
+        (
+            self.jobs.load(Ordering::Relaxed),
+            self.bytes.load(Ordering::Relaxed),
+        )
+    }
+
+    fn add(&self, bytes: usize) {
+        self.jobs.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.jobs.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 struct TypedJob<T, R, D> {
     run: R,
     done: D,
+    load: Option<Arc<Load>>,
     result: Option<Result<T>>,
 }
 
@@ -132,12 +221,20 @@ where
     R: FnMut(&mut Unit<'_>) -> Result<T> + Send,
     D: FnOnce(Result<T>) + Send,
 {
-    fn run(&mut self, unit: &mut Unit<'_>) -> bool {
+    fn run(&mut self, unit: &mut Unit<'_>) -> Ran {
         let result = catch_unwind(AssertUnwindSafe(|| (self.run)(unit)))
             .unwrap_or_else(|_| Err(Error::internal("a change panicked")));
-        let succeeded = result.is_ok();
+        let ran = match &result {
+            Ok(_) => Ran::Well,
+            Err(Error::Unavailable { .. }) => Ran::Unable,
+            Err(_) => Ran::Badly,
+        };
         self.result = Some(result);
-        succeeded
+        ran
+    }
+
+    fn load(&self) -> Option<&Arc<Load>> {
+        self.load.as_ref()
     }
 
     fn fail(&mut self, error: Error) {
@@ -157,6 +254,7 @@ type Jobs = Vec<Box<dyn Job>>;
 /// The way to the writing thread.
 pub(crate) struct Writer {
     queue: Arc<Queue>,
+    health: Arc<Health>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -169,16 +267,18 @@ impl Writer {
         path: &Path,
         durability: Durability,
         connection: Connection,
-        snapshot: Arc<Snapshot>,
-        seen: DataVersion,
+        (snapshot, seen): (Arc<Snapshot>, DataVersion),
+        health: Arc<Health>,
     ) -> std::io::Result<Writer> {
         let queue = Arc::new(Queue::default());
         let (finished, to_answer) = mpsc::channel();
         let responder = {
-            let queue = Arc::clone(&queue);
+            let (queue, health) = (Arc::clone(&queue), Arc::clone(&health));
             std::thread::Builder::new()
                 .name("responder".to_owned())
-                .spawn(move || exit_on_panic("responder", || respond(&to_answer, &queue)))?
+                .spawn(move || {
+                    exit_on_panic("responder", || respond(&to_answer, &queue, &health))
+                })?
         };
         let mut state = WriterThread {
             path: path.to_owned(),
@@ -186,7 +286,10 @@ impl Writer {
             connection,
             snapshot,
             seen,
-            reopened: false,
+            health: Arc::clone(&health),
+            broken: false,
+            probed: Instant::now(),
+            unpublished: Vec::new(),
             checkpoint_pages: CHECKPOINT_PAGES,
             queue: Arc::clone(&queue),
             finished,
@@ -196,6 +299,7 @@ impl Writer {
             .spawn(move || exit_on_panic("writer", || state.run()))?;
         Ok(Writer {
             queue,
+            health,
             threads: Mutex::new(vec![writer, responder]),
         })
     }
@@ -209,23 +313,58 @@ impl Writer {
         run: impl FnMut(&mut Unit<'_>) -> Result<T> + Send + 'static,
         done: impl FnOnce(Result<T>) + Send + 'static,
     ) {
+        self.push(None, bytes, run, done);
+    }
+
+    /// As [`Writer::submit`], of what a client sent to a project: refused as well while the writer has met a fault of the
+    /// disk, and when its project has more than its share waiting.
+    pub(crate) fn submit_sent<T: Send + 'static>(
+        &self,
+        load: &Arc<Load>,
+        bytes: usize,
+        run: impl FnMut(&mut Unit<'_>) -> Result<T> + Send + 'static,
+        done: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        self.push(Some(Arc::clone(load)), bytes, run, done);
+    }
+
+    fn push<T: Send + 'static>(
+        &self,
+        load: Option<Arc<Load>>,
+        bytes: usize,
+        run: impl FnMut(&mut Unit<'_>) -> Result<T> + Send + 'static,
+        done: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
         let job = Box::new(TypedJob {
             run,
             done,
+            load,
             result: None,
         });
-        if let Err(mut refused) = self.queue.push(job, bytes) {
-            refused.fail(Error::Unavailable {
-                retry_after_secs: 5,
-            });
+        if let Err((mut refused, trouble)) = self.queue.push(job, bytes) {
+            self.health.count(trouble);
+            refused.fail(trouble.error());
             refused.done();
         }
     }
 
     /// Whether it takes jobs and gets on with them.
     pub(crate) fn is_healthy(&self) -> bool {
-        let state = self.queue.lock();
-        !state.closed && !state.is_stalled()
+        self.trouble().is_none() && !self.queue.lock().closed
+    }
+
+    /// Why it takes nothing that clients send, or hardly anything.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        self.health.brake().or_else(|| {
+            let state = self.queue.lock();
+            if state.is_stalled() {
+                Some(Trouble::WriterStalled)
+            } else if state.is_full(0) {
+                Some(Trouble::QueueFull)
+            } else {
+                None
+            }
+        })
     }
 
     /// How many changes wait.
@@ -265,6 +404,8 @@ struct QueueState {
     closed: bool,
     /// When the running batch was taken; none while the writer is idle.
     busy_since: Option<Instant>,
+    /// How many jobs are in it.
+    running: usize,
 }
 
 enum Next {
@@ -280,13 +421,20 @@ impl Queue {
     }
 
     /// # Errors
-    /// Gives the job back: there is no room for it.
-    fn push(&self, job: Box<dyn Job>, bytes: usize) -> Result<(), Box<dyn Job>> {
+    /// Gives the job back, with the reason for which it is not taken.
+    fn push(&self, job: Box<dyn Job>, bytes: usize) -> Result<(), (Box<dyn Job>, Trouble)> {
         let mut state = self.lock();
-        let full = state.jobs.len() >= QUEUE_JOBS_MAX
-            || (state.bytes + bytes > QUEUE_BYTES_MAX && !state.jobs.is_empty());
-        if state.closed || full || state.is_stalled() {
-            return Err(job);
+        if state.closed || state.is_stalled() {
+            return Err((job, Trouble::WriterStalled));
+        }
+        if state.is_full(bytes) {
+            return Err((job, Trouble::QueueFull));
+        }
+        if let Some(load) = job.load() {
+            if state.is_over_share(load, bytes) {
+                return Err((job, Trouble::ProjectShare));
+            }
+            load.add(bytes);
         }
         state.jobs.push_back((job, bytes));
         state.bytes += bytes;
@@ -319,12 +467,12 @@ impl Queue {
         }
         let count = state.jobs.len().min(BATCH_JOBS_MAX);
         let mut batch = Vec::with_capacity(count);
-        for (job, bytes) in state.jobs.drain(..count) {
-            batch.push((job, bytes));
+        for _ in 0..count {
+            batch.extend(state.pop_front());
         }
-        state.bytes -= batch.iter().map(|(_, bytes)| bytes).sum::<usize>();
         state.busy_since = Some(Instant::now());
-        Next::Batch(batch.into_iter().map(|(job, _)| job).collect())
+        state.running = batch.len();
+        Next::Batch(batch)
     }
 
     /// Everything that waits, if the writer hangs in a commit. None of it was run.
@@ -333,8 +481,24 @@ impl Queue {
         if !state.is_stalled() {
             return Vec::new();
         }
-        state.bytes = 0;
-        state.jobs.drain(..).map(|(job, _)| job).collect()
+        std::iter::from_fn(|| state.pop_front()).collect()
+    }
+
+    /// What projects have waiting beyond their share, newest first, if the writer is behind. None of it was run.
+    fn take_excess(&self) -> Jobs {
+        let mut state = self.lock();
+        let mut excess = Vec::new();
+        if !state.is_behind() {
+            return excess;
+        }
+        let share = state.even_share();
+        for at in (0..state.jobs.len()).rev() {
+            let load = state.jobs[at].0.load();
+            if load.is_some_and(|load| load.get().0 > share) {
+                excess.extend(state.remove(at));
+            }
+        }
+        excess
     }
 
     fn close(&self) {
@@ -345,31 +509,84 @@ impl Queue {
 
 impl QueueState {
     fn is_stalled(&self) -> bool {
-        self.busy_since
-            .is_some_and(|since| since.elapsed() > STALLED_AFTER)
+        self.is_busy_for(STALLED_AFTER)
+    }
+
+    fn is_behind(&self) -> bool {
+        self.is_busy_for(BEHIND_AFTER)
+    }
+
+    fn is_busy_for(&self, time: Duration) -> bool {
+        self.busy_since.is_some_and(|since| since.elapsed() > time)
+    }
+
+    /// Whether there is no room for a job of so many bytes. A large one finds room in an empty queue.
+    fn is_full(&self, bytes: usize) -> bool {
+        self.jobs.len() >= QUEUE_JOBS_MAX
+            || (self.bytes + bytes > QUEUE_BYTES_MAX && !self.jobs.is_empty())
+    }
+
+    /// Whether a project that has so much waiting has its share, so that a job of so many bytes is not for it: more than
+    /// what is left for all.
+    fn is_over_share(&self, load: &Load, bytes: usize) -> bool {
+        let (jobs, job_bytes) = load.get();
+        let jobs_left = self.jobs_max().saturating_sub(self.jobs.len());
+        let bytes_left = QUEUE_BYTES_MAX.saturating_sub(self.bytes);
+        let is_many = jobs >= SHARE_JOBS_MIN && jobs > jobs_left;
+        let is_much = jobs > 0 && job_bytes + bytes > bytes_left.max(SHARE_BYTES_MIN);
+        is_many || is_much
+    }
+
+    /// How many jobs may wait.
+    fn jobs_max(&self) -> usize {
+        match self.is_behind() {
+            true => JOBS_BEHIND_MAX - self.running,
+            false => QUEUE_JOBS_MAX,
+        }
+    }
+
+    /// The most that each project could have waiting, if as much is to be left.
+    fn even_share(&self) -> usize {
+        let mut loads: Vec<&Arc<Load>> = Vec::new();
+        for load in self.jobs.iter().filter_map(|(job, _)| job.load()) {
+            if !loads.iter().any(|known| Arc::ptr_eq(known, load)) {
+                loads.push(load);
+            }
+        }
+        let all_at = |share: usize| {
+            loads
+                .iter()
+                .map(|load| load.get().0.min(share))
+                .sum::<usize>()
+        };
+        let jobs_max = self.jobs_max();
+        (SHARE_JOBS_MIN..=jobs_max)
+            .rev()
+            .find(|share| all_at(*share) + share <= jobs_max)
+            .unwrap_or(SHARE_JOBS_MIN)
+    }
+
+    fn pop_front(&mut self) -> Option<Box<dyn Job>> {
+        (!self.jobs.is_empty()).then(|| self.remove(0)).flatten()
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Box<dyn Job>> {
+        let (job, bytes) = self.jobs.remove(at)?;
+        self.bytes -= bytes;
+        if let Some(load) = job.load() {
+            load.remove(bytes);
+        }
+        Some(job)
     }
 }
 
-/// The responder: calls each finished job's `done`, and refuses what waits behind a commit that hangs.
-fn respond(finished: &mpsc::Receiver<Jobs>, queue: &Queue) {
+/// The responder: calls each finished job's `done`, and refuses what waits behind a commit that takes long.
+fn respond(finished: &mpsc::Receiver<Jobs>, queue: &Queue, health: &Health) {
+    let mut said = None;
     loop {
         let jobs = match finished.recv_timeout(STALL_CHECK) {
             Ok(jobs) => jobs,
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                let mut stalled = queue.take_stalled();
-                if !stalled.is_empty() {
-                    log::error!(
-                        "no commit for {STALLED_AFTER:?}: {} waiting changes are refused",
-                        stalled.len()
-                    );
-                }
-                for job in &mut stalled {
-                    job.fail(Error::Unavailable {
-                        retry_after_secs: 30,
-                    });
-                }
-                stalled
-            }
+            Err(mpsc::RecvTimeoutError::Timeout) => refused_behind(queue, health, &mut said),
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         };
         for job in jobs {
@@ -378,6 +595,29 @@ fn respond(finished: &mpsc::Receiver<Jobs>, queue: &Queue) {
             }
         }
     }
+}
+
+/// What is refused of all that waits, because the writer is behind: everything, or what projects have too much of. `said`
+/// is when that was last told.
+fn refused_behind(queue: &Queue, health: &Health, said: &mut Option<Instant>) -> Jobs {
+    let stalled = queue.take_stalled();
+    let (mut refused, trouble) = match stalled.is_empty() {
+        true => (queue.take_excess(), Trouble::ProjectShare),
+        false => (stalled, Trouble::WriterStalled),
+    };
+    if !refused.is_empty() && said.is_none_or(|said| said.elapsed() > SAY_EVERY) {
+        *said = Some(Instant::now());
+        log::warn!(
+            "{} waiting changes are refused: {}",
+            refused.len(),
+            trouble.text()
+        );
+    }
+    for job in &mut refused {
+        health.count(trouble);
+        job.fail(trouble.error());
+    }
+    refused
 }
 
 struct WriterThread {
@@ -389,8 +629,13 @@ struct WriterThread {
     finished: mpsc::Sender<Jobs>,
     /// The version of the file that the snapshot holds.
     seen: DataVersion,
-    /// The file was opened anew after a fault, and nothing was committed since.
-    reopened: bool,
+    health: Arc<Health>,
+    /// The connection met a fault after which nothing it says counts: the file is to be opened anew.
+    broken: bool,
+    /// When the fault was met, or last tried.
+    probed: Instant,
+    /// Batches that are committed, while the snapshot could not be told.
+    unpublished: Vec<Jobs>,
     /// The write-ahead log's length at which it is copied next.
     checkpoint_pages: i32,
 }
@@ -410,6 +655,7 @@ impl WriterThread {
                     idle_checks = 0;
                     self.batch(jobs);
                 }
+                Next::Idle if self.health.fault().is_some() => {}
                 Next::Idle => {
                     self.see_other_commits();
                     idle_checks += 1;
@@ -419,17 +665,34 @@ impl WriterThread {
                 }
                 Next::Closed => break,
             }
+            self.recover_if_due();
         }
-        self.checkpoint("TRUNCATE");
+        for jobs in std::mem::take(&mut self.unpublished) {
+            self.hand_out(jobs);
+        }
+        if !self.broken {
+            self.checkpoint("TRUNCATE");
+        }
     }
 
-    fn batch(&mut self, mut jobs: Jobs) {
+    fn batch(&mut self, jobs: Jobs) {
+        let Some(mut jobs) = self.without_what_must_wait(jobs) else {
+            return;
+        };
         match self.commit_together(&mut jobs) {
-            Ok(()) => {
-                self.reopened = false;
+            Ok(was_unable) => {
                 self.hand_out(jobs);
+                if was_unable {
+                    self.meet(self.trouble_of_disk());
+                }
             }
-            Err(BatchFault::Sums(error)) if jobs.len() > 1 && !is_fault_of_machine(&error) => {
+            Err(BatchFault::Unpublished(error)) => {
+                log::error!("a committed change cannot be read back yet: {error}");
+                self.unpublished.push(jobs);
+                self.broken = true;
+                self.meet(Trouble::DatabaseError);
+            }
+            Err(BatchFault::Sums(error)) if jobs.len() > 1 && trouble_of(&error).is_none() => {
                 log::error!(
                     "a batch could not be written, its changes run again one by one: {error}"
                 );
@@ -444,13 +707,31 @@ impl WriterThread {
         }
     }
 
-    /// Runs the jobs in one transaction and commits it. After `Ok` each job holds its own result.
-    fn commit_together(&mut self, jobs: &mut Jobs) -> Result<(), BatchFault> {
+    /// The jobs that are to be tried. After a fault that is what people change, and only if the file could be opened; all
+    /// else is refused.
+    fn without_what_must_wait(&mut self, jobs: Jobs) -> Option<Jobs> {
+        let Some(trouble) = self.health.fault() else {
+            return Some(jobs);
+        };
+        let is_open = !self.broken;
+        let (tried, refused): (Jobs, Jobs) = jobs
+            .into_iter()
+            .partition(|job| is_open && job.load().is_none());
+        if !refused.is_empty() {
+            self.refuse(refused, || trouble.error());
+        }
+        (!tried.is_empty()).then_some(tried)
+    }
+
+    /// Runs the jobs in one transaction and commits it. After `Ok` each job holds its own result; it says whether SQLite
+    /// could not do what one of them wanted.
+    fn commit_together(&mut self, jobs: &mut Jobs) -> Result<bool, BatchFault> {
         self.execute("BEGIN IMMEDIATE").map_err(BatchFault::Begin)?;
         self.see_other_commits();
         let mut sums = Sums::default();
+        let mut was_unable = false;
         for job in jobs.iter_mut() {
-            self.run_one(job.as_mut(), &mut sums)?;
+            was_unable |= self.run_one(job.as_mut(), &mut sums)? == Ran::Unable;
         }
         sums.write(&self.connection).map_err(|error| {
             self.roll_back();
@@ -461,16 +742,14 @@ impl WriterThread {
             BatchFault::Commit(error)
         })?;
         for touched in &sums.touched {
-            if let Err(error) = self.snapshot.refresh(&self.connection, touched) {
-                // The file has the change and the memory has not: only a fresh start puts that right.
-                log::error!("a committed change cannot be read back: {error}");
-                std::process::exit(EXIT_BROKEN);
-            }
+            self.snapshot
+                .refresh(&self.connection, touched)
+                .map_err(BatchFault::Unpublished)?;
         }
-        Ok(())
+        Ok(was_unable)
     }
 
-    fn run_one(&self, job: &mut dyn Job, sums: &mut Sums) -> Result<(), BatchFault> {
+    fn run_one(&self, job: &mut dyn Job, sums: &mut Sums) -> Result<Ran, BatchFault> {
         self.execute("SAVEPOINT job").map_err(|error| {
             self.roll_back();
             BatchFault::Sums(error)
@@ -481,47 +760,117 @@ impl WriterThread {
             snapshot_is_stale: !sums.touched.is_empty(),
             gains: Gains::default(),
         };
-        let succeeded = job.run(&mut unit);
+        let ran = job.run(&mut unit);
         let gains = unit.gains;
         if self.connection.is_autocommit() {
             // SQLite ended the whole transaction, with every job before this one.
             return Err(BatchFault::Ended);
         }
-        let ended = if succeeded {
+        let ended = if ran == Ran::Well {
             sums.add(gains);
             self.execute("RELEASE job")
         } else {
             self.execute("ROLLBACK TO job")
                 .and_then(|()| self.execute("RELEASE job"))
         };
-        ended.map_err(|error| {
+        ended.map(|()| ran).map_err(|error| {
             self.roll_back();
             BatchFault::Sums(error)
         })
     }
 
-    fn fail_all(&mut self, mut jobs: Jobs, fault: BatchFault) {
-        log::error!("{} changes were refused: {fault}", jobs.len());
-        let (reopen, uncertain) = match &fault {
-            BatchFault::Begin(error) | BatchFault::Sums(error) => {
-                (is_fault_of_machine(error), false)
-            }
-            BatchFault::Ended => (true, false),
-            BatchFault::Commit(error) => (is_fault_of_machine(error), is_fault_of_machine(error)),
+    fn fail_all(&mut self, jobs: Jobs, fault: BatchFault) {
+        let trouble = match &fault {
+            BatchFault::Begin(error)
+            | BatchFault::Sums(error)
+            | BatchFault::Commit(error)
+            | BatchFault::Unpublished(error) => trouble_of(error),
+            BatchFault::Ended => Some(self.trouble_of_disk()),
         };
-        if reopen {
-            self.reopen();
+        let uncertain = match &fault {
+            BatchFault::Commit(error) => is_uncertain(error),
+            _ => false,
+        };
+        if self.health.fault().is_none() {
+            log::error!("{} changes were refused: {fault}", jobs.len());
         }
+        if let Some(trouble) = trouble {
+            // After a full disk the connection is as good as before; after all else nothing it says counts.
+            self.broken |= trouble != Trouble::DiskFull;
+            self.meet(trouble);
+        }
+        self.refuse(jobs, || match (uncertain, trouble) {
+            (true, _) => Error::Uncertain,
+            (false, Some(trouble)) => trouble.error(),
+            (false, None) => Error::Unavailable {
+                retry_after_secs: 5,
+            },
+        });
+    }
+
+    fn refuse(&self, mut jobs: Jobs, error: impl Fn() -> Error) {
         for job in &mut jobs {
-            job.fail(if uncertain {
-                Error::Uncertain
-            } else {
-                Error::Unavailable {
-                    retry_after_secs: 5,
-                }
-            });
+            job.fail(error());
         }
         self.hand_out(jobs);
+    }
+
+    /// Sets the brake.
+    fn meet(&mut self, trouble: Trouble) {
+        self.probed = Instant::now();
+        if self.health.set_fault(Some(trouble)).is_none() {
+            log::error!("no events are taken: {}", trouble.text());
+        }
+    }
+
+    /// What is likely to be wrong with a disk when nobody says.
+    fn trouble_of_disk(&self) -> Trouble {
+        match space::disk(&self.path) {
+            Ok(disk) if disk.read_only => Trouble::ReadOnly,
+            Ok(disk) if disk.free < ROOM_MIN => Trouble::DiskFull,
+            _ => Trouble::DatabaseError,
+        }
+    }
+
+    /// Tries, now and then, whether the writer is over a fault, and lets go of the brake.
+    fn recover_if_due(&mut self) {
+        let Some(fault) = self.health.fault() else {
+            return;
+        };
+        if self.probed.elapsed() < PROBE_EVERY {
+            return;
+        }
+        self.probed = Instant::now();
+        let has_room = || space::disk(&self.path).is_ok_and(|disk| disk.free >= ROOM_MIN);
+        if fault == Trouble::DiskFull && !has_room() || self.broken && !self.reopen() {
+            return;
+        }
+        match self.probe() {
+            Ok(()) => {
+                self.health.set_fault(None);
+                log::info!("events are taken again: the database can be written");
+            }
+            Err(error) => {
+                log::debug!("the database cannot be written yet: {error}");
+                if let Some(trouble) = trouble_of(&error) {
+                    self.broken |= trouble != Trouble::DiskFull;
+                    self.meet(trouble);
+                }
+            }
+        }
+    }
+
+    /// Commits one page, of nobody's, and copies the log into the file.
+    fn probe(&mut self) -> rusqlite::Result<()> {
+        self.execute("BEGIN IMMEDIATE")?;
+        let written = self
+            .execute("PRAGMA user_version = 0")
+            .and_then(|()| self.execute("COMMIT"));
+        if written.is_err() {
+            self.roll_back();
+        }
+        written?;
+        self.copy_log("PASSIVE").map(drop)
     }
 
     fn hand_out(&self, jobs: Jobs) {
@@ -565,6 +914,16 @@ impl WriterThread {
     /// Copies the write-ahead log into the file. Never waits for a reader: what it keeps back is copied another
     /// time, after as many pages again.
     fn checkpoint(&mut self, mode: &str) {
+        if let Err(error) = self.copy_log(mode) {
+            log::warn!("the write-ahead log cannot be copied into the file now: {error}");
+            if let Some(trouble) = trouble_of(&error) {
+                self.broken |= trouble != Trouble::DiskFull;
+                self.meet(trouble);
+            }
+        }
+    }
+
+    fn copy_log(&mut self, mode: &str) -> rusqlite::Result<()> {
         let result = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
             let sql = format!("PRAGMA wal_checkpoint({mode})");
             self.connection.query_row(&sql, [], |row| {
@@ -573,14 +932,7 @@ impl WriterThread {
                 Ok(!busy && pages == copied)
             })
         });
-        let all_copied = match result {
-            Ok(all_copied) => all_copied,
-            Err(error) => {
-                log::warn!("the write-ahead log cannot be copied into the file now: {error}");
-                false
-            }
-        };
-        if all_copied {
+        if matches!(result, Ok(true)) {
             WAL_PAGES.set(0);
             self.checkpoint_pages = CHECKPOINT_PAGES;
         } else {
@@ -589,6 +941,7 @@ impl WriterThread {
         if let Err(error) = self.connection.busy_timeout(connection::BUSY_TIMEOUT) {
             log::error!("the writer cannot wait for other processes: {error}");
         }
+        result.map(drop)
     }
 
     fn watch_wal(&mut self) {
@@ -601,14 +954,8 @@ impl WriterThread {
         }
     }
 
-    fn reopen(&mut self) {
-        if self.reopened {
-            log::error!(
-                "the database failed again right after it was opened anew; the process ends"
-            );
-            std::process::exit(EXIT_BROKEN);
-        }
-        self.reopened = true;
+    /// Opens the file anew and reads what the snapshot holds; whether that worked. What is committed can be answered then.
+    fn reopen(&mut self) -> bool {
         let reopened = connection::open_for_writing(&self.path, self.durability)
             .map_err(|error| error.to_string())
             .and_then(|connection| {
@@ -622,11 +969,16 @@ impl WriterThread {
             Ok((connection, seen)) => {
                 self.seen = seen;
                 self.connection = connection;
+                self.broken = false;
                 self.watch_wal();
+                for jobs in std::mem::take(&mut self.unpublished) {
+                    self.hand_out(jobs);
+                }
+                true
             }
             Err(error) => {
-                log::error!("the database cannot be opened again after a fault: {error}");
-                std::process::exit(EXIT_BROKEN);
+                log::debug!("the database cannot be opened again yet: {error}");
+                false
             }
         }
     }
@@ -638,6 +990,7 @@ struct Sums {
     ledger: LedgerSums,
     /// (key, window length, window number) to slots used.
     slots: HashMap<(KeyId, u32, u32), u32>,
+    sizes: SizeSums,
     touched: Vec<Touched>,
 }
 
@@ -652,11 +1005,15 @@ impl Sums {
                 .entry((key, window_secs, slot.window_number))
                 .or_default() += 1;
         }
+        for (project, kind, amount, received) in gains.sizes {
+            self.sizes.add(project, kind, amount, received);
+        }
         self.touched.extend(gains.touched);
     }
 
     fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
         self.ledger.write(connection)?;
+        self.sizes.write(connection)?;
         for ((key, window_secs, window_number), used) in &self.slots {
             key_windows::add(connection, *key, *window_secs, *window_number, *used)?;
         }
@@ -672,20 +1029,31 @@ enum BatchFault {
     /// A savepoint, or what the jobs gained together, could not be written.
     Sums(rusqlite::Error),
     Commit(rusqlite::Error),
+    /// All is committed, and the snapshot could not be told.
+    Unpublished(rusqlite::Error),
 }
 
-/// Whether nothing of the connection's state can be trusted after this error: disk and memory faults and
-/// damage, but not a full disk or a busy moment, and not a broken rule of ours.
-fn is_fault_of_machine(error: &rusqlite::Error) -> bool {
-    !matches!(
-        error.sqlite_error_code(),
+/// What an error says of the disk and the memory; none for a busy moment, and for a broken rule of ours.
+fn trouble_of(error: &rusqlite::Error) -> Option<Trouble> {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code() {
         Some(
-            rusqlite::ErrorCode::DatabaseBusy
-                | rusqlite::ErrorCode::DatabaseLocked
-                | rusqlite::ErrorCode::DiskFull
-                | rusqlite::ErrorCode::ConstraintViolation
-        )
-    )
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::ConstraintViolation,
+        ) => None,
+        Some(ErrorCode::DiskFull) => Some(Trouble::DiskFull),
+        Some(ErrorCode::ReadOnly) => Some(Trouble::ReadOnly),
+        _ => Some(Trouble::DatabaseError),
+    }
+}
+
+/// Whether a failed COMMIT may be found committed after a power cut. Where no room was found for a page, or it could not
+/// be written, the transaction's last page, which makes it one, is not in the log; where the sync failed, it may be.
+fn is_uncertain(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    !matches!(
+        trouble_of(error),
+        None | Some(Trouble::DiskFull | Trouble::ReadOnly)
+    ) && code != Some(rusqlite::ffi::SQLITE_IOERR_WRITE)
 }
 
 impl std::fmt::Display for BatchFault {
@@ -697,6 +1065,9 @@ impl std::fmt::Display for BatchFault {
                 write!(f, "the batch could not be written: {error}")
             }
             BatchFault::Commit(error) => write!(f, "the commit failed: {error}"),
+            BatchFault::Unpublished(error) => {
+                write!(f, "the changes cannot be read back: {error}")
+            }
         }
     }
 }

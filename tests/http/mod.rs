@@ -100,6 +100,7 @@ pub(crate) fn classify(_: &Method, path: &str) -> Class {
             false => LaneSet::General,
         },
         body_bytes_max: BODY_BYTES_MAX,
+        spools: true,
         refuse: match path.starts_with("/ingest/") {
             true => refuse_as_ingest,
             false => refuse_as_general,

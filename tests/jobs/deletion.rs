@@ -85,7 +85,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server with [`WORLD`], and project 31 with so many events and some of everything else.
 fn world(events: i64) -> Server {
-    let server = Server::start(WORLD);
+    let server = Server::start_with(WORLD, |settings| settings.event_retention_days = 0);
     fill(&server.database(), 31, events);
     fill(&server.database(), 32, 3);
     server

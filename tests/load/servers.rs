@@ -97,6 +97,7 @@ fn serve_plainly(handler: Arc<dyn Service>, spool_dir: &Path) {
         Arc::new(|_: &Method, _: &str| Class {
             lanes: LaneSet::Ingest,
             body_bytes_max: 1 << 20,
+            spools: true,
             refuse: |refusal: &Refusal| Response::text(refusal.status(), refusal.text()),
         }),
         Arc::clone(&handler),

@@ -96,9 +96,15 @@ impl Server {
 
     /// Stops and starts again on the same file.
     pub(crate) fn restart(&mut self) {
+        self.restart_with(|_| {});
+    }
+
+    /// As [`Server::restart`], with settings changed by the test.
+    pub(crate) fn restart_with(&mut self, change: impl FnOnce(&mut Settings)) {
         self.stop();
-        let app = App::start(settings(&self.file(), ""), self.clock.clone())
-            .expect("the server starts again");
+        let mut settings = settings(&self.file(), "");
+        change(&mut settings);
+        let app = App::start(settings, self.clock.clone()).expect("the server starts again");
         self.app = Some(app);
     }
 

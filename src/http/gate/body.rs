@@ -65,13 +65,13 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// Reads a body of at most `bytes_max` bytes.
+/// Reads a body of at most `bytes_max` bytes. Without a directory for it none goes to a file.
 pub(super) fn receive(
     incoming: &mut Incoming<'_>,
     framing: Framing,
     bytes_max: u64,
     limits: &Limits,
-    spool_dir: &Path,
+    spool_dir: Option<&Path>,
 ) -> Result<Received, Failure> {
     let sink = Sink {
         memory: Vec::new(),
@@ -255,7 +255,7 @@ struct Sink<'a> {
     held: Held,
     held_memory: Held,
     limits: &'a Limits,
-    spool_dir: &'a Path,
+    spool_dir: Option<&'a Path>,
 }
 
 impl Sink<'_> {
@@ -289,7 +289,8 @@ impl Sink<'_> {
     }
 
     fn move_to_file(&mut self) -> Result<(), Refusal> {
-        let mut file = nameless_file(self.spool_dir).map_err(spool_failed)?;
+        let directory = self.spool_dir.ok_or(busy())?;
+        let mut file = nameless_file(directory).map_err(spool_failed)?;
         file.write_all(&self.memory).map_err(spool_failed)?;
         self.memory = Vec::new();
         self.held_memory = self.limits.inbound_memory.hold();

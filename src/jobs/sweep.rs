@@ -1,0 +1,149 @@
+//! Removes what clients sent when it is old or more than its budget, and the server's own books when nobody asks for
+//! them any more; then gives back the room.
+//!
+//! A clock that leaps by more than a day while the server runs is not believed for an hour, or one wrong second would
+//! cost every event. What is over a budget of bytes goes all the same.
+
+use std::time::{Duration, Instant};
+
+use super::{Done, WAITING_MAX};
+use crate::domain::Result;
+use crate::domain::option::Budget;
+use crate::domain::time::Timestamp;
+use crate::store::{Store, retention};
+
+/// How often the books are looked through: by the machine's time, or by the clock's, if that is faster.
+const BOOKS_EVERY: Duration = Duration::from_secs(60);
+const BOOKS_EVERY_SECS: i64 = 600;
+
+/// How far a clock may be from where it should be.
+const LEAP_SECS: i64 = 86_400;
+const DOUBT: Duration = Duration::from_secs(3600);
+
+/// Where the work is.
+pub(super) struct Sweep {
+    budget: Budget,
+    trust: Trust,
+    /// When the books were last found in order.
+    books: Option<(Instant, Timestamp)>,
+}
+
+impl Sweep {
+    pub(super) fn new(budget: Budget, now: Timestamp) -> Sweep {
+        Sweep {
+            budget,
+            trust: Trust::new(now),
+            books: None,
+        }
+    }
+
+    /// Takes a step, if there is anything to do.
+    pub(super) fn go_on(&mut self, store: &Store, now: Timestamp) -> Result<Done> {
+        let is_trusted = self.trust.believes(Instant::now(), now);
+        let wants_room = store.health().brake().is_some();
+        let connection = store.read()?;
+        let snapshot = store.snapshot();
+        let of_project = |id| {
+            let own = snapshot.project(id)?.budget;
+            Some(self.believed(own, is_trusted))
+        };
+        let server = self.believed(self.budget, is_trusted);
+        let mut removal = retention::next(&connection, server, of_project, now)?;
+        if removal.is_none() && is_trusted && self.are_books_due(now) {
+            removal = retention::next_of_books(&connection, now)?;
+            if removal.is_none() {
+                self.books = Some((Instant::now(), now));
+            }
+        }
+        let is_slack = removal.is_none() && retention::is_slack(&connection, wants_room)?;
+        drop(connection);
+        if removal.is_none() && !is_slack {
+            return Ok(Done::All);
+        }
+        if store.writer().waiting() > WAITING_MAX {
+            return Ok(Done::NotNow);
+        }
+        match removal {
+            Some(removal) => store.write(move |unit| retention::step(unit, removal))?,
+            None => store.write(retention::give_back)?,
+        }
+        Ok(Done::Some)
+    }
+
+    fn believed(&self, budget: Budget, is_trusted: bool) -> Budget {
+        Budget {
+            days: budget.days.filter(|_| is_trusted),
+            ..budget
+        }
+    }
+
+    fn are_books_due(&self, now: Timestamp) -> bool {
+        self.books.is_none_or(|(at, clock)| {
+            at.elapsed() >= BOOKS_EVERY || now >= clock.plus_secs(BOOKS_EVERY_SECS)
+        })
+    }
+}
+
+/// Whether the clock goes as time does.
+struct Trust {
+    at: Instant,
+    clock: Timestamp,
+    doubted_until: Option<Instant>,
+}
+
+impl Trust {
+    fn new(clock: Timestamp) -> Trust {
+        Trust {
+            at: Instant::now(),
+            clock,
+            doubted_until: None,
+        }
+    }
+
+    fn believes(&mut self, at: Instant, clock: Timestamp) -> bool {
+        let passed = at.saturating_duration_since(self.at).as_secs();
+        let expected = self
+            .clock
+            .plus_secs(i64::try_from(passed).unwrap_or(i64::MAX));
+        if clock > expected.plus_secs(LEAP_SECS) {
+            log::warn!(
+                "the clock leapt from {} to {clock}; nothing is removed for its age for an hour",
+                self.clock
+            );
+            self.doubted_until = Some(at + DOUBT);
+        } else if clock < expected.plus_secs(-LEAP_SECS) {
+            // It was put right, or is wrong the other way, which costs nothing.
+            self.doubted_until = None;
+        }
+        (self.at, self.clock) = (at, clock);
+        self.doubted_until.is_none_or(|until| at >= until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_leaps_is_not_believed_for_an_hour() {
+        const START: Timestamp = Timestamp::from_secs(1_767_312_000);
+        let begun = Instant::now();
+        let mut trust = Trust::new(START);
+        let mut after = |secs: u64, clock_secs: i64| {
+            trust.believes(
+                begun + Duration::from_secs(secs),
+                START.plus_secs(clock_secs),
+            )
+        };
+        assert!(after(2, 2));
+        // A suspended machine, or somebody who sets the clock by some hours.
+        assert!(after(4, 80_000));
+        assert!(!after(6, 80_000 + 400 * 86_400));
+        assert!(!after(3000, 83_000 + 400 * 86_400));
+        assert!(after(3607, 83_600 + 400 * 86_400));
+        // It was wrong after all, and is again; then it is put right.
+        assert!(after(3700, 3700));
+        assert!(!after(3710, 3710 + 400 * 86_400));
+        assert!(after(3720, 3720));
+    }
+}

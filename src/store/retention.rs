@@ -1,0 +1,445 @@
+//! What is removed because it is old, or because it is more than its budget; and the pages that are given back.
+//!
+//! [`next`] looks, on a connection for reading, for the one thing to remove next; [`step`] removes a little of it, in
+//! the writer. How far the work is stands in the tables alone.
+//!
+//! **The order.** First what is past its age, then what is over a project's budget, then what is over the server's.
+//! For a budget the least informative goes first ([`Worth`]): what comes in bulk and is of use for days; then
+//! transactions and check-ins; then errors, reports and what people wrote. Of the same worth, the oldest goes first,
+//! of whichever kind and, for the server's budget, of whichever project. Within a kind the order of arrival counts, so
+//! that a row whose date a wrong clock put into the future does not stand in the way of those behind it.
+//!
+//! **Statistics stay.** They come from the ledger, whose days are kept for ever; its finer rows go when nothing asks for
+//! them any more.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, named_params};
+
+use super::payloads::{self, LargePayloadId};
+use super::sizes::{self, Amount, Kind, Size};
+use super::space;
+use super::writer::Unit;
+use crate::domain::Result;
+use crate::domain::id::ProjectId;
+use crate::domain::option::Budget;
+use crate::domain::stored::StoredKind;
+use crate::domain::time::Timestamp;
+
+/// The bounds of a step: it stops at the first one that it meets.
+const STEP_ROWS: usize = 500;
+const STEP_TIME: Duration = Duration::from_millis(5);
+/// How many rows are removed between two looks at the bounds.
+const CHUNK_ROWS: usize = 20;
+/// Pages that one step gives back.
+const STEP_PAGES: u32 = 256;
+
+const DAY_SECS: i64 = 86_400;
+
+/// How long the ledger's rows of a resolution are kept, in seconds; its days for ever.
+const LEDGER_SECS: [(i64, i64); 2] = [(10, 2 * DAY_SECS), (3600, 90 * DAY_SECS)];
+
+/// What goes so long after its end, whoever it belonged to: a table, its key, and when a row of it is over.
+const EXPIRED_SECS: i64 = 7 * DAY_SECS;
+const EXPIRED: &[(&str, &str, &str)] = &[
+    ("session", "id", "expires_us <= :now OR ends_us <= :now"),
+    ("user_link", "hash", "expires_us <= :now"),
+    ("project_transfer", "project_id", "expires_us <= :now"),
+];
+
+/// How much is lost with something; the least goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    Bulk,
+    Trace,
+    Report,
+}
+
+impl Worth {
+    fn of(kind: Kind) -> Worth {
+        use StoredKind::*;
+        match kind {
+            Kind::Attachments => Worth::Bulk,
+            Kind::Of(kind) => match kind {
+                Session | Sessions | ReplayEvent | ReplayRecording | ReplayVideo | Profile
+                | ProfileChunk | Log | TraceMetric | Span | Statsd | MetricBuckets => Worth::Bulk,
+                Transaction | CheckIn => Worth::Trace,
+                Event | Security | Feedback | UserReport => Worth::Report,
+            },
+        }
+    }
+}
+
+/// Something to remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// Of a project and a kind, what came before a moment.
+    Old {
+        project: ProjectId,
+        kind: Kind,
+        before: Timestamp,
+    },
+    /// Of a project and a kind, the oldest that take so many bytes together.
+    Excess {
+        project: ProjectId,
+        kind: Kind,
+        bytes: i64,
+    },
+    /// Rows of the ledger.
+    Ledger {
+        resolution_secs: i64,
+        project: ProjectId,
+        before: Timestamp,
+    },
+    /// The intake of hours that nobody asks for.
+    Intake(Timestamp),
+    /// Rows of [`EXPIRED`], by their place in it.
+    Expired(usize, Timestamp),
+}
+
+/// What is to be removed next of what clients sent. `of_project` tells a project's own budget, and none of one that is
+/// being deleted.
+pub(crate) fn next(
+    connection: &Connection,
+    server: Budget,
+    of_project: impl Fn(ProjectId) -> Option<Budget>,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Removal>> {
+    let mut sizes = sizes::list(connection)?;
+    sizes.retain(|size| of_project(size.project).is_some());
+    for size in &sizes {
+        let own = of_project(size.project).unwrap_or_default();
+        // The stricter of the two holds.
+        let days = own.days.into_iter().chain(server.days).min();
+        let Some(before) = days.map(|days| now.plus_secs(-i64::from(days) * DAY_SECS)) else {
+            continue;
+        };
+        if oldest(connection, size)?.is_some_and(|oldest| oldest < before) {
+            return Ok(Some(Removal::Old {
+                project: size.project,
+                kind: size.kind,
+                before,
+            }));
+        }
+    }
+    for of_one in sizes.chunk_by(|a, b| a.project == b.project) {
+        let own = of_one.first().and_then(|size| of_project(size.project));
+        if let Some(removal) = over(connection, of_one, own.and_then(|own| own.bytes))? {
+            return Ok(Some(removal));
+        }
+    }
+    over(connection, &sizes, server.bytes)
+}
+
+/// What is to be removed of these for a budget.
+fn over(
+    connection: &Connection,
+    sizes: &[Size],
+    bytes_max: Option<u64>,
+) -> rusqlite::Result<Option<Removal>> {
+    let Some(bytes_max) = bytes_max else {
+        return Ok(None);
+    };
+    let bytes: i64 = sizes.iter().map(|size| size.amount.bytes).sum();
+    let excess = bytes.saturating_sub(i64::try_from(bytes_max).unwrap_or(i64::MAX));
+    if excess <= 0 {
+        return Ok(None);
+    }
+    let Some(worth) = sizes.iter().map(|size| Worth::of(size.kind)).min() else {
+        return Ok(None);
+    };
+    let mut victim = None;
+    for size in sizes.iter().filter(|size| Worth::of(size.kind) == worth) {
+        if let Some(oldest) = oldest(connection, size)?
+            && victim.is_none_or(|(known, _): (Timestamp, &Size)| oldest < known)
+        {
+            victim = Some((oldest, size));
+        }
+    }
+    Ok(victim.map(|(_, size)| Removal::Excess {
+        project: size.project,
+        kind: size.kind,
+        bytes: excess,
+    }))
+}
+
+/// Rows of a project and a kind in the order of their arrival.
+struct Source {
+    table: &'static str,
+    condition: &'static str,
+    index: &'static str,
+    kind: Option<i64>,
+    has_parts: bool,
+}
+
+impl Source {
+    fn of(kind: Kind) -> Source {
+        match kind {
+            Kind::Attachments => Source {
+                table: "attachment",
+                condition: "project_id = :project",
+                index: "attachment_by_project",
+                kind: None,
+                has_parts: true,
+            },
+            Kind::Of(kind) => Source {
+                table: if kind.is_event() { "event" } else { "item" },
+                condition: "project_id = :project AND kind = :kind",
+                index: match kind.is_event() {
+                    true => "event_by_kind",
+                    false => "item_by_kind",
+                },
+                kind: Some(kind.number()),
+                has_parts: !kind.is_event(),
+            },
+        }
+    }
+
+    /// The first rows: number, date, the payload's packed bytes, and where a large one lies.
+    fn first(
+        &self,
+        connection: &Connection,
+        project: ProjectId,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<Row>> {
+        let (table, condition, index) = (self.table, self.condition, self.index);
+        let large = match self.has_parts {
+            true => "large_payload_id",
+            false => "NULL",
+        };
+        let sql = format!(
+            "SELECT id, received_us, length(payload), {large} FROM {table} INDEXED BY {index}
+             WHERE {condition} ORDER BY id LIMIT :limit"
+        );
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut params: Vec<(&str, &dyn rusqlite::ToSql)> =
+            vec![(":project", &project.0), (":limit", &limit)];
+        if let Some(kind) = &self.kind {
+            params.push((":kind", kind));
+        }
+        connection
+            .prepare_cached(&sql)?
+            .query_map(params.as_slice(), |row| {
+                Ok(Row {
+                    id: row.get(0)?,
+                    received: Timestamp::from_us(row.get(1)?),
+                    packed: row.get::<_, Option<i64>>(2)?.unwrap_or(0),
+                    large: row.get::<_, Option<i64>>(3)?.map(LargePayloadId),
+                })
+            })?
+            .collect()
+    }
+
+    fn delete(&self, connection: &Connection, id: i64) -> rusqlite::Result<()> {
+        connection
+            .prepare_cached(&format!("DELETE FROM {} WHERE id = :id", self.table))?
+            .execute([id])
+            .map(drop)
+    }
+}
+
+struct Row {
+    id: i64,
+    received: Timestamp,
+    packed: i64,
+    large: Option<LargePayloadId>,
+}
+
+/// When the oldest of the first rows came.
+fn oldest(connection: &Connection, size: &Size) -> rusqlite::Result<Option<Timestamp>> {
+    let source = Source::of(size.kind);
+    let (table, condition, index) = (source.table, source.condition, source.index);
+    let sql = format!(
+        "SELECT min(received_us) FROM (SELECT received_us FROM {table} INDEXED BY {index}
+                                       WHERE {condition} ORDER BY id LIMIT 10)"
+    );
+    let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = vec![(":project", &size.project.0)];
+    if let Some(kind) = &source.kind {
+        params.push((":kind", kind));
+    }
+    connection
+        .prepare_cached(&sql)?
+        .query_row(params.as_slice(), |row| row.get(0))
+        .map(|us: Option<i64>| us.map(Timestamp::from_us))
+}
+
+/// What is to be removed next of the server's own books.
+pub(crate) fn next_of_books(
+    connection: &Connection,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Removal>> {
+    for (resolution_secs, kept_secs) in LEDGER_SECS {
+        let before = now.plus_secs(-kept_secs).floor_to(resolution_secs);
+        if let Some(project) = ledger_with_older(connection, resolution_secs, before)? {
+            return Ok(Some(Removal::Ledger {
+                resolution_secs,
+                project,
+                before,
+            }));
+        }
+    }
+    if sizes::is_intake_over(connection, now)? {
+        return Ok(Some(Removal::Intake(now)));
+    }
+    for (at, (table, _, over)) in EXPIRED.iter().enumerate() {
+        let now = now.plus_secs(-EXPIRED_SECS);
+        let is_any = connection
+            .prepare_cached(&format!("SELECT 1 FROM {table} WHERE {over} LIMIT 1"))?
+            .exists(named_params! { ":now": now.us() })?;
+        if is_any {
+            return Ok(Some(Removal::Expired(at, now)));
+        }
+    }
+    Ok(None)
+}
+
+/// The first project with rows of the ledger that are older: one look for each project.
+fn ledger_with_older(
+    connection: &Connection,
+    resolution_secs: i64,
+    before: Timestamp,
+) -> rusqlite::Result<Option<ProjectId>> {
+    let mut first_after = connection.prepare_cached(
+        "SELECT project_id, bucket_us FROM ledger WHERE resolution = :resolution AND project_id > :project
+         ORDER BY project_id, bucket_us LIMIT 1",
+    )?;
+    let mut project = i64::MIN;
+    loop {
+        let params = named_params! { ":resolution": resolution_secs, ":project": project };
+        let found: Option<(i64, i64)> = first_after
+            .query_row(params, |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        match found {
+            None => return Ok(None),
+            Some((found, bucket_us)) if bucket_us < before.us() => {
+                return Ok(Some(ProjectId(found)));
+            }
+            Some((found, _)) => project = found,
+        }
+    }
+}
+
+/// Removes a little.
+pub(crate) fn step(unit: &mut Unit<'_>, removal: Removal) -> Result<()> {
+    match removal {
+        Removal::Old {
+            project,
+            kind,
+            before,
+        } => remove(unit, project, kind, |rows| {
+            rows.iter()
+                .rposition(|row| row.received < before)
+                .map_or(0, |last| last + 1)
+        })?,
+        Removal::Excess {
+            project,
+            kind,
+            mut bytes,
+        } => remove(unit, project, kind, |rows| {
+            let mut count = 0;
+            for row in rows {
+                if bytes <= 0 {
+                    break;
+                }
+                // What a large payload takes is seen when it is gone, so it ends the step.
+                bytes = match row.large {
+                    Some(_) => 0,
+                    None => bytes - Amount::row(row.packed.unsigned_abs()).bytes,
+                };
+                count += 1;
+            }
+            count
+        })?,
+        Removal::Ledger {
+            resolution_secs,
+            project,
+            before,
+        } => {
+            const KEY: &str =
+                "resolution, project_id, bucket_us, key_id, category, outcome, reason";
+            unit.prepare_cached(&format!(
+                "DELETE FROM ledger WHERE ({KEY}) IN (
+                     SELECT {KEY} FROM ledger
+                     WHERE resolution = :resolution AND project_id = :project AND bucket_us < :before
+                     LIMIT :limit)"
+            ))?
+            .execute(named_params! {
+                ":resolution": resolution_secs,
+                ":project": project.0,
+                ":before": before.us(),
+                ":limit": STEP_ROWS as i64,
+            })?;
+        }
+        Removal::Intake(now) => {
+            sizes::remove_intake_over(unit, now)?;
+        }
+        Removal::Expired(at, now) => {
+            let (table, key, over) = EXPIRED[at];
+            unit.prepare_cached(&format!(
+                "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {over} LIMIT :limit)"
+            ))?
+            .execute(named_params! { ":now": now.us(), ":limit": STEP_ROWS as i64 })?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes rows of a project and a kind, in the order of their arrival, for as long as `count` says so of the first ones
+/// and the step is not over.
+fn remove(
+    unit: &mut Unit<'_>,
+    project: ProjectId,
+    kind: Kind,
+    mut count: impl FnMut(&[Row]) -> usize,
+) -> rusqlite::Result<()> {
+    let source = Source::of(kind);
+    let until = Instant::now() + STEP_TIME;
+    let mut gone = Amount::default();
+    let mut rows_left = STEP_ROWS;
+    'step: while rows_left > 0 && Instant::now() < until {
+        let rows = source.first(unit, project, CHUNK_ROWS.min(rows_left))?;
+        let chosen = count(&rows);
+        for row in &rows[..chosen] {
+            if let Some(large) = row.large {
+                // The parts go one by one, before the row that says where they are.
+                while let Some(packed) = payloads::delete_a_part(unit, large)? {
+                    gone.add(Amount::part(packed));
+                    rows_left = rows_left.saturating_sub(1);
+                    if Instant::now() >= until {
+                        break 'step;
+                    }
+                }
+                payloads::delete(unit, large)?;
+            }
+            source.delete(unit, row.id)?;
+            gone.add(Amount::row(row.packed.unsigned_abs()));
+            rows_left = rows_left.saturating_sub(1);
+        }
+        if chosen < rows.len() || rows.is_empty() {
+            break;
+        }
+    }
+    unit.resize(project, kind, gone.negative());
+    Ok(())
+}
+
+/// Whether the file has so many pages that nothing uses that some should be given back: more than an eighth of it and
+/// 8 MiB, which new rows will want again soon; or, for want of room on the disk, any.
+pub(crate) fn is_slack(connection: &Connection, wants_room: bool) -> rusqlite::Result<bool> {
+    let (file, unused) = space::pages(connection)?;
+    let slack = match wants_room {
+        true => 0,
+        false => (file / 8).max(8 << 20),
+    };
+    Ok(unused > slack)
+}
+
+/// Gives back a few pages. The file is shorter when the log was copied into it.
+pub(crate) fn give_back(unit: &mut Unit<'_>) -> Result<()> {
+    let until = Instant::now() + STEP_TIME;
+    let mut statement = unit.prepare_cached(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
+    let mut pages = statement.query([])?;
+    // Each row is a page.
+    while pages.next()?.is_some() && Instant::now() < until {}
+    Ok(())
+}
