@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::api::{self, Api};
 use crate::apply;
+use crate::domain::address_range::AddressRange;
 use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
@@ -22,8 +23,8 @@ use crate::domain::outbound::OutboundSettings;
 use crate::domain::time::{Clock, Timestamp};
 use crate::first_start::{self, FirstStart};
 use crate::http::{
-    Class, LaneSet, Method, Refusal, Request, Responder, Response, Server, Service,
-    Settings as HttpSettings,
+    Class, LaneSet, Listeners, Method, Refusal, Request, Responder, Response, Server, Service,
+    Settings as HttpSettings, Tls,
 };
 use crate::identity::Identity;
 use crate::ingest::{self, Ingest};
@@ -53,6 +54,16 @@ pub struct Settings {
     pub api_rate_limits: bool,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
+    /// Request bodies held at one time, of all connections together.
+    pub inbound_bytes_max: u64,
+    /// With these, TLS is spoken on `listen`.
+    pub tls: Option<TlsFiles>,
+    /// Requests that come here are sent on to the URL prefix.
+    pub redirect_http: Option<SocketAddr>,
+    /// Who is believed about whom a request comes from.
+    pub trusted_proxies: Vec<AddressRange>,
+    /// Whether their connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     /// How long entries of the audit log are kept; 0 is for ever.
     pub audit_retention_days: u32,
     /// After how many days what clients sent is removed; 0 is never.
@@ -65,6 +76,13 @@ pub struct Settings {
     pub mail: Option<MailSettings>,
     /// What may be asked of other servers.
     pub outbound: OutboundSettings,
+}
+
+/// Where a certificate and its key are.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
 }
 
 /// An apply file that was read.
@@ -92,6 +110,11 @@ impl Settings {
             api_rate_limits: true,
             connections_max: http.connections_max,
             connections_per_address_max: http.per_address_max,
+            inbound_bytes_max: http.inbound_bytes_max,
+            tls: None,
+            redirect_http: None,
+            trusted_proxies: http.trusted_proxies,
+            proxy_protocol: http.proxy_protocol,
             audit_retention_days: 365,
             event_retention_days: 90,
             max_events_size: None,
@@ -140,6 +163,8 @@ impl std::error::Error for StartError {}
 /// A running server.
 pub struct App {
     server: Server,
+    tls: Option<Arc<Tls>>,
+    redirect_addr: Option<SocketAddr>,
     jobs: Jobs,
     mailer: Arc<Mailer>,
     store: Arc<Store>,
@@ -155,19 +180,30 @@ impl App {
     /// The file cannot be used, the address cannot be bound, or the apply file is wrong.
     pub fn start(settings: Settings, clock: Clock) -> Result<App, StartError> {
         let failed = |error: &dyn fmt::Display| StartError::plain(error);
+        let tls = match &settings.tls {
+            Some(files) => {
+                let tls = Tls::load(&files.cert, &files.key).map_err(StartError::plain)?;
+                Some(Arc::new(tls))
+            }
+            None => None,
+        };
         let store =
             Store::open(&settings.data, settings.durability).map_err(|error| failed(&error))?;
         let store = Arc::new(store);
         store
             .watch_disk(settings.min_free_disk)
             .map_err(|error| failed(&error))?;
-        let listener = TcpListener::bind(settings.listen).map_err(|error| {
-            StartError::plain(format!("cannot listen on {}: {error}", settings.listen))
-        })?;
-        let address = listener.local_addr().map_err(|error| failed(&error))?;
+        let (listener, address) = listen(settings.listen)?;
         let url_prefix = match settings.url_prefix {
             Some(prefix) => prefix,
-            None => UrlPrefix::of_address(address),
+            None => UrlPrefix::of_address(address, tls.is_some()),
+        };
+        let redirecting = settings.redirect_http.map(listen).transpose()?;
+        let redirect_addr = redirecting.as_ref().map(|(_, address)| *address);
+        let listeners = Listeners {
+            serving: vec![listener],
+            redirecting: redirecting.into_iter().map(|(l, _)| l).collect(),
+            redirect_to: url_prefix.as_str().to_owned(),
         };
 
         let body_bytes_max = settings.body_bytes_max;
@@ -182,6 +218,10 @@ impl App {
             ingest_workers: settings.ingest_workers,
             general_workers: settings.api_workers,
             spool_dir: spool_dir.clone(),
+            inbound_bytes_max: settings.inbound_bytes_max,
+            trusted_proxies: settings.trusted_proxies.clone(),
+            proxy_protocol: settings.proxy_protocol,
+            tls: tls.clone(),
             ..HttpSettings::default()
         };
         let ingest = Ingest::start(
@@ -204,7 +244,7 @@ impl App {
             url_prefix.clone(),
         ));
         let server = Server::start(
-            listener,
+            listeners,
             transport,
             clock.clone(),
             {
@@ -260,6 +300,8 @@ impl App {
         .map_err(|error| failed(&error))?;
         Ok(App {
             server,
+            tls,
+            redirect_addr,
             jobs,
             mailer,
             store,
@@ -273,6 +315,22 @@ impl App {
 
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
+    }
+
+    /// Where requests are sent on from, if anywhere.
+    pub fn redirect_addr(&self) -> Option<SocketAddr> {
+        self.redirect_addr
+    }
+
+    /// Reads certificate and key again, for the connections to come. False: there are none to read.
+    ///
+    /// # Errors
+    /// One sentence about what is wrong with them; the old ones go on.
+    pub fn reload_tls(&self) -> Result<bool, String> {
+        match &self.tls {
+            Some(tls) => tls.reload().map(|()| true),
+            None => Ok(false),
+        }
     }
 
     pub fn url_prefix(&self) -> &UrlPrefix {
@@ -307,6 +365,16 @@ impl App {
         self.store.close();
         finished
     }
+}
+
+/// Opens an address to connections; with the one that it became, if any free port would do.
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    TcpListener::bind(address)
+        .and_then(|listener| {
+            let bound = listener.local_addr()?;
+            Ok((listener, bound))
+        })
+        .map_err(|error| StartError::plain(format!("cannot listen on {address}: {error}")))
 }
 
 fn apply_file(

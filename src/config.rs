@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::domain::address_range::AddressRange;
 use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
@@ -37,6 +38,12 @@ pub(crate) struct Config {
     pub(crate) api_rate_limits: bool,
     pub(crate) connections_max: usize,
     pub(crate) connections_per_address_max: usize,
+    pub(crate) inbound_bytes_max: u64,
+    pub(crate) tls_cert: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
+    pub(crate) redirect_http: Option<SocketAddr>,
+    pub(crate) trusted_proxies: Vec<AddressRange>,
+    pub(crate) proxy_protocol: bool,
     /// 0: for ever.
     pub(crate) audit_retention_days: u32,
     /// 0: never.
@@ -58,8 +65,34 @@ impl Config {
     pub(crate) fn url_prefix(&self) -> UrlPrefix {
         match &self.url_prefix {
             Some(prefix) => prefix.clone(),
-            None => UrlPrefix::of_address(self.listen),
+            None => UrlPrefix::of_address(self.listen, self.tls_cert.is_some()),
         }
+    }
+
+    /// The certificate and its key, if TLS is spoken.
+    ///
+    /// # Errors
+    /// One sentence: one of the two is missing, or another setting needs what is not set.
+    pub(crate) fn tls(&self) -> Result<Option<(PathBuf, PathBuf)>, String> {
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), Some(key)) => Some((cert.clone(), key.clone())),
+            (Some(_), None) => return Err("--tls-cert needs --tls-key".to_owned()),
+            (None, Some(_)) => return Err("--tls-key needs --tls-cert".to_owned()),
+            (None, None) => None,
+        };
+        if self.redirect_http.is_some() && !self.url_prefix().is_https() {
+            return Err(
+                "--redirect-http needs --tls-cert and --tls-key, or an --url-prefix that starts with https://"
+                    .to_owned(),
+            );
+        }
+        if self.proxy_protocol && self.trusted_proxies.is_empty() {
+            return Err("--proxy-protocol on needs --trusted-proxy".to_owned());
+        }
+        if self.inbound_bytes_max < self.body_bytes_max {
+            return Err("--max-inbound-bytes must not be less than --max-body-bytes".to_owned());
+        }
+        Ok(tls)
     }
 
     /// How mail is sent, if it is.
@@ -109,6 +142,12 @@ impl Config {
             api_rate_limits: false,
             connections_max: 0,
             connections_per_address_max: 0,
+            inbound_bytes_max: 0,
+            tls_cert: None,
+            tls_key: None,
+            redirect_http: None,
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             audit_retention_days: 0,
             event_retention_days: 0,
             max_events_size: None,
@@ -152,8 +191,11 @@ fn variable(name: &str) -> String {
 /// The name under which the path of the settings file itself is given, as a flag or in the environment.
 pub(crate) const CONFIG: &str = "config";
 
-/// The largest body that can be asked for: what the server buffers of all requests together (design 9).
+/// The largest body that can be asked for.
 const BODY_BYTES_LIMIT: u64 = 256 << 20;
+
+/// What may lie in spooled bodies at most; more is no limit.
+const INBOUND_BYTES_LIMIT: u64 = 1 << 40;
 
 pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
@@ -172,7 +214,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         hint: Some("URL"),
         default: None,
         meaning: "how clients reach this server: scheme, host and port, without a path; unset, it is http:// and \
-                  the address that the server listens on",
+                  the address that the server listens on, or https:// with --tls-cert",
         only_serve: false,
         set: |config, text| {
             config.url_prefix = Some(UrlPrefix::parse(text)?);
@@ -186,9 +228,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         meaning: "where to accept connections; port 0 takes a free one",
         only_serve: true,
         set: |config, text| {
-            config.listen = text
-                .parse()
-                .map_err(|_| format!("{text:?} is no address and port, such as 127.0.0.1:9000"))?;
+            config.listen = socket_address(text)?;
             Ok(())
         },
     },
@@ -242,7 +282,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         meaning: "the largest envelope, decompressed; KiB and MiB may follow the number",
         only_serve: true,
         set: |config, text| {
-            config.body_bytes_max = bytes(text)?;
+            config.body_bytes_max = bytes(text, BODY_BYTES_LIMIT)?;
             Ok(())
         },
     },
@@ -289,11 +329,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         meaning: "whether a token, and an address without one, may call the management API only so often a second",
         only_serve: true,
         set: |config, text| {
-            config.api_rate_limits = match text {
-                "on" => true,
-                "off" => false,
-                _ => return Err(format!("{text:?} is neither on nor off")),
-            };
+            config.api_rate_limits = on_or_off(text)?;
             Ok(())
         },
     },
@@ -316,6 +352,81 @@ pub(crate) const SETTINGS: &[Setting] = &[
         only_serve: true,
         set: |config, text| {
             config.connections_per_address_max = count(text, 65_536)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "max-inbound-bytes",
+        hint: Some("BYTES"),
+        default: Some("1GiB"),
+        meaning: "request bodies held at one time, of all connections together; 64 MiB of it in memory, the rest in \
+                  files without a name beside the database; beyond it clients are told to come back",
+        only_serve: true,
+        set: |config, text| {
+            config.inbound_bytes_max = bytes(text, INBOUND_BYTES_LIMIT)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "tls-cert",
+        hint: Some("FILE"),
+        default: None,
+        meaning: "speak TLS with this certificate (PEM, with those of its authority behind it); needs --tls-key; \
+                  SIGHUP reads both files again",
+        only_serve: true,
+        set: |config, text| {
+            config.tls_cert = Some(path(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "tls-key",
+        hint: Some("FILE"),
+        default: None,
+        meaning: "the private key of --tls-cert (PEM, not encrypted)",
+        only_serve: true,
+        set: |config, text| {
+            config.tls_key = Some(path(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "redirect-http",
+        hint: Some("ADDRESS:PORT"),
+        default: None,
+        meaning: "a second address, without TLS, that sends every request on to the same path below --url-prefix",
+        only_serve: true,
+        set: |config, text| {
+            config.redirect_http = Some(socket_address(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "trusted-proxy",
+        hint: Some("RANGES"),
+        default: None,
+        meaning: "addresses and ranges of the proxies in front of this server, separated by commas, such as \
+                  127.0.0.1,10.0.0.0/8; a client's address is the last one in X-Forwarded-For that is not theirs, \
+                  and nobody else is believed about it",
+        only_serve: true,
+        set: |config, text| {
+            let range = |text: &str| {
+                let text = text.trim();
+                text.parse().map_err(|error| format!("{text:?}: {error}"))
+            };
+            config.trusted_proxies = text.split(',').map(range).collect::<Result<_, _>>()?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "proxy-protocol",
+        hint: Some("on|off"),
+        default: Some("off"),
+        meaning: "whether every connection from a --trusted-proxy begins with a header of the PROXY protocol, version \
+                  1 or 2; with one from anywhere else it is no request",
+        only_serve: true,
+        set: |config, text| {
+            config.proxy_protocol = on_or_off(text)?;
             Ok(())
         },
     },
@@ -453,6 +564,19 @@ fn path(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
 }
 
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is no address and port, such as 127.0.0.1:9000"))
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("{text:?} is neither on nor off")),
+    }
+}
+
 fn host(text: &str) -> Result<String, String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
     if text.is_empty() || !text.chars().all(is_plain) {
@@ -470,10 +594,10 @@ fn count(text: &str, most: usize) -> Result<usize, String> {
         .ok_or_else(|| format!("{text:?} is no number from 1 to {most}"))
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
+fn bytes(text: &str, most: u64) -> Result<u64, String> {
     size::parse(text)
-        .filter(|number| (1..=BODY_BYTES_LIMIT).contains(number))
-        .ok_or_else(|| format!("{text:?} is no number of bytes from 1 to {BODY_BYTES_LIMIT}"))
+        .filter(|number| (1..=most).contains(number))
+        .ok_or_else(|| format!("{text:?} is no number of bytes from 1 to {most}"))
 }
 
 fn days(text: &str) -> Result<u32, String> {
@@ -628,6 +752,31 @@ mod tests {
         );
         assert!(!config.print_credentials);
         assert_eq!(config.audit_retention_days, 365);
+        assert_eq!(config.inbound_bytes_max, 1 << 30);
+        assert!(config.trusted_proxies.is_empty() && !config.proxy_protocol);
+        assert_eq!(config.tls(), Ok(None));
+    }
+
+    #[test]
+    fn settings_of_tls_and_proxies_need_each_other() {
+        let tls = |flags: &[_]| load_with(flags, &[]).unwrap().tls();
+        let cert = ("tls-cert", "a.pem");
+        assert_eq!(tls(&[cert]), Err("--tls-cert needs --tls-key".to_owned()));
+        let (key, refused) = (("tls-key", "b.pem"), "--tls-key needs --tls-cert");
+        assert_eq!(tls(&[key]), Err(refused.to_owned()));
+        let both = Ok(Some(("a.pem".into(), "b.pem".into())));
+        assert_eq!(tls(&[cert, key]), both);
+        let redirect = ("redirect-http", "0.0.0.0:80");
+        assert_eq!(tls(&[cert, key, redirect]), both);
+        assert_eq!(tls(&[redirect, ("url-prefix", "https://a.test")]), Ok(None));
+        assert!(tls(&[redirect]).is_err());
+        assert!(tls(&[cert, key, redirect, ("url-prefix", "http://a.test")]).is_err());
+        let on = ("proxy-protocol", "on");
+        assert!(tls(&[on]).is_err());
+        assert_eq!(tls(&[on, ("trusted-proxy", "10.0.0.0/8, ::1")]), Ok(None));
+        assert!(tls(&[("max-inbound-bytes", "39MiB")]).is_err());
+        let config = load_with(&[cert, key], &[]).unwrap();
+        assert_eq!(config.url_prefix().as_str(), "https://127.0.0.1:9000");
     }
 
     #[test]
@@ -665,6 +814,18 @@ mod tests {
         assert_eq!(
             wrong(&[("max-body-bytes", "300MiB")], &[]),
             "--max-body-bytes: \"300MiB\" is no number of bytes from 1 to 268435456"
+        );
+        assert_eq!(
+            wrong(&[("max-inbound-bytes", "2048GiB")], &[]),
+            "--max-inbound-bytes: \"2048GiB\" is no number of bytes from 1 to 1099511627776"
+        );
+        assert_eq!(
+            wrong(&[("trusted-proxy", "10.0.0.0/8,proxy.test")], &[]),
+            "--trusted-proxy: \"proxy.test\": expected an IP address or a range such as 192.0.2.0/24"
+        );
+        assert_eq!(
+            wrong(&[("redirect-http", "80")], &[]),
+            "--redirect-http: \"80\" is no address and port, such as 127.0.0.1:9000"
         );
         assert_eq!(
             wrong(&[("audit-retention-days", "-1")], &[]),

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | `domain` | the nouns and rules, the errors, the clock; no input, no output | none of ours |
 //! | `store` | the SQLite file: opening, group commits, what ingestion needs in memory, a file of queries per resource; alone names SQLite's driver | `domain` |
-//! | [`http`] | transport: the gate, the lanes, the workers, requests and answers, route tables; alone names the HTTP server that it wraps; knows no resource | `domain` |
+//! | [`http`] | transport: the gate with its TLS, the lanes, the workers, requests and answers, route tables; alone names the HTTP server that it wraps, and the TLS library; knows no resource | `domain` |
 //! | `issues` | what an event is called and tagged with: pure | `domain` |
 //! | `outbound` | what the server says to other servers by itself: the one HTTP client, with its guards, and mail | `domain` |
 //! | `identity` | who somebody is: passwords, second factors, sessions, links that stand for them, single sign-on, how fast they may be guessed | `domain`, `store`, `http`, `outbound` |
@@ -40,7 +40,7 @@ mod outbound;
 mod store;
 mod web;
 
-pub use app::{App, ApplyFile, Settings, StartError};
+pub use app::{App, ApplyFile, Settings, StartError, TlsFiles};
 pub use cli::run;
 pub use domain::bundle_url::BundleUrl;
 pub use domain::dsn::UrlPrefix;

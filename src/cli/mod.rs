@@ -297,12 +297,12 @@ fn unknown(first: &str, second: &str) -> Failure {
 }
 
 /// The log goes to stderr. `RUST_LOG` says how much; else a server tells its life cycle and any other
-/// command only what is wrong.
+/// command only what is wrong. The TLS library would warn of whatever a stranger sends; the gate counts that.
 fn start_log(command: &Command) {
     let default = if command.serves {
-        "warn,picket=info"
+        "warn,picket=info,rustls=error"
     } else {
-        "warn"
+        "warn,rustls=error"
     };
     let environment = env_logger::Env::default().default_filter_or(default);
     // A second initialisation in one process, as in tests, keeps the first.

@@ -1,17 +1,17 @@
 //! `picket serve`.
 
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::{flag, low_level::pipe};
 
 use super::{Command, Failure, Invocation, JSON, credentials, print, print_json};
-use crate::app::{App, ApplyFile, Settings};
+use crate::app::{App, ApplyFile, Settings, TlsFiles};
 use crate::config::{self, Config};
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
@@ -24,7 +24,8 @@ pub(super) const COMMAND: Command = Command {
     name: "serve",
     summary: "run the server",
     about: "Runs the server until it gets SIGTERM or SIGINT; then it accepts nobody any more, finishes what it has \
-            begun, and ends. A second signal ends it at once.\n\
+            begun, and ends. A second signal ends it at once. SIGHUP makes it read the files of --tls-cert and \
+            --tls-key again; if they are no good, it goes on with what it has.\n\
             On a new database it makes an organization, a team and a project, all called default, and an owner, \
             and prints the DSN. With --apply it makes what the file says instead. New tokens, and the link with which \
             the owner signs in for the first time, are printed on a terminal, or with --print-credentials; else they go to a file beside the database that only its \
@@ -61,12 +62,27 @@ fn run(invocation: &Invocation) -> Result<(), Failure> {
     if config.durability == Durability::Normal {
         log::warn!("durability is normal: a power cut can lose events that were acknowledged");
     }
+    if config.tls_cert.is_some() && !app.url_prefix().is_https() {
+        log::warn!(
+            "clients are told {} and must speak TLS all the same; --url-prefix should start with https://",
+            app.url_prefix()
+        );
+    }
     // Nobody may be reading what a server prints; it serves all the same.
     if let Err(Failure::Failed(text)) = announce(invocation, &app) {
         log::warn!("{text}");
     }
-    stop.wait()
-        .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
+    while stop
+        .wait()
+        .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?
+        == Told::Reload
+    {
+        match app.reload_tls() {
+            Ok(true) => log::info!("the certificate was read again"),
+            Ok(false) => log::info!("there is no certificate to read again"),
+            Err(error) => log::warn!("the certificate stays as it was: {error}"),
+        }
+    }
     log::info!("stopping");
     if !app.stop(STOP_WITHIN) {
         log::warn!("some requests did not finish in time and were cut off");
@@ -83,6 +99,7 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
         }),
         None => None,
     };
+    let tls = config.tls().map_err(Failure::Usage)?;
     Ok(Settings {
         listen: config.listen,
         data: config.data.clone(),
@@ -96,6 +113,11 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
         api_rate_limits: config.api_rate_limits,
         connections_max: config.connections_max,
         connections_per_address_max: config.connections_per_address_max,
+        inbound_bytes_max: config.inbound_bytes_max,
+        tls: tls.map(|(cert, key)| TlsFiles { cert, key }),
+        redirect_http: config.redirect_http,
+        trusted_proxies: config.trusted_proxies.clone(),
+        proxy_protocol: config.proxy_protocol,
         audit_retention_days: config.audit_retention_days,
         event_retention_days: config.event_retention_days,
         max_events_size: config.max_events_size,
@@ -120,11 +142,14 @@ fn announce(invocation: &Invocation, app: &App) -> Result<(), Failure> {
         return print_json(&to_json(config, app, print_secrets, file.as_deref()));
     }
     let mut text = format!(
-        "listening on {} as {}\ndata in {}\n",
+        "listening on {} as {}\n",
         app.local_addr(),
-        app.url_prefix(),
-        config.data.display()
+        app.url_prefix()
     );
+    if let Some(address) = app.redirect_addr() {
+        text.push_str(&format!("redirecting from {address}\n"));
+    }
+    text.push_str(&format!("data in {}\n", config.data.display()));
     if config.durability == Durability::Normal {
         text.push_str("durability normal: a power cut can lose acknowledged events\n");
     }
@@ -217,6 +242,7 @@ fn to_json(config: &Config, app: &App, print_secrets: bool, file: Option<&str>) 
     let secret = |token: &TokenText| print_secrets.then(|| token.reveal().to_owned());
     json!({
         "listening": app.local_addr().to_string(),
+        "redirecting": app.redirect_addr().map(|address| address.to_string()),
         "url": app.url_prefix().as_str(),
         "data": config.data.display().to_string(),
         "first_start": app.first_start().map(|made| json!({
@@ -233,9 +259,18 @@ fn to_json(config: &Config, app: &App, print_secrets: bool, file: Option<&str>) 
     })
 }
 
-/// Waits for the signal to stop, without polling: the handler writes into a socket.
+/// Waits for signals, without polling: their handler writes into a socket.
 struct Stop {
     wake: UnixStream,
+    stopping: Arc<AtomicBool>,
+    had_terminal: bool,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Told {
+    Stop,
+    Reload,
 }
 
 impl Stop {
@@ -248,11 +283,24 @@ impl Stop {
             flag::register(signal, Arc::clone(&stopping))?;
             pipe::register(signal, write.try_clone()?)?;
         }
-        Ok(Stop { wake })
+        pipe::register(SIGHUP, write)?;
+        Ok(Stop {
+            wake,
+            stopping,
+            had_terminal: io::stdin().is_terminal(),
+        })
     }
 
-    fn wait(&mut self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<Told> {
         let mut byte = [0];
-        self.wake.read_exact(&mut byte)
+        self.wake.read_exact(&mut byte)?;
+        // SIGHUP is also what the end of a terminal says to what was started from it.
+        let terminal_is_gone = self.had_terminal && !io::stdin().is_terminal();
+        Ok(
+            match self.stopping.load(Ordering::Relaxed) || terminal_is_gone {
+                true => Told::Stop,
+                false => Told::Reload,
+            },
+        )
     }
 }

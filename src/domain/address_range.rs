@@ -6,14 +6,14 @@ use std::str::FromStr;
 
 /// A range of addresses, `192.0.2.0/24`, `2001:db8::/32` or one address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct AddressRange {
+pub struct AddressRange {
     first: u128,
     bits: u32,
 }
 
 impl AddressRange {
     /// Whether `address` lies in the range. An IPv4 address mapped into IPv6 counts as IPv4.
-    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+    pub fn contains(&self, address: IpAddr) -> bool {
         // checked_shr is None for a /0 range, which holds every address.
         let prefix = |value: u128| value.checked_shr(128 - self.bits).unwrap_or(0);
         prefix(as_v6(address)) == prefix(self.first)
@@ -30,7 +30,7 @@ fn as_v6(address: IpAddr) -> u128 {
 
 /// The text is no address range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct BadAddressRange;
+pub struct BadAddressRange;
 
 impl fmt::Display for BadAddressRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,5 +61,34 @@ impl FromStr for AddressRange {
             first: as_v6(address),
             bits: bits + (128 - width),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contains(range: &str, address: &str) -> bool {
+        let range: AddressRange = range.parse().expect("a range");
+        range.contains(address.parse().expect("an address"))
+    }
+
+    #[test]
+    fn ranges_hold_their_addresses_in_both_families() {
+        assert!(contains("192.0.2.0/24", "192.0.2.255"));
+        assert!(!contains("192.0.2.0/24", "192.0.3.0"));
+        assert!(contains("192.0.2.7", "::ffff:192.0.2.7"));
+        assert!(contains("2001:db8::/32", "2001:db8:ffff::1"));
+        assert!(!contains("2001:db8::/32", "2001:db9::1"));
+        assert!(contains("0.0.0.0/0", "203.0.113.9"));
+        assert!(!contains("0.0.0.0/0", "2001:db8::1"));
+        assert!(contains("::/0", "203.0.113.9"));
+    }
+
+    #[test]
+    fn what_is_no_range_is_refused() {
+        for text in ["", "192.0.2.0/33", "192.0.2/24", "::/129", "a", "1.2.3.4/"] {
+            assert_eq!(text.parse::<AddressRange>(), Err(BadAddressRange), "{text}");
+        }
     }
 }

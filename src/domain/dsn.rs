@@ -42,16 +42,21 @@ impl UrlPrefix {
         &self.0
     }
 
-    /// The prefix of a server that was told none. A server that listens on every address is taken to be
+    /// The prefix of a server that was told none, and speaks TLS or does not. A server that listens on every address is taken to be
     /// reached from its own machine, because `0.0.0.0` is no address to send anything to.
-    pub(crate) fn of_address(mut address: SocketAddr) -> UrlPrefix {
+    pub(crate) fn of_address(mut address: SocketAddr, is_https: bool) -> UrlPrefix {
         if address.ip().is_unspecified() {
             address.set_ip(match address.ip() {
                 IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
                 IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
             });
         }
-        UrlPrefix(format!("http://{address}"))
+        let scheme = if is_https { "https" } else { "http" };
+        UrlPrefix(format!("{scheme}://{address}"))
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.parts().0 == "https"
     }
 
     /// `scheme` and `host[:port]`.
@@ -196,7 +201,7 @@ mod tests {
             ("[::]:80", "http://[::1]:80"),
         ] {
             let address = address.parse().unwrap();
-            assert_eq!(UrlPrefix::of_address(address).as_str(), prefix);
+            assert_eq!(UrlPrefix::of_address(address, false).as_str(), prefix);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The public socket. Everything that a client can do wrong, slowly or too often ends here.
+//! The public sockets. Everything that a client can do wrong, slowly or too often ends here.
 //!
 //! One thread per connection with a small stack, a hard cap on their number. A request is read whole, under
 //! limits and deadlines, before anything else sees it; then it goes over a lane, and its answer is relayed under a
@@ -6,11 +6,13 @@
 //! taken off its lane whole, and of a long one, which is made while it is read, only so many are under way.
 //!
 //! Invariants:
+//! - what a proxy says about a connection, and TLS, come before the first request, under the deadline of its head;
 //! - the next request of a connection is read when the last was answered; what came early stays in the buffer;
 //! - after a refusal the connection closes, because nobody knows any more where a next request would start;
 //! - fields named `x-picket-*` come from the gate alone;
 //! - every answer, refusals included, carries an `X-Request-Id`;
-//! - no failure of one connection (no descriptor, no thread, no memory budget) reaches another or the accept loop.
+//! - no failure of one connection (no descriptor, no thread, no memory budget) reaches another or the accept loop;
+//! - every connection that was accepted is counted once more when it ends, under the reason why.
 //!
 //! It holds no table of routes: `app` decides the [`Class`] of a request. It knows no deadline for handlers, whose
 //! answers may be deferred; whoever defers answers keeps time.
@@ -31,20 +33,25 @@ use crate::domain::time::{Clock, Timestamp};
 use self::body::{Limits, Received, Whole, busy};
 use self::budget::{Budget, Held};
 use self::head::{Framing, Scanner};
-use self::socket::{Incoming, Read};
-use self::table::{Entry, Table};
+use self::socket::{Channel, Read};
+use self::table::{Entry, Refused, Table};
+use self::tls::{HANDSHAKE_RECORD, NoHandshake};
 use super::lanes::{
     Answer, Failure, Handover, Lanes, Outgoing, RELAYED_AT_ONCE_BYTES, Rest, exchange, field,
 };
-use super::metrics::Counters;
+use super::metrics::{Counters, Ending};
 use super::server::{Classify, PER_ADDRESS_MAX_DEFAULT};
-use super::{Class, LaneSet, Method, Refusal, Response, Settings, lock, wire};
+use super::{
+    Class, LaneSet, Listeners, Method, Refusal, Response, Scarce, Settings, Tls, lock, wire,
+};
 
 mod body;
 mod budget;
 mod head;
+mod proxy;
 mod socket;
 mod table;
+mod tls;
 
 /// Three times what the tests need without optimisation; what is not touched costs nothing.
 const STACK_BYTES: usize = 128 * 1024;
@@ -122,22 +129,41 @@ struct Shared {
     lanes: [Arc<Lanes>; 2],
     table: Arc<Table>,
     counters: Arc<Counters>,
+    /// Where connections that come in by [`Door::Redirecting`] are sent.
+    redirect_to: String,
+}
+
+/// What is done with the connections of a listener.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Door {
+    Serving,
+    Redirecting,
 }
 
 impl Gate {
     /// # Errors
-    /// The listener has no address, or the accept loop's thread cannot be started.
+    /// A listener has no address, there is none that serves, or the accept loop's thread cannot be started.
     pub(super) fn start(
-        listener: TcpListener,
+        listeners: Listeners,
         settings: Settings,
         clock: Clock,
         classify: Arc<Classify>,
         lanes: [Arc<Lanes>; 2],
         counters: Arc<Counters>,
     ) -> io::Result<Gate> {
-        let local_addr = listener.local_addr()?;
-        // Polled, so that a client that is gone before it is accepted cannot hold up the loop.
-        listener.set_nonblocking(true)?;
+        let Some(first) = listeners.serving.first() else {
+            return Err(io::Error::other("there is nothing to listen on"));
+        };
+        let local_addr = first.local_addr()?;
+        let serving = listeners.serving.into_iter().map(|l| (l, Door::Serving));
+        let redirecting = listeners.redirecting.into_iter();
+        let doors: Vec<(TcpListener, Door)> = serving
+            .chain(redirecting.map(|l| (l, Door::Redirecting)))
+            .collect();
+        for (listener, _) in &doors {
+            // Polled, so that a client that is gone before it is accepted cannot hold up the loop.
+            listener.set_nonblocking(true)?;
+        }
         let (wake, woken) = UnixStream::pair()?;
         let shared = Arc::new(Shared {
             limits: Limits {
@@ -157,12 +183,13 @@ impl Gate {
             classify,
             lanes,
             counters,
+            redirect_to: listeners.redirect_to,
         });
         let acceptor = {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
                 .name("gate".to_owned())
-                .spawn(move || shared.accept_all(&listener, &woken))?
+                .spawn(move || shared.accept_all(&doors, &woken))?
         };
         Ok(Gate {
             shared,
@@ -199,12 +226,13 @@ impl Gate {
 }
 
 impl Shared {
-    fn accept_all(self: &Arc<Shared>, listener: &TcpListener, woken: &UnixStream) {
+    fn accept_all(self: &Arc<Shared>, doors: &[(TcpListener, Door)], woken: &UnixStream) {
+        let listeners = doors.iter().map(|(listener, _)| listener);
+        let mut ready: Vec<PollFd<'_>> = listeners
+            .map(|listener| PollFd::new(listener, PollFlags::IN))
+            .chain([PollFd::new(woken, PollFlags::IN)])
+            .collect();
         while !self.table.is_stopped() {
-            let mut ready = [
-                PollFd::new(listener, PollFlags::IN),
-                PollFd::new(woken, PollFlags::IN),
-            ];
             if let Err(error) = poll(&mut ready, None)
                 && error != rustix::io::Errno::INTR
             {
@@ -212,9 +240,14 @@ impl Shared {
                 thread::sleep(ACCEPT_PAUSE);
                 continue;
             }
-            match listener.accept() {
-                Ok((stream, peer)) => self.admit(stream, peer.ip()),
-                Err(error) => self.survive(&error),
+            for ((listener, door), ready) in doors.iter().zip(&ready) {
+                if ready.revents().is_empty() {
+                    continue;
+                }
+                match listener.accept() {
+                    Ok((stream, peer)) => self.admit(stream, peer.ip(), *door),
+                    Err(error) => self.survive(&error),
+                }
             }
         }
     }
@@ -234,9 +267,10 @@ impl Shared {
         thread::sleep(ACCEPT_PAUSE);
     }
 
-    fn admit(self: &Arc<Shared>, stream: TcpStream, peer: IpAddr) {
+    fn admit(self: &Arc<Shared>, stream: TcpStream, peer: IpAddr, door: Door) {
         self.counters.connections_accepted.add();
         if let Err(error) = self.set_up(&stream) {
+            self.counters.ended(Ending::NoThread);
             log::debug!("a connection was lost at once: {error}");
             return;
         }
@@ -249,6 +283,11 @@ impl Shared {
             }
             Err((refused, stream)) => {
                 self.counters.connections_refused.add();
+                self.counters.ended(match refused {
+                    Refused::Full => Ending::Full,
+                    Refused::AddressFull => Ending::AddressFull,
+                    Refused::Stopped => Ending::Stopped,
+                });
                 drop(stream);
                 log::debug!("a connection was not let in: {refused:?}");
                 return;
@@ -258,10 +297,11 @@ impl Shared {
         let spawned = thread::Builder::new()
             .name("connection".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn(move || shared.serve(&entry));
+            .spawn(move || shared.serve(&entry, door));
         if let Err(error) = spawned {
             // The entry went with the closure, and the connection with it.
             self.counters.accept_errors.add();
+            self.counters.ended(Ending::NoThread);
             log::warn!("a connection got no thread: {error}");
             self.table.evict();
             thread::sleep(ACCEPT_PAUSE);
@@ -281,8 +321,12 @@ impl Shared {
         let settings = &self.settings;
         let is_exempt_loopback = settings.per_address_max == PER_ADDRESS_MAX_DEFAULT
             && peer.to_canonical().is_loopback();
-        let is_proxy = settings.trusted_proxies.iter().any(|r| r.contains(peer));
-        !is_exempt_loopback && !is_proxy
+        !is_exempt_loopback && !self.is_trusted(peer)
+    }
+
+    fn is_trusted(&self, peer: IpAddr) -> bool {
+        let proxies = &self.settings.trusted_proxies;
+        proxies.iter().any(|range| range.contains(peer))
     }
 
     fn lanes(&self, set: LaneSet) -> &Lanes {
@@ -294,21 +338,20 @@ impl Shared {
     }
 
     /// A connection's life.
-    fn serve(&self, entry: &Entry) {
+    fn serve(&self, entry: &Entry, door: Door) {
         let mut session = Session {
             shared: self,
             entry,
-            incoming: Incoming::new(&entry.connection.stream),
+            peer: entry.connection.peer,
+            channel: Channel::new(&entry.connection.stream),
             lane_head: Vec::new(),
         };
         // A panic here is a mistake of ours or of a class' refusal; it must not take more than its connection.
-        if catch_unwind(AssertUnwindSafe(
-            || while session.serve_one() == Next::Go {},
-        ))
-        .is_err()
-        {
+        let ending = catch_unwind(AssertUnwindSafe(|| session.run(door)));
+        self.counters.ended(ending.unwrap_or_else(|_| {
             log::error!("a connection's thread panicked");
-        }
+            Ending::Panicked
+        }));
     }
 }
 
@@ -316,14 +359,16 @@ impl Shared {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Next {
     Go,
-    Close,
+    Close(Ending),
 }
 
 /// One client's connection.
 struct Session<'a> {
     shared: &'a Shared,
     entry: &'a Entry,
-    incoming: Incoming<'a>,
+    /// Who is at the other end: what the socket says, or the proxy that it leads to.
+    peer: IpAddr,
+    channel: Channel<'a>,
     /// The head as it goes over the lane; kept for its capacity.
     lane_head: Vec<u8>,
 }
@@ -343,18 +388,110 @@ struct Accepted {
 }
 
 impl<'a> Session<'a> {
+    fn run(&mut self, door: Door) -> Ending {
+        let ending = match self.open(door) {
+            Err(ending) => ending,
+            Ok(()) => loop {
+                let next = match door {
+                    Door::Serving => self.serve_one(),
+                    Door::Redirecting => self.redirect_one(),
+                };
+                if let Next::Close(ending) = next {
+                    break ending;
+                }
+            },
+        };
+        self.channel.end_encryption();
+        match self.entry.is_evicted() {
+            true if self.shared.table.is_stopped() => Ending::Stopped,
+            true => Ending::Evicted,
+            false => ending,
+        }
+    }
+
+    /// Brings the connection to where requests start.
+    fn open(&mut self, door: Door) -> Result<(), Ending> {
+        let settings = &self.shared.settings;
+        let is_proxied = settings.proxy_protocol && self.shared.is_trusted(self.peer);
+        let tls = settings.tls.as_ref().filter(|_| door == Door::Serving);
+        if !is_proxied && tls.is_none() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + settings.head_timeout;
+        if is_proxied {
+            self.read_proxy_header(deadline)?;
+        }
+        match tls {
+            Some(tls) => self.encrypt(tls, deadline),
+            None => Ok(()),
+        }
+    }
+
+    /// Learns from the proxy at the other end whose connection it is.
+    fn read_proxy_header(&mut self, deadline: Instant) -> Result<(), Ending> {
+        let header = loop {
+            match proxy::parse(self.channel.buffered()) {
+                Ok(Some(header)) => break header,
+                Ok(None) => match self.channel.read_before(deadline) {
+                    Read::Some if Instant::now() <= deadline => continue,
+                    // Balancers look whether a port is open.
+                    Read::End if self.channel.buffered().is_empty() => return Err(Ending::Done),
+                    _ => {}
+                },
+                Err(proxy::Malformed) => {}
+            }
+            let proxy = self.entry.connection.peer;
+            log::debug!(
+                "a connection from {proxy} did not begin with a header of the PROXY protocol"
+            );
+            return Err(Ending::ProxyHeader);
+        };
+        self.channel.consume(header.bytes);
+        if let Some(client) = header.source {
+            self.peer = client;
+            if !self.entry.count_as(client, self.shared.is_counted(client)) {
+                self.shared.counters.connections_refused.add();
+                return Err(Ending::AddressFull);
+            }
+        }
+        Ok(())
+    }
+
+    fn encrypt(&mut self, tls: &Tls, deadline: Instant) -> Result<(), Ending> {
+        while self.channel.buffered().is_empty() {
+            match self.channel.read_before(deadline) {
+                Read::Some => {}
+                Read::End => return Err(Ending::Done),
+                Read::TimedOut => return Err(Ending::TlsTimeout),
+            }
+        }
+        if self.channel.buffered()[0] != HANDSHAKE_RECORD {
+            self.refuse_head(&Refusal::PlainHttp);
+            return Err(Ending::Refused);
+        }
+        match self.channel.encrypt(tls.config(), deadline) {
+            Ok(()) => {
+                self.shared.counters.tls_handshakes.add();
+                Ok(())
+            }
+            Err(NoHandshake::TimedOut) => Err(Ending::TlsTimeout),
+            Err(NoHandshake::Refused) => Err(Ending::TlsFailed),
+            Err(NoHandshake::Gone) => Err(Ending::Left),
+        }
+    }
+
     fn serve_one(&mut self) -> Next {
         let head_bytes = match self.read_head() {
-            Ok(Some(head_bytes)) => head_bytes,
-            Ok(None) => return Next::Close,
+            Ok(Ok(head_bytes)) => head_bytes,
+            Ok(Err(ending)) => return Next::Close(ending),
             Err(refusal) => return self.refuse_head(&refusal),
         };
         if !self.entry.become_busy() {
-            return Next::Close;
+            return Next::Close(Ending::Evicted);
         }
         let next = match self.accept_head(head_bytes) {
             Ok(accepted) => {
-                self.incoming.consume(head_bytes);
+                self.channel.consume(head_bytes);
                 self.serve_accepted(&accepted)
             }
             Err(refusal) => self.refuse_head(&refusal),
@@ -368,20 +505,49 @@ impl<'a> Session<'a> {
         next
     }
 
-    /// Waits for a whole head and tells its length; None when the connection is over.
-    fn read_head(&mut self) -> Result<Option<usize>, Refusal> {
+    /// Tells a client where it should have gone, and ends its connection.
+    fn redirect_one(&mut self) -> Next {
+        let head_bytes = match self.read_head() {
+            Ok(Ok(head_bytes)) => head_bytes,
+            Ok(Err(ending)) => return Next::Close(ending),
+            Err(refusal) => return self.refuse_head(&refusal),
+        };
+        if !self.entry.become_busy() {
+            return Next::Close(Ending::Evicted);
+        }
+        let target = {
+            let head = &self.channel.buffered()[..head_bytes];
+            let headers_max = self.shared.settings.headers_max;
+            head::parse(head, headers_max, self.peer, &[], &mut Vec::new())
+                .map(|head| (head.target.to_owned(), is_safe(&Method::parse(head.method))))
+        };
+        let (target, safe) = match target {
+            Ok(target) => target,
+            Err(refusal) => return self.refuse_head(&refusal),
+        };
+        self.shared.counters.redirects.add();
+        // 301 for what has no body, because more clients know it; 308 where method and body must stay.
+        let status = if safe { 301 } else { 308 };
+        let path = if target == "*" { "/" } else { &target };
+        let location = format!("{}{path}", self.shared.redirect_to);
+        let response = Response::empty(status).with_header("Location", location);
+        self.answer_and_close(&response, &self.unread_head(), Ending::Redirected)
+    }
+
+    /// Waits for a whole head and tells its length, or why there will be none.
+    fn read_head(&mut self) -> Result<Result<usize, Ending>, Refusal> {
         let mut scanner = Scanner::default();
         let mut deadline = None;
         let mut has_begun = false;
         loop {
             // An empty line before a request is nothing (RFC 9112, 2.2).
-            while !has_begun && self.incoming.buffered().starts_with(b"\r\n") {
-                self.incoming.consume(2);
+            while !has_begun && self.channel.buffered().starts_with(b"\r\n") {
+                self.channel.consume(2);
             }
-            let buffered = self.incoming.buffered();
+            let buffered = self.channel.buffered();
             let read = if buffered.is_empty() {
-                match self.incoming.read_idle() {
-                    Read::TimedOut => return Ok(None),
+                match self.channel.read_idle(self.shared.settings.idle_timeout) {
+                    Read::TimedOut => return Ok(Err(Ending::Idle)),
                     read => read,
                 }
             } else {
@@ -389,7 +555,7 @@ impl<'a> Session<'a> {
                 // Half an empty line, so far.
                 has_begun |= buffered != b"\r";
                 if has_begun && let Some(head_bytes) = scanner.scan(buffered, bytes_max)? {
-                    return Ok(Some(head_bytes));
+                    return Ok(Ok(head_bytes));
                 }
                 let now = Instant::now();
                 let deadline =
@@ -397,11 +563,13 @@ impl<'a> Session<'a> {
                 if now > deadline {
                     return Err(Refusal::HeadTimeout);
                 }
-                self.incoming.read_before(deadline)
+                self.channel.read_before(deadline)
             };
             match read {
                 Read::Some => {}
-                Read::End => return Ok(None),
+                Read::End if self.channel.is_broken() => return Ok(Err(Ending::TlsFailed)),
+                Read::End if self.channel.buffered().is_empty() => return Ok(Err(Ending::Done)),
+                Read::End => return Ok(Err(Ending::Left)),
                 Read::TimedOut => return Err(Refusal::HeadTimeout),
             }
         }
@@ -412,9 +580,9 @@ impl<'a> Session<'a> {
         let shared = self.shared;
         self.lane_head.clear();
         let head = head::parse(
-            &self.incoming.buffered()[..head_bytes],
+            &self.channel.buffered()[..head_bytes],
             shared.settings.headers_max,
-            self.entry.connection.peer,
+            self.peer,
             &shared.settings.trusted_proxies,
             &mut self.lane_head,
         )?;
@@ -442,20 +610,23 @@ impl<'a> Session<'a> {
     fn serve_accepted(&mut self, accepted: &Accepted) -> Next {
         let received = match self.receive_body(accepted) {
             Ok(received) => received,
-            Err(body::Failure::Gone) => return Next::Close,
+            Err(body::Failure::Gone) if self.channel.is_broken() => {
+                return Next::Close(Ending::TlsFailed);
+            }
+            Err(body::Failure::Gone) => return Next::Close(Ending::Left),
             Err(body::Failure::Refused(refusal)) => return self.refuse(&refusal, accepted),
         };
         let mut held = self.shared.outbound.hold();
         match self.exchange(accepted, received, &mut held) {
-            Ok(answer) if answer.close => Next::Close,
+            Ok(answer) if answer.close => Next::Close(Ending::Unanswered),
             Ok(answer) => {
                 // A long one is not for others to cut: it takes little memory, and keeps to the send deadline.
                 let is_large = answer.bytes.len() > SMALL_ANSWER_BYTES && answer.rest.is_none();
                 self.relay(answer, accepted, is_large)
             }
-            Err(Failure::NoRoom) if accepted.safe => self.refuse(&busy(), accepted),
-            Err(Failure::Lost | Failure::NoRoom) => Next::Close,
-            Err(Failure::Busy) => self.refuse(&busy(), accepted),
+            Err(Failure::NoRoom) if accepted.safe => self.refuse(&busy(Scarce::Outbound), accepted),
+            Err(Failure::Lost | Failure::NoRoom) => Next::Close(Ending::Unanswered),
+            Err(Failure::Busy) => self.refuse(&busy(Scarce::Lanes), accepted),
             Err(Failure::Unseen) => self.refuse(&Refusal::BrokenLane, accepted),
         }
     }
@@ -471,17 +642,17 @@ impl<'a> Session<'a> {
                 return Err(body::too_large(bytes_max).into());
             }
             Framing::Length(length) if length > self.shared.limits.memory_bytes_max && !spools => {
-                return Err(body::busy().into());
+                return Err(body::busy(Scarce::Spool).into());
             }
             Framing::Length(length) => length > 0,
             Framing::Chunked => true,
         };
-        if must_ask && accepted.expects_continue && self.incoming.buffered().is_empty() {
+        if must_ask && accepted.expects_continue && self.channel.buffered().is_empty() {
             let mut line = [IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")];
             self.write(&mut line).map_err(|_| body::Failure::Gone)?;
         }
         body::receive(
-            &mut self.incoming,
+            &mut self.channel,
             accepted.framing,
             bytes_max,
             &self.shared.limits,
@@ -502,7 +673,7 @@ impl<'a> Session<'a> {
         let body: &[u8] = match &received.body {
             Whole::Buffered(bytes) => {
                 buffered = *bytes;
-                &self.incoming.buffered()[..*bytes]
+                &self.channel.buffered()[..*bytes]
             }
             Whole::Memory(bytes) => bytes,
             Whole::File(..) => &[],
@@ -531,7 +702,7 @@ impl<'a> Session<'a> {
             bytes <= SMALL_ANSWER_BYTES || shared.make_room(entry, held, bytes as u64)
         };
         let answer = exchange(shared.lanes(accepted.class.lanes), outgoing, &mut room);
-        self.incoming.consume(buffered);
+        self.channel.consume(buffered);
         answer
     }
 
@@ -561,19 +732,23 @@ impl<'a> Session<'a> {
         self.entry.mark_sending(false);
         match written {
             Ok(()) if keep_alive => Next::Go,
-            Ok(()) => Next::Close,
+            Ok(()) => Next::Close(Ending::Done),
             Err(error) => {
+                log::debug!("an answer was not taken: {error}");
                 if error.kind() == io::ErrorKind::TimedOut {
                     self.shared.counters.slow_readers_cut.add();
+                    return Next::Close(Ending::SlowReader);
                 }
-                log::debug!("an answer was not taken: {error}");
-                Next::Close
+                Next::Close(match self.entry.was_cut() {
+                    true => Ending::SlowReader,
+                    false => Ending::Left,
+                })
             }
         }
     }
 
     /// Sends the rest of a long answer as it comes. The deadline and the rate hold for each part anew.
-    fn relay_rest(&self, mut rest: Rest<'_>) -> io::Result<()> {
+    fn relay_rest(&mut self, mut rest: Rest<'_>) -> io::Result<()> {
         let mut part = Vec::with_capacity(RELAYED_AT_ONCE_BYTES);
         loop {
             rest.read(&mut part).inspect_err(|error| {
@@ -586,21 +761,24 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn write(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    fn write(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         let settings = &self.shared.settings;
-        socket::write_all(
-            &self.entry.connection.stream,
-            slices,
-            settings.send_timeout,
-            settings.body_bytes_per_sec_min,
-        )
+        let rate_min = settings.body_bytes_per_sec_min;
+        self.channel
+            .write_all(slices, settings.send_timeout, rate_min)
     }
 
     /// Refuses a request whose head could not be taken.
     fn refuse_head(&mut self, refusal: &Refusal) -> Next {
-        let (method, path) = head::guess(self.incoming.buffered());
+        let accepted = self.unread_head();
+        self.refuse(refusal, &accepted)
+    }
+
+    /// What can be told of the head that is buffered, for an answer that needs no more.
+    fn unread_head(&self) -> Accepted {
+        let (method, path) = head::guess(self.channel.buffered());
         let method = Method::parse(method);
-        let accepted = Accepted {
+        Accepted {
             class: (self.shared.classify)(&method, path),
             framing: Framing::Length(0),
             expects_continue: false,
@@ -610,23 +788,32 @@ impl<'a> Session<'a> {
             safe: is_safe(&method),
             received: self.shared.clock.now(),
             id: new_id(),
-        };
-        self.refuse(refusal, &accepted)
+        }
     }
 
-    /// Answers in the words of the request's class and ends the connection so that the client can read them: closing
-    /// with unread bytes would reset it.
+    /// Answers in the words of the request's class and ends the connection.
     fn refuse(&mut self, refusal: &Refusal, accepted: &Accepted) -> Next {
         self.shared.counters.refused(refusal);
         log::debug!("request {} refused: {}", accepted.id, refusal.text());
         let response = refusal.worded(accepted.class.refuse);
-        let answer = answer_of(&response, accepted.bodiless);
+        self.answer_and_close(&response, accepted, Ending::Refused)
+    }
+
+    /// Ends the connection so that the client can read the answer: closing with unread bytes would reset it.
+    fn answer_and_close(
+        &mut self,
+        response: &Response,
+        accepted: &Accepted,
+        ending: Ending,
+    ) -> Next {
+        let answer = answer_of(response, accepted.bodiless);
         let closing = Accepted {
             keep_alive: false,
             id: accepted.id.clone(),
             ..*accepted
         };
         self.relay(answer, &closing, false);
+        self.channel.end_encryption();
         // Fails only if the client is gone, and then there is nothing to drain.
         if self
             .entry
@@ -635,10 +822,10 @@ impl<'a> Session<'a> {
             .shutdown(Shutdown::Write)
             .is_ok()
         {
-            self.incoming
+            self.channel
                 .drain(DRAIN_BYTES_MAX, Instant::now() + DRAIN_TIMEOUT);
         }
-        Next::Close
+        Next::Close(ending)
     }
 }
 

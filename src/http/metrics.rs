@@ -11,14 +11,20 @@ use super::Refusal;
 pub struct Metrics {
     pub connections_open: u64,
     pub connections_accepted: u64,
+    /// Connections that are over, by why, in a word; each is counted once.
+    pub connections_ended: BTreeMap<&'static str, u64>,
     /// Closed at once because the server or their address had too many.
     pub connections_refused: u64,
     /// Closed while they waited, to make room for newer ones.
     pub connections_evicted: u64,
     /// Failures to accept a connection or to start its thread.
     pub accept_errors: u64,
+    /// Whole TLS handshakes.
+    pub tls_handshakes: u64,
     /// Requests that were handed to a lane.
     pub requests: u64,
+    /// Requests to the redirecting address that were sent on to the right one.
+    pub redirects: u64,
     /// Answers given in a handler's stead, by [`Refusal::kind`].
     pub refusals: BTreeMap<&'static str, u64>,
     /// Connections closed because their client did not read its answer.
@@ -27,6 +33,86 @@ pub struct Metrics {
     pub ingest_lanes_open: u64,
     pub general_lanes_open: u64,
     pub lanes_broken: u64,
+}
+
+/// Why a connection is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ending {
+    /// Nothing was under way, or what was had come to its end.
+    Done,
+    /// The client went away in the middle of a request, or before its answer.
+    Left,
+    /// No request came for too long.
+    Idle,
+    /// A request was refused, which `refusals` counts by its reason.
+    Refused,
+    /// The answer was not read in time, or made room for others.
+    SlowReader,
+    /// A handler wanted it, or nobody knows what a request did.
+    Unanswered,
+    /// It was sent on to the right address.
+    Redirected,
+    /// It made room for a newer one while it waited.
+    Evicted,
+    /// The server stopped.
+    Stopped,
+    /// There were too many.
+    Full,
+    /// There were too many of its address.
+    AddressFull,
+    /// There was no thread for it, or its socket could not be set up.
+    NoThread,
+    /// The TLS handshake was not over in time.
+    TlsTimeout,
+    /// The client and the server did not agree on TLS, or the client broke its rules.
+    TlsFailed,
+    /// It came from a proxy and did not begin with a header of the PROXY protocol.
+    ProxyHeader,
+    /// The thread that served it panicked.
+    Panicked,
+}
+
+impl Ending {
+    pub(super) const ALL: [Ending; 16] = [
+        Ending::Done,
+        Ending::Left,
+        Ending::Idle,
+        Ending::Refused,
+        Ending::SlowReader,
+        Ending::Unanswered,
+        Ending::Redirected,
+        Ending::Evicted,
+        Ending::Stopped,
+        Ending::Full,
+        Ending::AddressFull,
+        Ending::NoThread,
+        Ending::TlsTimeout,
+        Ending::TlsFailed,
+        Ending::ProxyHeader,
+        Ending::Panicked,
+    ];
+
+    /// A short name for counters.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Ending::Done => "done",
+            Ending::Left => "left",
+            Ending::Idle => "idle_timeout",
+            Ending::Refused => "refused",
+            Ending::SlowReader => "slow_reader",
+            Ending::Unanswered => "unanswered",
+            Ending::Redirected => "redirected",
+            Ending::Evicted => "evicted",
+            Ending::Stopped => "stopped",
+            Ending::Full => "full",
+            Ending::AddressFull => "address_full",
+            Ending::NoThread => "no_thread",
+            Ending::TlsTimeout => "tls_timeout",
+            Ending::TlsFailed => "tls_failed",
+            Ending::ProxyHeader => "proxy_header",
+            Ending::Panicked => "panicked",
+        }
+    }
 }
 
 /// A number that only grows.
@@ -49,14 +135,22 @@ pub(super) struct Counters {
     pub(super) connections_refused: Counter,
     pub(super) connections_evicted: Counter,
     pub(super) accept_errors: Counter,
+    pub(super) tls_handshakes: Counter,
     pub(super) requests: Counter,
+    pub(super) redirects: Counter,
     pub(super) slow_readers_cut: Counter,
     pub(super) handler_panics: Counter,
     pub(super) lanes_broken: Counter,
     refusals: Mutex<BTreeMap<&'static str, u64>>,
+    /// In the order of [`Ending::ALL`].
+    endings: [Counter; Ending::ALL.len()],
 }
 
 impl Counters {
+    pub(super) fn ended(&self, ending: Ending) {
+        self.endings[ending as usize].add();
+    }
+
     pub(super) fn refused(&self, refusal: &Refusal) {
         let mut refusals = super::lock(&self.refusals);
         *refusals.entry(refusal.kind()).or_default() += 1;
@@ -66,16 +160,39 @@ impl Counters {
         Metrics {
             connections_open: connections as u64,
             connections_accepted: self.connections_accepted.get(),
+            connections_ended: Ending::ALL
+                .iter()
+                .zip(&self.endings)
+                .map(|(ending, count)| (ending.kind(), count.get()))
+                .filter(|(_, count)| *count > 0)
+                .collect(),
             connections_refused: self.connections_refused.get(),
             connections_evicted: self.connections_evicted.get(),
             accept_errors: self.accept_errors.get(),
+            tls_handshakes: self.tls_handshakes.get(),
             requests: self.requests.get(),
+            redirects: self.redirects.get(),
             refusals: super::lock(&self.refusals).clone(),
             slow_readers_cut: self.slow_readers_cut.get(),
             handler_panics: self.handler_panics.get(),
             ingest_lanes_open: ingest as u64,
             general_lanes_open: general as u64,
             lanes_broken: self.lanes_broken.get(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ending_is_counted_under_its_own_name() {
+        for ending in Ending::ALL {
+            let counters = Counters::default();
+            counters.ended(ending);
+            let ended = counters.snapshot(0, 0, 0).connections_ended;
+            assert_eq!(ended, BTreeMap::from([(ending.kind(), 1)]));
         }
     }
 }

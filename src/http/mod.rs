@@ -2,14 +2,15 @@
 //!
 //! Knows HTTP and no resource. The parts, in the order of a request's way:
 //!
-//! - `gate` owns the public socket: limits, deadlines, strict framing, the whole request first;
+//! - `gate` owns the public sockets: TLS, limits, deadlines, strict framing, the whole request first; `tls` has the
+//!   certificate that it shows;
 //! - `lanes` carries it over private sockets to stock `tiny_http`, and the answer back; `turns` bounds the long ones;
 //! - [`server`] runs the workers behind the lanes and stops them in order;
 //! - [`request`] and [`response`] are what a handler sees and gives; `wire` writes an answer as bytes;
 //! - [`router`] finds a line of a route table; [`credentials`] and [`cookies`] read who says to be asking; [`multipart`]
 //!   reads forms; [`page`] reads and writes the values of pagination; `spool` makes files for what is too large for memory.
 //!
-//! Only this module names `tiny_http`.
+//! Only this module names `tiny_http` and `rustls`.
 
 pub mod cookies;
 pub mod credentials;
@@ -23,14 +24,19 @@ pub mod response;
 pub mod router;
 pub mod server;
 mod spool;
+mod tls;
 mod turns;
 mod wire;
 
+pub use crate::domain::address_range::AddressRange;
 pub use metrics::Metrics;
 pub use request::{Body, Headers, Method, Request};
 pub use response::Response;
-pub use server::{AddressRange, Class, LaneSet, Refusal, Responder, Server, Service, Settings};
+pub use server::{
+    Class, LaneSet, Listeners, Refusal, Responder, Scarce, Server, Service, Settings,
+};
 pub(crate) use spool::nameless_file;
+pub use tls::Tls;
 
 /// Locks, also after a panic of another holder: what the transport guards is whole between any two statements.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -12,7 +12,6 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,7 +25,7 @@ use super::lanes::{Handover, Lanes, Slot, WHOLE_BODY_BYTES_MAX, field};
 use super::metrics::{Counters, Metrics};
 use super::response::Pieces;
 use super::turns::Turns;
-use super::{Body, Headers, Method, Request, Response, wire};
+use super::{AddressRange, Body, Headers, Method, Request, Response, Tls, wire};
 
 /// What a front offers to the transport.
 pub trait Service: Send + Sync + 'static {
@@ -64,6 +63,8 @@ pub type Classify = dyn Fn(&Method, &str) -> Class + Send + Sync;
 pub enum Refusal {
     /// The request is not well-formed HTTP/1; the text says what is wrong with it.
     BadRequest(&'static str),
+    /// A request without TLS where TLS is spoken.
+    PlainHttp,
     HeadTimeout,
     BodyTimeout,
     BodyTooLarge {
@@ -83,14 +84,30 @@ pub enum Refusal {
     /// `Retry-After` if the front did not.
     Busy {
         retry_after_secs: u32,
+        scarce: Scarce,
     },
     VersionNotSupported,
+}
+
+/// What there was too little of for a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scarce {
+    /// Lanes to the handlers.
+    Lanes,
+    /// Room for request bodies, of all connections together.
+    Inbound,
+    /// Room for answers, of all connections together.
+    Outbound,
+    /// Turns for long answers.
+    LongAnswers,
+    /// The disk did not take a body that is too large for memory.
+    Spool,
 }
 
 impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
-            Refusal::BadRequest(_) => 400,
+            Refusal::BadRequest(_) | Refusal::PlainHttp => 400,
             Refusal::HeadTimeout | Refusal::BodyTimeout => 408,
             Refusal::BodyTooLarge { .. } => 413,
             Refusal::ExpectationFailed => 417,
@@ -107,6 +124,7 @@ impl Refusal {
     pub fn text(&self) -> &'static str {
         match self {
             Refusal::BadRequest(text) | Refusal::NotImplemented(text) => text,
+            Refusal::PlainHttp => "This port speaks HTTPS, not HTTP",
             Refusal::HeadTimeout => "The request head did not arrive in time",
             Refusal::BodyTimeout => "The request body did not arrive in time",
             Refusal::BodyTooLarge { .. } => "The request body is too large",
@@ -122,7 +140,9 @@ impl Refusal {
     /// The refusal as `refuse` words it, with what every client must be told.
     pub(super) fn worded(&self, refuse: fn(&Refusal) -> Response) -> Response {
         let mut response = refuse(self);
-        if let Refusal::Busy { retry_after_secs } = self
+        if let Refusal::Busy {
+            retry_after_secs, ..
+        } = self
             && response.header("Retry-After").is_none()
         {
             response = response.with_header("Retry-After", retry_after_secs.to_string());
@@ -137,6 +157,7 @@ impl Refusal {
     pub fn kind(&self) -> &'static str {
         match self {
             Refusal::BadRequest(_) => "bad_request",
+            Refusal::PlainHttp => "plain_http",
             Refusal::HeadTimeout => "head_timeout",
             Refusal::BodyTimeout => "body_timeout",
             Refusal::BodyTooLarge { .. } => "body_too_large",
@@ -145,69 +166,15 @@ impl Refusal {
             Refusal::Internal { .. } => "internal",
             Refusal::NotImplemented(_) => "not_implemented",
             Refusal::BrokenLane => "broken_lane",
-            Refusal::Busy { .. } => "busy",
+            Refusal::Busy { scarce, .. } => match scarce {
+                Scarce::Lanes => "busy_lanes",
+                Scarce::Inbound => "busy_inbound",
+                Scarce::Outbound => "busy_outbound",
+                Scarce::LongAnswers => "busy_long_answers",
+                Scarce::Spool => "busy_spool",
+            },
             Refusal::VersionNotSupported => "version_not_supported",
         }
-    }
-}
-
-/// A range of addresses, `192.0.2.0/24`, `2001:db8::/32` or one address.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct AddressRange {
-    first: u128,
-    bits: u32,
-}
-
-impl AddressRange {
-    /// Whether `address` lies in the range. An IPv4 address mapped into IPv6 counts as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        // checked_shr is None for a /0 range, which holds every address.
-        let prefix = |value: u128| value.checked_shr(128 - self.bits).unwrap_or(0);
-        prefix(as_v6(address)) == prefix(self.first)
-    }
-}
-
-/// IPv4 addresses live at `::ffff:0:0/96`, so that one comparison serves both families.
-fn as_v6(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
-}
-
-/// The text is no address range.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct BadAddressRange;
-
-impl fmt::Display for BadAddressRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected an IP address or a range such as 192.0.2.0/24")
-    }
-}
-
-impl std::error::Error for BadAddressRange {}
-
-impl FromStr for AddressRange {
-    type Err = BadAddressRange;
-
-    fn from_str(text: &str) -> Result<AddressRange, BadAddressRange> {
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| BadAddressRange)?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
-            None => width,
-            Some(bits) => bits.parse().map_err(|_| BadAddressRange)?,
-        };
-        if bits > width {
-            return Err(BadAddressRange);
-        }
-        Ok(AddressRange {
-            first: as_v6(address),
-            bits: bits + (128 - width),
-        })
     }
 }
 
@@ -254,8 +221,32 @@ pub struct Settings {
     pub general_workers: usize,
     /// Where large bodies are spooled, as files without a name. Should lie on a disk, not in memory.
     pub spool_dir: PathBuf,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Who is believed about whom a request or a connection comes from.
     pub trusted_proxies: Vec<AddressRange>,
+    /// Whether every connection from one of these begins with a header of the PROXY protocol. Others never do.
+    pub proxy_protocol: bool,
+    /// TLS on the sockets that requests are served on.
+    pub tls: Option<Arc<Tls>>,
+}
+
+/// The sockets that connections come in by, already listening.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// Requests are served here.
+    pub serving: Vec<TcpListener>,
+    /// Each request is sent on from here, without TLS, to where it should have gone.
+    pub redirecting: Vec<TcpListener>,
+    /// Where to: scheme, host and port, without a slash at the end.
+    pub redirect_to: String,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(listener: TcpListener) -> Listeners {
+        Listeners {
+            serving: vec![listener],
+            ..Listeners::default()
+        }
+    }
 }
 
 impl Default for Settings {
@@ -283,6 +274,8 @@ impl Default for Settings {
             general_workers: 4,
             spool_dir: PathBuf::from("."),
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
+            tls: None,
         }
     }
 }
@@ -329,6 +322,7 @@ impl Responder {
             return match self.safe {
                 true => self.send_refusal(&Refusal::Busy {
                     retry_after_secs: LONG_ANSWER_RETRY_SECS,
+                    scarce: Scarce::LongAnswers,
                 }),
                 false => self.close(),
             };
@@ -455,13 +449,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes over `listener` and serves until [`Server::stop`].
+    /// Takes over the listeners and serves until [`Server::stop`].
     ///
     /// # Errors
     /// The lanes' private directory cannot be made below the system's temporary directory, or the first threads
-    /// and lanes cannot be started.
+    /// and lanes cannot be started; or there is nothing to listen on.
     pub fn start(
-        listener: TcpListener,
+        listeners: impl Into<Listeners>,
         mut settings: Settings,
         clock: Clock,
         classify: Arc<Classify>,
@@ -504,7 +498,7 @@ impl Server {
         .inspect_err(|_| ingest.stop(Duration::ZERO))?;
         let sets = [ingest, general];
         let gate = Gate::start(
-            listener,
+            listeners.into(),
             settings,
             clock,
             classify,
@@ -519,6 +513,7 @@ impl Server {
         })
     }
 
+    /// The first of those that serve.
     pub fn local_addr(&self) -> SocketAddr {
         self.gate.local_addr()
     }
@@ -652,33 +647,4 @@ fn read(
         request.headers.push("Content-Length", length);
     }
     Ok(request)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn contains(range: &str, address: &str) -> bool {
-        let range: AddressRange = range.parse().expect("a range");
-        range.contains(address.parse().expect("an address"))
-    }
-
-    #[test]
-    fn ranges_hold_their_addresses_in_both_families() {
-        assert!(contains("192.0.2.0/24", "192.0.2.255"));
-        assert!(!contains("192.0.2.0/24", "192.0.3.0"));
-        assert!(contains("192.0.2.7", "::ffff:192.0.2.7"));
-        assert!(contains("2001:db8::/32", "2001:db8:ffff::1"));
-        assert!(!contains("2001:db8::/32", "2001:db9::1"));
-        assert!(contains("0.0.0.0/0", "203.0.113.9"));
-        assert!(!contains("0.0.0.0/0", "2001:db8::1"));
-        assert!(contains("::/0", "203.0.113.9"));
-    }
-
-    #[test]
-    fn what_is_no_range_is_refused() {
-        for text in ["", "192.0.2.0/33", "192.0.2/24", "::/129", "a", "1.2.3.4/"] {
-            assert_eq!(text.parse::<AddressRange>(), Err(BadAddressRange), "{text}");
-        }
-    }
 }

@@ -9,6 +9,7 @@ mod first_start;
 mod settings;
 mod sso;
 mod stop;
+mod tls;
 mod token;
 mod usage;
 mod user;

@@ -113,7 +113,7 @@ fn more_long_answers_than_may_be_under_way_are_refused_and_short_ones_are_not() 
     }
     read_body(&mut readers[0], 40 * MIB, Duration::ZERO);
     until(|| client.get("/pieces?bytes=300000").status == 200);
-    assert!(server.metrics().refusals["busy"] > 0);
+    assert!(server.metrics().refusals["busy_long_answers"] > 0);
 }
 
 #[test]

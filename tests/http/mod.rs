@@ -5,7 +5,9 @@ mod hostile;
 mod lanes;
 mod limits;
 mod long_answers;
+mod proxies;
 mod serving;
+mod tls;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -16,8 +18,10 @@ use std::time::{Duration, Instant};
 
 use picket::Clock;
 use picket::http::{
-    Body, Class, LaneSet, Method, Refusal, Request, Responder, Response, Server, Service, Settings,
+    Body, Class, LaneSet, Listeners, Method, Refusal, Request, Responder, Response, Server,
+    Service, Settings,
 };
+use rustls::ClientConnection;
 
 /// A service whose paths are the things that a handler can do.
 pub(crate) struct Toy;
@@ -125,10 +129,13 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn start(settings: Settings) -> Server {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    start_on(TcpListener::bind("127.0.0.1:0").expect("a port"), settings)
+}
+
+pub(crate) fn start_on(listeners: impl Into<Listeners>, settings: Settings) -> Server {
     let toy = Arc::new(Toy);
     Server::start(
-        listener,
+        listeners,
         settings,
         Clock::system(),
         Arc::new(classify),
@@ -141,6 +148,7 @@ pub(crate) fn start(settings: Settings) -> Server {
 /// A client that sees bytes.
 pub(crate) struct Client {
     stream: TcpStream,
+    tls: Option<ClientConnection>,
     read: Vec<u8>,
 }
 
@@ -178,13 +186,22 @@ impl Client {
             .expect("a time-out");
         Client {
             stream,
+            tls: None,
             read: Vec::new(),
         }
     }
 
+    /// Speaks TLS from here on.
+    pub(crate) fn encrypt(&mut self, tls: ClientConnection) {
+        self.tls = Some(tls);
+    }
+
     /// Sends what the server may already have stopped reading.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        let _ = self.stream.write_all(bytes.as_ref());
+        let _ = match &mut self.tls {
+            Some(tls) => rustls::Stream::new(tls, &mut self.stream).write_all(bytes.as_ref()),
+            None => self.stream.write_all(bytes.as_ref()),
+        };
     }
 
     pub(crate) fn get(&mut self, target: &str) -> Answer {
@@ -194,7 +211,11 @@ impl Client {
 
     fn fill(&mut self) -> bool {
         let mut bytes = [0; 64 * 1024];
-        match self.stream.read(&mut bytes) {
+        let read = match &mut self.tls {
+            Some(tls) => rustls::Stream::new(tls, &mut self.stream).read(&mut bytes),
+            None => self.stream.read(&mut bytes),
+        };
+        match read {
             Ok(0) => false,
             Ok(count) => {
                 self.read.extend_from_slice(&bytes[..count]);
@@ -242,6 +263,10 @@ impl Client {
 
     /// Sends no more, but still reads.
     pub(crate) fn finish(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            let _ = rustls::Stream::new(tls, &mut self.stream).flush();
+        }
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 

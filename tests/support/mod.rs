@@ -7,6 +7,7 @@ pub(crate) mod process;
 pub(crate) mod schema;
 pub(crate) mod session;
 pub(crate) mod smtp;
+pub(crate) mod tls;
 pub(crate) mod totp;
 
 use std::path::{Path, PathBuf};

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use memchr::memchr;
 
-use super::super::{Refusal, nameless_file};
+use super::super::{Refusal, Scarce, nameless_file};
 use super::budget::{Budget, Held};
 use super::head::Framing;
-use super::socket::{Incoming, Read};
+use super::socket::{Channel, Read};
 
 /// What a client that found no room is asked to wait.
 pub(super) const RETRY_AFTER_SECS: u32 = 5;
@@ -67,7 +67,7 @@ impl From<Refusal> for Failure {
 
 /// Reads a body of at most `bytes_max` bytes. Without a directory for it none goes to a file.
 pub(super) fn receive(
-    incoming: &mut Incoming<'_>,
+    channel: &mut Channel<'_>,
     framing: Framing,
     bytes_max: u64,
     limits: &Limits,
@@ -84,7 +84,7 @@ pub(super) fn receive(
         spool_dir,
     };
     let reader = Reader {
-        incoming,
+        channel,
         started: Instant::now(),
         wire_bytes: 0,
         limits,
@@ -105,7 +105,7 @@ pub(super) fn too_large(max_bytes: u64) -> Refusal {
 }
 
 struct Reader<'a, 'b> {
-    incoming: &'a mut Incoming<'b>,
+    channel: &'a mut Channel<'b>,
     started: Instant,
     /// Bytes of the body that have come, coding included.
     wire_bytes: u64,
@@ -115,7 +115,7 @@ struct Reader<'a, 'b> {
 impl Reader<'_, '_> {
     fn read_length(mut self, length: u64, mut sink: Sink<'_>) -> Result<Received, Failure> {
         if let Ok(whole) = usize::try_from(length)
-            && self.incoming.buffered().len() >= whole
+            && self.channel.buffered().len() >= whole
         {
             return Ok(sink.received(Whole::Buffered(whole)));
         }
@@ -171,12 +171,12 @@ impl Reader<'_, '_> {
 
     /// Moves at most `left` buffered bytes to the sink.
     fn take(&mut self, left: u64, sink: &mut Sink<'_>) -> Result<u64, Refusal> {
-        let buffered = self.incoming.buffered();
+        let buffered = self.channel.buffered();
         let count = buffered
             .len()
             .min(usize::try_from(left).unwrap_or(usize::MAX));
         sink.push(&buffered[..count])?;
-        self.incoming.consume(count);
+        self.channel.consume(count);
         Ok(count as u64)
     }
 
@@ -189,7 +189,7 @@ impl Reader<'_, '_> {
         let bad = Refusal::BadRequest("The chunked body is not valid");
         let mut scanned = 0;
         loop {
-            let buffered = self.incoming.buffered();
+            let buffered = self.channel.buffered();
             let found = memchr(b'\n', &buffered[scanned..]).map(|at| scanned + at);
             if found.unwrap_or(buffered.len()) > bytes_max + 1 {
                 return Err(bad.into());
@@ -197,7 +197,7 @@ impl Reader<'_, '_> {
             if let Some(end) = found {
                 let line = buffered[..end].strip_suffix(b"\r").ok_or(bad)?;
                 let parsed = parse(line)?;
-                self.incoming.consume(end + 1);
+                self.channel.consume(end + 1);
                 return Ok(parsed);
             }
             scanned = buffered.len();
@@ -210,10 +210,10 @@ impl Reader<'_, '_> {
         let rate = self.limits.bytes_per_sec_min.max(1);
         let earned = Duration::from_secs(self.wire_bytes / rate);
         let deadline = self.started + self.limits.grace + earned;
-        let before = self.incoming.buffered().len();
-        match self.incoming.read_before(deadline) {
+        let before = self.channel.buffered().len();
+        match self.channel.read_before(deadline) {
             Read::Some => {
-                self.wire_bytes += (self.incoming.buffered().len() - before) as u64;
+                self.wire_bytes += (self.channel.buffered().len() - before) as u64;
                 // A client that always has a byte ready never sees the deadline in the poll.
                 match Instant::now() > deadline {
                     true => Err(Refusal::BodyTimeout.into()),
@@ -274,7 +274,7 @@ impl Sink<'_> {
             return Err(too_large(self.bytes_max));
         }
         if !self.held.grow_to(total) {
-            return Err(busy());
+            return Err(busy(Scarce::Inbound));
         }
         let fits = total <= self.limits.memory_bytes_max;
         if self.file.is_none() && !(fits && self.held_memory.grow_to(total)) {
@@ -289,7 +289,7 @@ impl Sink<'_> {
     }
 
     fn move_to_file(&mut self) -> Result<(), Refusal> {
-        let directory = self.spool_dir.ok_or(busy())?;
+        let directory = self.spool_dir.ok_or(busy(Scarce::Spool))?;
         let mut file = nameless_file(directory).map_err(spool_failed)?;
         file.write_all(&self.memory).map_err(spool_failed)?;
         self.memory = Vec::new();
@@ -317,15 +317,16 @@ impl Sink<'_> {
     }
 }
 
-pub(super) fn busy() -> Refusal {
+pub(super) fn busy(scarce: Scarce) -> Refusal {
     Refusal::Busy {
         retry_after_secs: RETRY_AFTER_SECS,
+        scarce,
     }
 }
 
 fn spool_failed(error: io::Error) -> Refusal {
     log::warn!("a request body could not be spooled: {error}");
-    busy()
+    busy(Scarce::Spool)
 }
 
 #[cfg(test)]

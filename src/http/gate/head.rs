@@ -65,7 +65,9 @@ pub(super) enum Framing {
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Head<'a> {
     pub(super) method: &'a str,
-    /// In origin form, without the query.
+    /// In origin form.
+    pub(super) target: &'a str,
+    /// The same without the query.
     pub(super) path: &'a str,
     pub(super) framing: Framing,
     /// The client waits for `100 Continue`.
@@ -117,6 +119,7 @@ pub(super) fn parse<'a>(
     }
     Ok(Head {
         method,
+        target,
         path,
         framing: fields.framing,
         expects_continue: fields.expects_continue && !is_1_0,

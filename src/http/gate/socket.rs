@@ -1,16 +1,22 @@
-//! A client's socket with deadlines, and the bytes that it has already given.
+//! A client's connection: its socket with deadlines, TLS above it if there is any, and the bytes that it has
+//! already given.
 //!
 //! The socket blocks. Waiting for a next request is left to its receive time-out, so that the ordinary request
-//! costs one system call to read and one to answer; whoever needs a nearer deadline polls.
+//! costs one system call to read and one to answer; whoever needs a nearer deadline polls. Deadlines and rates are
+//! kept at the socket, below TLS, so that they hold for whatever is said above it.
 
 use std::io::{self, IoSlice, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
+use rustls::ServerConfig;
+
+use super::tls::{Encryption, NoHandshake};
 
 /// What an idle connection keeps allocated.
 const IDLE_BYTES: usize = 2 * 1024;
@@ -26,20 +32,41 @@ pub(super) enum Read {
     TimedOut,
 }
 
-/// The reading side.
-pub(super) struct Incoming<'a> {
+/// Both directions of a connection.
+pub(super) struct Channel<'a> {
     stream: &'a TcpStream,
+    tls: Option<Box<Encryption>>,
     bytes: Vec<u8>,
     start: usize,
 }
 
-impl<'a> Incoming<'a> {
-    pub(super) fn new(stream: &'a TcpStream) -> Incoming<'a> {
-        Incoming {
+impl<'a> Channel<'a> {
+    /// Without TLS, until [`Channel::encrypt`].
+    pub(super) fn new(stream: &'a TcpStream) -> Channel<'a> {
+        Channel {
             stream,
+            tls: None,
             bytes: Vec::new(),
             start: 0,
         }
+    }
+
+    /// Shakes hands before `deadline`. What is buffered is the beginning of what the client says.
+    pub(super) fn encrypt(
+        &mut self,
+        config: Arc<ServerConfig>,
+        deadline: Instant,
+    ) -> Result<(), NoHandshake> {
+        let tls = Encryption::accept(config, self.stream, self.buffered(), deadline)?;
+        self.tls = Some(Box::new(tls));
+        self.bytes = Vec::new();
+        self.start = 0;
+        Ok(())
+    }
+
+    /// Whether the client broke the rules of TLS, so that nothing more can be read.
+    pub(super) fn is_broken(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_broken())
     }
 
     /// What has come and was not consumed.
@@ -52,13 +79,18 @@ impl<'a> Incoming<'a> {
         debug_assert!(self.start <= self.bytes.len());
     }
 
-    /// Waits as long as the socket's receive time-out. Meant for an empty buffer, which it makes small first.
-    pub(super) fn read_idle(&mut self) -> Read {
+    /// Waits as long as `timeout`, which must be the socket's receive time-out. Meant for an empty buffer, which it
+    /// makes small first.
+    pub(super) fn read_idle(&mut self, timeout: Duration) -> Read {
         self.compact();
         if self.bytes.is_empty() && self.bytes.capacity() != IDLE_BYTES {
             self.bytes = Vec::with_capacity(IDLE_BYTES);
         }
-        self.receive(RecvFlags::empty()).unwrap_or(Read::TimedOut)
+        match &mut self.tls {
+            None => self.receive(RecvFlags::empty()).unwrap_or(Read::TimedOut),
+            // What comes may hold nothing to read, so a time-out that starts anew each time would not do.
+            Some(tls) => tls.read(self.stream, Instant::now() + timeout, &mut self.bytes),
+        }
     }
 
     /// Waits until `deadline`; what has already come is taken in any case.
@@ -66,6 +98,9 @@ impl<'a> Incoming<'a> {
         self.compact();
         if self.bytes.capacity() - self.bytes.len() < READ_BYTES / 2 {
             self.bytes.reserve(READ_BYTES);
+        }
+        if let Some(tls) = &mut self.tls {
+            return tls.read(self.stream, deadline, &mut self.bytes);
         }
         loop {
             if let Some(read) = self.receive(RecvFlags::DONTWAIT) {
@@ -102,6 +137,37 @@ impl<'a> Incoming<'a> {
             self.bytes.drain(..self.start);
         }
         self.start = 0;
+    }
+
+    /// Writes everything.
+    ///
+    /// # Errors
+    /// The client is gone; it made no progress during the socket's send time-out, or took less than
+    /// `bytes_per_sec_min` on average after `grace`: `TimedOut`.
+    pub(super) fn write_all(
+        &mut self,
+        slices: &mut [IoSlice<'_>],
+        grace: Duration,
+        bytes_per_sec_min: u64,
+    ) -> io::Result<()> {
+        let mut pace = Pace {
+            grace,
+            bytes_per_sec_min,
+            started: None,
+            sent: 0,
+        };
+        match &mut self.tls {
+            None => write_all(self.stream, slices, &mut pace),
+            Some(tls) => tls.write_all(self.stream, slices, &mut pace),
+        }
+    }
+
+    /// Says that nothing more follows, as far as TLS has a word for it, and never waits for that. What comes from here
+    /// on is read as it is.
+    pub(super) fn end_encryption(&mut self) {
+        if let Some(tls) = self.tls.take() {
+            tls.close(self.stream);
+        }
     }
 
     /// Reads and forgets at most `bytes_max` before `deadline`, until the client closes.
@@ -145,43 +211,59 @@ pub(super) fn wait(
     }
 }
 
-/// Writes everything.
-///
-/// # Errors
-/// The client is gone; it made no progress during the socket's send time-out, or took less than
-/// `bytes_per_sec_min` on average after `grace`: `TimedOut`.
-pub(super) fn write_all(
-    mut stream: &TcpStream,
-    mut slices: &mut [IoSlice<'_>],
+/// How fast an answer is taken.
+pub(super) struct Pace {
     grace: Duration,
     bytes_per_sec_min: u64,
-) -> io::Result<()> {
-    IoSlice::advance_slices(&mut slices, 0);
-    let mut started = None;
-    let mut sent: u64 = 0;
-    while !slices.is_empty() {
-        match stream.write_vectored(slices) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                IoSlice::advance_slices(&mut slices, written);
-                sent = sent.saturating_add(written as u64);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            Err(error) => return Err(error),
-        }
-        if slices.is_empty() {
-            break;
-        }
-        let late = started
+    /// None before the first write, whose time does not count.
+    started: Option<Instant>,
+    sent: u64,
+}
+
+impl Pace {
+    /// So many bytes more were taken, and there are others to come.
+    ///
+    /// # Errors
+    /// It goes too slowly: `TimedOut`.
+    pub(super) fn check(&mut self, written: usize) -> io::Result<()> {
+        self.sent = self.sent.saturating_add(written as u64);
+        let late = self
+            .started
             .get_or_insert_with(Instant::now)
             .elapsed()
-            .saturating_sub(grace);
-        if late.as_secs().saturating_mul(bytes_per_sec_min) > sent {
-            return Err(io::ErrorKind::TimedOut.into());
+            .saturating_sub(self.grace);
+        match late.as_secs().saturating_mul(self.bytes_per_sec_min) > self.sent {
+            true => Err(io::ErrorKind::TimedOut.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+fn write_all(
+    mut stream: &TcpStream,
+    mut slices: &mut [IoSlice<'_>],
+    pace: &mut Pace,
+) -> io::Result<()> {
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        let written = taken(stream.write_vectored(slices))?;
+        IoSlice::advance_slices(&mut slices, written);
+        if !slices.is_empty() {
+            pace.check(written)?;
         }
     }
     Ok(())
+}
+
+/// What a write to a socket with a send time-out came to. An interrupted one took nothing.
+pub(super) fn taken(written: io::Result<usize>) -> io::Result<usize> {
+    match written {
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+        Ok(written) => Ok(written),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(io::ErrorKind::TimedOut.into())
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -3,7 +3,8 @@
 //! A connection waits (for a request's first byte or for the rest of its head) or is busy. Only a waiting one may
 //! be closed to make room, the one that has waited longest first; the step from waiting to busy is one
 //! compare-and-swap, so a request whose head is complete is never thrown away. An evicted connection leaves the
-//! table at once and its thread follows as soon as it notices the closed socket.
+//! table at once, and its thread follows as soon as it notices that there is nothing more to read; it may still say
+//! goodbye.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Shutdown, TcpStream};
@@ -25,13 +26,13 @@ pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) peer: IpAddr,
     number: u64,
-    /// None for an address that is not counted.
-    address: Option<AddressKey>,
     state: AtomicU8,
     /// When it last began to wait, in the table's ticks.
     waiting_since: AtomicU64,
     /// When it began to send an answer that counts against the outbound budget; 0 while it does not.
     sending_since: AtomicU64,
+    /// It was closed in the middle of an answer to make room for other answers.
+    cut: AtomicBool,
 }
 
 /// One IPv4 address or the first 64 bits of an IPv6 one, which is what one customer gets.
@@ -69,11 +70,17 @@ pub(super) struct Table {
 
 #[derive(Default)]
 struct State {
-    connections: HashMap<u64, Arc<Connection>>,
+    connections: HashMap<u64, Listed>,
     addresses: HashMap<AddressKey, usize>,
     next_number: u64,
     /// Threads that serve a connection, evicted ones included.
     threads: usize,
+}
+
+struct Listed {
+    connection: Arc<Connection>,
+    /// None for an address that is not counted.
+    address: Option<AddressKey>,
 }
 
 /// Keeps a connection in the table; its thread owns it.
@@ -94,9 +101,27 @@ impl Drop for Entry {
 }
 
 impl State {
-    fn remove(&mut self, number: u64) -> Option<Arc<Connection>> {
-        let connection = self.connections.remove(&number)?;
-        if let Some(address) = connection.address
+    fn remove(&mut self, number: u64) {
+        if let Some(listed) = self.connections.remove(&number) {
+            self.count_out(listed.address);
+        }
+    }
+
+    /// One more of this address. False, and nothing changes, if it has as many as it may.
+    fn count_in(&mut self, address: Option<AddressKey>, per_address_max: usize) -> bool {
+        let Some(address) = address else {
+            return true;
+        };
+        let held = self.addresses.get(&address).copied().unwrap_or(0);
+        let has_room = held < per_address_max;
+        if has_room {
+            self.addresses.insert(address, held + 1);
+        }
+        has_room
+    }
+
+    fn count_out(&mut self, address: Option<AddressKey>) {
+        if let Some(address) = address
             && let Some(count) = self.addresses.get_mut(&address)
         {
             *count -= 1;
@@ -104,7 +129,6 @@ impl State {
                 self.addresses.remove(&address);
             }
         }
-        Some(connection)
     }
 
     /// Closes the connection that has waited longest, if any waits.
@@ -113,6 +137,7 @@ impl State {
             let oldest = self
                 .connections
                 .values()
+                .map(|listed| &listed.connection)
                 .filter(|c| c.state.load(Ordering::Relaxed) == WAITING)
                 .min_by_key(|c| c.waiting_since.load(Ordering::Relaxed))
                 .map(|c| c.number);
@@ -127,7 +152,7 @@ impl State {
     }
 
     fn evict_one(&mut self, number: u64) -> bool {
-        let Some(connection) = self.connections.get(&number) else {
+        let Some(Listed { connection, .. }) = self.connections.get(&number) else {
             return false;
         };
         let swapped = connection.state.compare_exchange(
@@ -140,7 +165,7 @@ impl State {
             return false;
         }
         // It fails only if the client is gone already.
-        let _ = connection.stream.shutdown(Shutdown::Both);
+        let _ = connection.stream.shutdown(Shutdown::Read);
         self.remove(number);
         true
     }
@@ -181,13 +206,13 @@ impl Table {
             return Err((Refused::Stopped, stream));
         }
         let address = counted.then(|| AddressKey::of(peer));
-        let held = address.map_or(0, |a| state.addresses.get(&a).copied().unwrap_or(0));
-        if counted && held >= self.per_address_max {
+        if !state.count_in(address, self.per_address_max) {
             return Err((Refused::AddressFull, stream));
         }
         // Threads of evicted connections are on their way out, but a flood of new ones must not outrun them.
         let full = state.connections.len() >= self.connections_max;
         if state.threads >= self.connections_max + 64 || full && !state.evict() {
+            state.count_out(address);
             return Err((Refused::Full, stream));
         }
         let number = state.next_number;
@@ -196,15 +221,16 @@ impl Table {
             stream,
             peer: peer.to_canonical(),
             number,
-            address,
             state: AtomicU8::new(WAITING),
             waiting_since: AtomicU64::new(self.tick()),
             sending_since: AtomicU64::new(0),
+            cut: AtomicBool::new(false),
         });
-        if let Some(address) = address {
-            *state.addresses.entry(address).or_default() += 1;
-        }
-        state.connections.insert(number, Arc::clone(&connection));
+        let listed = Listed {
+            connection: Arc::clone(&connection),
+            address,
+        };
+        state.connections.insert(number, listed);
         state.threads += 1;
         let entry = Entry {
             table: Arc::clone(self),
@@ -226,6 +252,7 @@ impl Table {
         let slowest = state
             .connections
             .values()
+            .map(|listed| &listed.connection)
             .filter(|c| c.number != except.number)
             .map(|c| (c.sending_since.load(Ordering::Relaxed), c))
             .filter(|(since, _)| (1..slow).contains(since))
@@ -234,6 +261,7 @@ impl Table {
             return false;
         };
         connection.sending_since.store(0, Ordering::Relaxed);
+        connection.cut.store(true, Ordering::Relaxed);
         let _ = connection.stream.shutdown(Shutdown::Both);
         true
     }
@@ -271,13 +299,38 @@ impl Table {
 
     /// Closes the sockets of all that are left, whatever they do.
     pub(super) fn close_all(&self) {
-        for connection in lock(&self.state).connections.values() {
-            let _ = connection.stream.shutdown(Shutdown::Both);
+        for listed in lock(&self.state).connections.values() {
+            let _ = listed.connection.stream.shutdown(Shutdown::Both);
         }
     }
 }
 
 impl Entry {
+    /// Counts the connection as one of `client`, which its proxy says it is of, instead of the proxy's. False: that
+    /// address has as many as it may, and the connection must end.
+    pub(super) fn count_as(&self, client: IpAddr, counted: bool) -> bool {
+        let mut state = lock(&self.table.state);
+        let address = counted.then(|| AddressKey::of(client));
+        if !state.count_in(address, self.table.per_address_max) {
+            return false;
+        }
+        let listed = state.connections.get_mut(&self.connection.number);
+        // An evicted one is not in the table any more, and counts nowhere.
+        let replaced = listed.map_or(address, |l| std::mem::replace(&mut l.address, address));
+        state.count_out(replaced);
+        true
+    }
+
+    /// Whether it was closed to make room, or because the server stops.
+    pub(super) fn is_evicted(&self) -> bool {
+        self.connection.state.load(Ordering::Acquire) == EVICTED
+    }
+
+    /// Whether it was closed for reading an answer slowly.
+    pub(super) fn was_cut(&self) -> bool {
+        self.connection.cut.load(Ordering::Relaxed)
+    }
+
     /// A head is complete. False: the connection was evicted and must end.
     pub(super) fn become_busy(&self) -> bool {
         self.connection
@@ -336,6 +389,25 @@ mod tests {
         );
         drop(first);
         assert!(admit(&table, "2001:db8::2").is_ok());
+    }
+
+    #[test]
+    fn a_connection_of_a_proxy_counts_for_whom_it_is_of() {
+        let table = Arc::new(Table::new(10, 1));
+        let proxied = || {
+            let admitted = table.admit(stream(), "192.0.2.1".parse().expect("an address"), false);
+            admitted.map_err(|_| "refused").expect("room").0
+        };
+        let client: IpAddr = "203.0.113.9".parse().expect("an address");
+        let (first, second) = (proxied(), proxied());
+        assert!(first.count_as(client, true));
+        assert!(!second.count_as(client, true));
+        assert!(second.count_as(client, false));
+        drop(first);
+        let third = proxied();
+        assert!(third.count_as(client, true));
+        drop((second, third));
+        assert!(lock(&table.state).addresses.is_empty());
     }
 
     #[test]
