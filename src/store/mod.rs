@@ -2,7 +2,8 @@
 //!
 //! - [`connection`] opens files and sets pragmas; [`writer`] alone writes, in group commits;
 //! - [`snapshot`] keeps in memory what ingestion asks for; [`readers`] lends connections for reading; [`orders`]
-//!   knows the way to deep pages; [`deletion`] removes what was deleted;
+//!   knows the way to deep pages; [`deletion`] removes what was deleted; [`relocation`] reads rows for another server and
+//!   writes those of another one;
 //! - one file per resource holds its queries: functions that take a `&Connection`, so that they serve in a
 //!   transaction as well.
 //!
@@ -28,6 +29,7 @@ pub(crate) mod ownership;
 pub(crate) mod payloads;
 pub(crate) mod projects;
 pub(crate) mod readers;
+pub(crate) mod relocation;
 pub(crate) mod saml_messages;
 pub(crate) mod second_factors;
 pub(crate) mod sessions;
