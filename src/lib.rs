@@ -16,10 +16,11 @@
 //! | `web` | the front for people: pages | `domain`, `store`, `http`, `identity` |
 //! | `jobs` | what the server does by itself in the background: removes what was deleted, and what is too old | `domain`, `store`, `identity` |
 //! | `apply` | creates and updates what a TOML file describes | `domain`, `store` |
+//! | `relocation` | moving in and out: Sentry's relocation format, and what another server's API tells | `domain`, `store`, `outbound` |
 //! | `first_start` | what a new file begins with | `domain`, `store` |
 //! | `config` | every setting in one table: flag, variable, line of a file | `domain` |
 //! | `app` | joins settings, store, clock and fronts, and starts the server | all of the above |
-//! | `cli` | commands, messages, exit codes | `app`, `apply`, `config`, `domain`, `first_start`, `identity`, `store` |
+//! | `cli` | commands, messages, exit codes | `app`, `apply`, `config`, `domain`, `first_start`, `identity`, `outbound`, `relocation`, `store` |
 //!
 //! The library exists for `main` and for the tests, which start a server in their own process and turn its clock;
 //! the load program puts handlers of its own behind [`http`].
@@ -37,6 +38,7 @@ mod ingest;
 mod issues;
 mod jobs;
 mod outbound;
+mod relocation;
 mod store;
 mod web;
 

@@ -104,7 +104,8 @@ pub(super) fn parse(
             }
         }
     }
-    if let Some(missing) = command.arguments.get(given.arguments.len()) {
+    let missing = command.arguments.get(given.arguments.len());
+    if let Some(missing) = missing.filter(|missing| !missing.name.starts_with('[')) {
         let text = format!("{} needs {}", command.name, missing.name);
         return Err(Failure::Usage(see_help(command, &text)));
     }

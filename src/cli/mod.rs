@@ -9,7 +9,9 @@ mod arguments;
 mod confirm;
 mod credentials;
 mod dsn;
+mod export;
 mod help;
+mod import;
 mod key;
 mod lookup;
 mod member;
@@ -41,7 +43,7 @@ pub(crate) struct Command {
     /// One line for the list of commands.
     summary: &'static str,
     about: &'static str,
-    /// What follows the name, all of it required.
+    /// What follows the name, all of it required but what is named in brackets, which stands last.
     arguments: &'static [Argument],
     options: &'static [Flag],
     /// Whether it takes the flags of the settings that concern only a server.
@@ -72,6 +74,8 @@ const COMMANDS: &[Command] = &[
     serve::COMMAND,
     apply::COMMAND,
     dsn::COMMAND,
+    export::COMMAND,
+    import::COMMAND,
     org::LIST,
     org::CREATE,
     org::SHOW,

@@ -149,6 +149,25 @@ pub(crate) fn verify(password: &str, hash: &str) -> bool {
     })
 }
 
+/// The costs that a hash from elsewhere may have: memory in KiB, passes, lanes. Django's is (102400, 2, 8). Whoever signs
+/// in makes the server pay it.
+const COSTS_MAX: [(&str, u32); 3] = [("m", 128 << 10), ("t", 10), ("p", 16)];
+
+/// Whether a hash that was made elsewhere is one that [`verify`] reads: Argon2id, at a cost that is bearable.
+pub(crate) fn is_acceptable_hash(hash: &str) -> bool {
+    let Ok(hash) = PasswordHash::new(hash) else {
+        return false;
+    };
+    let is_bearable = COSTS_MAX.iter().all(|(name, most)| {
+        let cost = hash.params.get_decimal(*name);
+        cost.is_some_and(|cost| cost <= *most)
+    });
+    hash.algorithm.as_str() == "argon2id"
+        && hash.salt.is_some()
+        && hash.hash.is_some()
+        && is_bearable
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

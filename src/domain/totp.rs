@@ -14,6 +14,11 @@ const DIGITS: usize = 6;
 /// How many steps a clock may be ahead or behind.
 const WINDOW: i64 = 1;
 
+/// The time step of a moment.
+pub(crate) fn step_at(moment: Timestamp) -> i64 {
+    moment.secs().div_euclid(STEP_SECS)
+}
+
 /// What codes are computed from. Has no `Debug` output.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Seed(Vec<u8>);
@@ -59,7 +64,7 @@ impl Seed {
 
     /// The time step that a code is of: the one of this moment, or the one before or after it. None: it is wrong.
     pub(crate) fn step_of(&self, code: &Code, now: Timestamp) -> Option<i64> {
-        let current = now.secs().div_euclid(STEP_SECS);
+        let current = step_at(now);
         // All are looked at, so that the time tells nothing.
         (current - WINDOW..=current + WINDOW).fold(None, |found, step| {
             let is_it = is_same(self.code(step).as_bytes(), code.0.as_bytes());

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::config::Config;
-use ureq::http::{Request, Response, Uri};
+use ureq::http::Uri;
+pub(crate) use ureq::http::{Request, Response};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
@@ -20,10 +21,19 @@ use ureq::{Agent, Error};
 
 use crate::domain::outbound::OutboundSettings;
 
-/// A whole exchange takes no longer.
-const TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a whole exchange may take, and how long an answer may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) time: Duration,
+    pub(crate) body_bytes: u64,
+}
 
-const BODY_BYTES_MAX: u64 = 512 << 10;
+/// For what is asked while somebody waits for a page.
+const BRIEF: Bounds = Bounds {
+    time: Duration::from_secs(5),
+    body_bytes: 512 << 10,
+};
+
 const HEAD_BYTES_MAX: usize = 32 << 10;
 
 /// Why there is no answer: one sentence for the log, or for whoever set the address.
@@ -42,12 +52,22 @@ impl std::error::Error for NoAnswer {}
 pub(crate) struct Client {
     agent: Agent,
     internal: Arc<InternalHosts>,
+    bounds: Bounds,
 }
 
 impl Client {
     /// # Errors
     /// One sentence about the file of certificates.
     pub(crate) fn new(settings: &OutboundSettings) -> Result<Client, String> {
+        Client::with_bounds(settings, BRIEF)
+    }
+
+    /// # Errors
+    /// As for [`Client::new`].
+    pub(crate) fn with_bounds(
+        settings: &OutboundSettings,
+        bounds: Bounds,
+    ) -> Result<Client, String> {
         let internal = Arc::new(InternalHosts::new(&settings.internal_hosts));
         let roots = match &settings.ca_file {
             Some(path) => RootCerts::Specific(Arc::new(read_certificates(path)?)),
@@ -60,7 +80,7 @@ impl Client {
             .max_response_header_size(HEAD_BYTES_MAX)
             .max_idle_connections(0)
             .proxy(None)
-            .timeout_global(Some(TIME_MAX))
+            .timeout_global(Some(bounds.time))
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .user_agent(concat!("picket/", env!("CARGO_PKG_VERSION")))
             .build();
@@ -71,6 +91,7 @@ impl Client {
         Ok(Client {
             agent: Agent::with_parts(config, DefaultConnector::default(), resolver),
             internal,
+            bounds,
         })
     }
 
@@ -114,7 +135,7 @@ impl Client {
             .into_parts();
         let body = body
             .into_with_config()
-            .limit(BODY_BYTES_MAX)
+            .limit(self.bounds.body_bytes)
             .read_to_vec()
             .map_err(|error| failed(error.to_string()))?;
         Ok(Response::from_parts(head, body))

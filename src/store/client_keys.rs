@@ -290,7 +290,7 @@ pub(super) fn remove(unit: &mut Unit<'_>, id: KeyId, public: &str) -> rusqlite::
 }
 
 /// Makes a public half free that a key of a deleted project still has.
-fn free(unit: &mut Unit<'_>, public: PublicKey) -> rusqlite::Result<()> {
+pub(super) fn free(unit: &mut Unit<'_>, public: PublicKey) -> rusqlite::Result<()> {
     let id = unit
         .prepare_cached(&format!(
             "SELECT id FROM client_key WHERE public = :public AND NOT {THERE}"

@@ -99,7 +99,7 @@ pub(crate) struct Seat {
 }
 
 /// Columns of a member, of its user and of its inviter. They are named apart, because two of the three are users.
-fn columns() -> String {
+pub(super) fn columns() -> String {
     format!(
         "member.id AS member_id, member.role, member.email AS invited_email, member.invite_expires_us,
          member.created_us AS member_created_us, {},
@@ -109,7 +109,7 @@ fn columns() -> String {
     )
 }
 
-const TABLES: &str = "member LEFT JOIN user ON user.id = member.user_id
+pub(super) const TABLES: &str = "member LEFT JOIN user ON user.id = member.user_id
                       LEFT JOIN user AS inviter ON inviter.id = member.inviter_user_id";
 
 /// Whether the organization's identity provider knows a member.
@@ -813,7 +813,11 @@ fn set_link(unit: &Unit<'_>, member: MemberId, link: InviteLink) -> rusqlite::Re
 }
 
 /// The role there is exactly the seat's.
-fn put_into_team(unit: &Unit<'_>, member: MemberId, seat: &Seat) -> rusqlite::Result<()> {
+pub(super) fn put_into_team(
+    unit: &Unit<'_>,
+    member: MemberId,
+    seat: &Seat,
+) -> rusqlite::Result<()> {
     unit.prepare_cached(
         "INSERT INTO team_member (team_id, member_id, role) VALUES (:team, :member, :role)
          ON CONFLICT DO UPDATE SET role = excluded.role",
@@ -828,7 +832,12 @@ fn put_into_team(unit: &Unit<'_>, member: MemberId, seat: &Seat) -> rusqlite::Re
         .map(drop)
 }
 
-fn audit_data(email: &str, user: Option<UserId>, role: OrganizationRole, seats: &[Seat]) -> Value {
+pub(super) fn audit_data(
+    email: &str,
+    user: Option<UserId>,
+    role: OrganizationRole,
+    seats: &[Seat],
+) -> Value {
     let teams: Vec<i64> = seats.iter().map(|seat| seat.team.0).collect();
     json!({
         "email": email, "user_id": user.map(|user| user.0), "role": role.as_str(),

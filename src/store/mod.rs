@@ -4,6 +4,7 @@
 //! - [`health`] says whether events can be taken, and [`space`] how much room there is;
 //! - [`snapshot`] keeps in memory what ingestion asks for; [`readers`] lends connections for reading; [`orders`]
 //!   knows the way to deep pages; [`deletion`] removes what was deleted, [`retention`] what is too old or too much;
+//!   [`relocation`] reads rows for another server and writes those of another one;
 //! - one file per resource holds its queries: functions that take a `&Connection`, so that they serve in a
 //!   transaction as well.
 //!
@@ -30,6 +31,7 @@ pub(crate) mod ownership;
 pub(crate) mod payloads;
 pub(crate) mod projects;
 pub(crate) mod readers;
+pub(crate) mod relocation;
 pub(crate) mod retention;
 pub(crate) mod saml_messages;
 pub(crate) mod second_factors;

@@ -30,11 +30,11 @@ pub(crate) struct NewToken {
     pub(crate) projects: Vec<ProjectId>,
 }
 
-const COLUMNS: &str = "id, kind, user_id, organization_id, name, last_characters, scopes, created_us, expires_us, \
+pub(super) const COLUMNS: &str = "id, kind, user_id, organization_id, name, last_characters, scopes, created_us, expires_us, \
      last_used_us, last_address, last_project_id, revoked_us, disabled, allowed_origins, \
      (SELECT json_group_array(project_id) FROM auth_token_project WHERE token_id = auth_token.id) AS projects";
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
+pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
     let moment = |column: &str| -> rusqlite::Result<Option<Timestamp>> {
         Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_us))
     };

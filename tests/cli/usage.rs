@@ -8,6 +8,8 @@ const COMMANDS: &[&str] = &[
     "serve",
     "apply",
     "dsn",
+    "export",
+    "import",
     "org list",
     "org create",
     "org show",

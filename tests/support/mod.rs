@@ -145,6 +145,11 @@ impl Server {
         self.app().url_prefix().as_str().to_owned()
     }
 
+    /// Where it listens, whatever it says that its address is.
+    pub(crate) fn address(&self) -> String {
+        format!("http://{}", self.app().local_addr())
+    }
+
     /// A client without credentials.
     pub(crate) fn client(&self) -> Client {
         Client::new(self.app().local_addr())
