@@ -238,7 +238,10 @@ fn set_up(connection: &mut Connection, durability: Durability) -> Result<(), Fau
     set_checked(connection, "wal_autocheckpoint", "0", 0)?;
     set_checked(connection, "journal_size_limit", "16777216", 16_777_216)?;
     connection.set_prepared_statement_cache_capacity(128);
+    // All or nothing: one by one, refinery would commit a migration and, after that, that it was done, and a process
+    // that ends in between leaves a file that no start gets over.
     migrations::migrations::runner()
+        .set_grouped(true)
         .run(connection)
         .map_err(Fault::Migration)?;
     Ok(())
