@@ -36,6 +36,8 @@ use crate::web::Web;
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub listen: SocketAddr,
+    /// A socket that listens already takes the place of the address.
+    pub listener: Option<Arc<TcpListener>>,
     pub data: PathBuf,
     /// How clients see the server; follows the bound address when none is given.
     pub url_prefix: Option<UrlPrefix>,
@@ -74,6 +76,7 @@ impl Settings {
         let http = HttpSettings::default();
         Settings {
             listen,
+            listener: None,
             data: data.to_owned(),
             url_prefix: None,
             apply: None,
@@ -148,7 +151,11 @@ impl App {
         let store =
             Store::open(&settings.data, settings.durability).map_err(|error| failed(&error))?;
         let store = Arc::new(store);
-        let listener = TcpListener::bind(settings.listen).map_err(|error| {
+        let listener = match &settings.listener {
+            Some(listener) => listener.try_clone(),
+            None => TcpListener::bind(settings.listen),
+        }
+        .map_err(|error| {
             StartError::plain(format!("cannot listen on {}: {error}", settings.listen))
         })?;
         let address = listener.local_addr().map_err(|error| failed(&error))?;
@@ -250,6 +257,11 @@ impl App {
 
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
+    }
+
+    /// Whether changes can be written, and are within half a minute.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.store.writer().is_healthy()
     }
 
     pub fn url_prefix(&self) -> &UrlPrefix {

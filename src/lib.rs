@@ -19,7 +19,7 @@
 //! | `first_start` | what a new file begins with | `domain`, `store` |
 //! | `config` | every setting in one table: flag, variable, line of a file | `domain` |
 //! | `app` | joins settings, store, clock and fronts, and starts the server | all of the above |
-//! | `cli` | commands, messages, exit codes | `app`, `apply`, `config`, `domain`, `first_start`, `identity`, `store` |
+//! | `cli` | commands, messages, exit codes | `app`, `apply`, `config`, `domain`, `first_start`, `identity`, `outbound`, `store` |
 //!
 //! The library exists for `main` and for the tests, which start a server in their own process and turn its clock;
 //! the load program puts handlers of its own behind [`http`].

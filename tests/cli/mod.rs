@@ -2,13 +2,17 @@
 
 mod admin;
 mod apply;
+mod completions;
 mod database;
 mod dsn;
 mod faults;
 mod first_start;
+mod health;
+mod manual;
 mod settings;
 mod sso;
 mod stop;
+mod supervisor;
 mod token;
 mod usage;
 mod user;

@@ -102,7 +102,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    fn start(mut command: Command) -> Process {
+    /// Runs a command that becomes a server.
+    pub(crate) fn start(mut command: Command) -> Process {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
