@@ -38,6 +38,8 @@ use crate::web::Web;
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub listen: SocketAddr,
+    /// A socket that listens already takes the place of the address.
+    pub listener: Option<Arc<TcpListener>>,
     pub data: PathBuf,
     /// How clients see the server; follows the bound address when none is given.
     pub url_prefix: Option<UrlPrefix>,
@@ -99,6 +101,7 @@ impl Settings {
         let http = HttpSettings::default();
         Settings {
             listen,
+            listener: None,
             data: data.to_owned(),
             url_prefix: None,
             apply: None,
@@ -193,7 +196,16 @@ impl App {
         store
             .watch_disk(settings.min_free_disk)
             .map_err(|error| failed(&error))?;
-        let (listener, address) = listen(settings.listen)?;
+        let (listener, address) = match &settings.listener {
+            Some(listener) => listener
+                .try_clone()
+                .and_then(|listener| {
+                    let address = listener.local_addr()?;
+                    Ok((listener, address))
+                })
+                .map_err(|error| failed(&error))?,
+            None => listen(settings.listen)?,
+        };
         let url_prefix = match settings.url_prefix {
             Some(prefix) => prefix,
             None => UrlPrefix::of_address(address, tls.is_some()),
@@ -331,6 +343,11 @@ impl App {
             Some(tls) => tls.reload().map(|()| true),
             None => Ok(false),
         }
+    }
+
+    /// Whether changes can be written, and are within half a minute.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.store.writer().is_healthy()
     }
 
     pub fn url_prefix(&self) -> &UrlPrefix {

@@ -184,12 +184,16 @@ impl Setting {
     }
 }
 
-fn variable(name: &str) -> String {
+/// The environment variable of a setting, or of [`CONFIG`].
+pub(crate) fn variable(name: &str) -> String {
     format!("PICKET_{}", name.replace('-', "_").to_ascii_uppercase())
 }
 
 /// The name under which the path of the settings file itself is given, as a flag or in the environment.
 pub(crate) const CONFIG: &str = "config";
+
+pub(crate) const CONFIG_MEANING: &str = "the settings file: TOML with the names of the settings, such as \
+                                         url-prefix = \"https://errors.example\"";
 
 /// The largest body that can be asked for.
 const BODY_BYTES_LIMIT: u64 = 256 << 20;

@@ -1,18 +1,24 @@
 //! What `help` and `--help` print, made from the tables of commands and settings.
 
-use std::ffi::OsString;
-
-use super::{COMMANDS, Command, Failure};
+use super::{Argument, COMMANDS, Command, Failure, WORDS, Word};
 use crate::config::{self, SETTINGS};
 
 const WIDTH: usize = 100;
+
+pub(super) const WORD: Word = Word {
+    name: "help",
+    summary: "tell what there is, or with a command all about that one",
+    about: "Tells what commands there are; with the name of one, all about it; with its first word, about all \
+            that begin with it.",
+    arguments: &[],
+    text: about,
+};
 
 /// Of the command or group that the words name, or of everything.
 ///
 /// # Errors
 /// There is no such command.
-pub(super) fn about(words: &[OsString]) -> Result<String, Failure> {
-    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+fn about(words: &[&str]) -> Result<String, Failure> {
     if words.is_empty() {
         return Ok(overview());
     }
@@ -20,19 +26,23 @@ pub(super) fn about(words: &[OsString]) -> Result<String, Failure> {
     if let Some(command) = COMMANDS.iter().find(|command| command.name == name) {
         return Ok(of_command(command));
     }
+    if let Some(word) = WORDS.iter().find(|word| word.name == name) {
+        return Ok(of_word(word));
+    }
     if words.len() == 1 && !group(&name).is_empty() {
         return Ok(of_group(&name));
     }
-    let second = words.get(1).map_or("", |word| word.as_ref());
-    Err(super::unknown(&words[0], second))
+    let second = words.get(1).copied().unwrap_or_default();
+    Err(super::unknown(words[0], second))
 }
 
 pub(super) fn overview() -> String {
     let mut text =
         "Picket, a Sentry-compatible server.\n\nUsage: picket COMMAND [OPTIONS]\n\n".to_owned();
     text.push_str(&list(&COMMANDS.iter().collect::<Vec<_>>()));
-    let about = "tell what there is, or with a command all about that one";
-    text.push_str(&entry_of("help", about));
+    for word in WORDS {
+        text.push_str(&entry_of(word.name, word.summary));
+    }
     text.push_str("\npicket --version tells the version.\n");
     text
 }
@@ -72,6 +82,17 @@ fn entry_of(name: &str, summary: &str) -> String {
     format!("  {name:<width$}{summary}\n")
 }
 
+pub(super) fn of_word(word: &Word) -> String {
+    let mut text = format!("Usage: picket {}", word.name);
+    for argument in word.arguments {
+        text.push(' ');
+        text.push_str(argument.name);
+    }
+    text.push_str(&format!("\n\n{}", wrapped(word.about, 0)));
+    push_arguments(&mut text, word.arguments);
+    text
+}
+
 pub(super) fn of_command(command: &Command) -> String {
     let mut usage = format!("Usage: picket {}", command.name);
     for argument in command.arguments {
@@ -79,12 +100,7 @@ pub(super) fn of_command(command: &Command) -> String {
         usage.push_str(argument.name);
     }
     let mut text = format!("{usage} [OPTIONS]\n\n{}", wrapped(command.about, 0));
-    if !command.arguments.is_empty() {
-        text.push_str("\nArguments:\n");
-        for argument in command.arguments {
-            entry(&mut text, argument.name, argument.meaning);
-        }
-    }
+    push_arguments(&mut text, command.arguments);
     if !command.options.is_empty() {
         text.push_str("\nOptions:\n");
         for flag in command.options {
@@ -108,14 +124,27 @@ pub(super) fn of_command(command: &Command) -> String {
     entry(
         &mut text,
         &written(config::CONFIG, Some("FILE")),
-        "the settings file: TOML with the names above, such as url-prefix = \"https://errors.example\"; \
-         PICKET_CONFIG",
+        &format!(
+            "{}; {}",
+            config::CONFIG_MEANING,
+            config::variable(config::CONFIG)
+        ),
     );
     text.push_str("\nA flag wins over the environment, that over the settings file.\n");
     text
 }
 
-fn written(name: &str, hint: Option<&str>) -> String {
+fn push_arguments(text: &mut String, arguments: &[Argument]) {
+    if arguments.is_empty() {
+        return;
+    }
+    text.push_str("\nArguments:\n");
+    for argument in arguments {
+        entry(text, argument.name, argument.meaning);
+    }
+}
+
+pub(super) fn written(name: &str, hint: Option<&str>) -> String {
     match hint {
         Some(hint) => format!("--{name} {hint}"),
         None => format!("--{name}"),

@@ -6,19 +6,23 @@
 
 mod apply;
 mod arguments;
+mod completions;
 mod confirm;
 mod credentials;
 mod dsn;
 mod export;
+mod health;
 mod help;
 mod import;
 mod key;
 mod lookup;
+mod manual;
 mod member;
 mod org;
 mod project;
 mod serve;
 mod sso;
+mod supervisor;
 mod table;
 mod team;
 mod token;
@@ -72,6 +76,7 @@ const JSON: Flag = Flag {
 
 const COMMANDS: &[Command] = &[
     serve::COMMAND,
+    health::COMMAND,
     apply::COMMAND,
     dsn::COMMAND,
     export::COMMAND,
@@ -126,6 +131,18 @@ const COMMANDS: &[Command] = &[
     user::REVOKE_SESSIONS,
     user::DISABLE_2FA,
 ];
+
+/// A command that only prints what the tables say. It reads no settings, so that it works also when one of them is
+/// wrong.
+pub(crate) struct Word {
+    name: &'static str,
+    summary: &'static str,
+    about: &'static str,
+    arguments: &'static [Argument],
+    text: fn(&[&str]) -> Result<String, Failure>,
+}
+
+const WORDS: &[Word] = &[help::WORD, completions::WORD, manual::WORD];
 
 /// A command as it was called, with all settings read.
 pub(crate) struct Invocation {
@@ -230,10 +247,16 @@ fn dispatch(arguments: Vec<OsString>) -> Result<(), Failure> {
         Some("-V" | "--version") => {
             return print(concat!("picket ", env!("CARGO_PKG_VERSION"), "\n"));
         }
-        // No command of the table: it reads no settings, so that it helps also when one of them is wrong.
-        Some("help") => return print(&help::about(&arguments[1..])?),
         first => first.unwrap_or_default(),
     };
+    if let Some(word) = WORDS.iter().find(|word| word.name == first) {
+        let rest: Vec<_> = arguments[1..].iter().map(|a| a.to_string_lossy()).collect();
+        let rest: Vec<_> = rest.iter().map(AsRef::as_ref).collect();
+        return match rest[..] {
+            ["-h" | "--help"] => print(&help::of_word(word)),
+            _ => print(&(word.text)(&rest)?),
+        };
+    }
     if first.starts_with('-') {
         return Err(Failure::Usage(format!(
             "{first} stands before the command; options follow it (see picket help)"
@@ -271,7 +294,7 @@ fn unknown(first: &str, second: &str) -> Failure {
         let words = COMMANDS
             .iter()
             .map(|command| command.name.split(' ').next().unwrap_or_default())
-            .chain(["help"]);
+            .chain(WORDS.iter().map(|word| word.name));
         match closest(first, words) {
             Some(close) => format!("there is no command {first:?}; did you mean {close}?"),
             None => format!("there is no command {first:?} (see picket help)"),

@@ -1,6 +1,7 @@
 //! `picket serve`.
 
 use std::io::{self, IsTerminal, Read};
+use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::{flag, low_level::pipe};
 
-use super::{Command, Failure, Invocation, JSON, credentials, print, print_json};
+use super::{Command, Failure, Invocation, JSON, credentials, print, print_json, supervisor};
 use crate::app::{App, ApplyFile, Settings, TlsFiles};
 use crate::config::{self, Config};
 use crate::domain::dsn::UrlPrefix;
@@ -29,7 +30,8 @@ pub(super) const COMMAND: Command = Command {
             On a new database it makes an organization, a team and a project, all called default, and an owner, \
             and prints the DSN. With --apply it makes what the file says instead. New tokens, and the link with which \
             the owner signs in for the first time, are printed on a terminal, or with --print-credentials; else they go to a file beside the database that only its \
-            owner can read, and the output names that file.",
+            owner can read, and the output names that file.\n\
+            Under systemd it says when it is ready, and a socket that is handed over takes the place of --listen.",
     arguments: &[],
     options: &[JSON],
     serves: true,
@@ -41,6 +43,7 @@ pub(super) const COMMAND: Command = Command {
 const STOP_WITHIN: Duration = Duration::from_secs(4);
 
 fn run(invocation: &Invocation) -> Result<(), Failure> {
+    let listener = supervisor::listener().map_err(Failure::Failed)?;
     // Before anything else, so that a signal during the start is obeyed too.
     let mut stop = Stop::listen()
         .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
@@ -51,14 +54,15 @@ fn run(invocation: &Invocation) -> Result<(), Failure> {
         log::warn!("the environment variable {name} is no setting of Picket");
     }
     let config = &invocation.config;
-    let app = App::start(settings(config)?, invocation.clock()).map_err(|error| {
-        match (error.not_applied(), &config.apply) {
-            (Some(refusal), Some(file)) => {
-                super::apply::not_applied(refusal, &file.display().to_string())
+    let app =
+        App::start(settings(config, listener)?, invocation.clock()).map_err(|error| {
+            match (error.not_applied(), &config.apply) {
+                (Some(refusal), Some(file)) => {
+                    super::apply::not_applied(refusal, &file.display().to_string())
+                }
+                _ => Failure::Failed(error.to_string()),
             }
-            _ => Failure::Failed(error.to_string()),
-        }
-    })?;
+        })?;
     if config.durability == Durability::Normal {
         log::warn!("durability is normal: a power cut can lose events that were acknowledged");
     }
@@ -72,17 +76,26 @@ fn run(invocation: &Invocation) -> Result<(), Failure> {
     if let Err(Failure::Failed(text)) = announce(invocation, &app) {
         log::warn!("{text}");
     }
-    while stop
-        .wait()
-        .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?
-        == Told::Reload
-    {
-        match app.reload_tls() {
-            Ok(true) => log::info!("the certificate was read again"),
-            Ok(false) => log::info!("there is no certificate to read again"),
-            Err(error) => log::warn!("the certificate stays as it was: {error}"),
+    supervisor::ready(&format!("serving {}", app.url_prefix()));
+    let alive_every = supervisor::alive_every();
+    loop {
+        let told = stop
+            .wait(alive_every)
+            .map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
+        match told {
+            Told::Stop => break,
+            Told::Reload => match app.reload_tls() {
+                Ok(true) => log::info!("the certificate was read again"),
+                Ok(false) => log::info!("there is no certificate to read again"),
+                Err(error) => log::warn!("the certificate stays as it was: {error}"),
+            },
+            Told::Nothing => {}
+        }
+        if app.is_healthy() {
+            supervisor::alive();
         }
     }
+    supervisor::stopping();
     log::info!("stopping");
     if !app.stop(STOP_WITHIN) {
         log::warn!("some requests did not finish in time and were cut off");
@@ -91,7 +104,7 @@ fn run(invocation: &Invocation) -> Result<(), Failure> {
     Ok(())
 }
 
-fn settings(config: &Config) -> Result<Settings, Failure> {
+fn settings(config: &Config, listener: Option<TcpListener>) -> Result<Settings, Failure> {
     let apply = match &config.apply {
         Some(file) => Some(ApplyFile {
             name: file.display().to_string(),
@@ -102,6 +115,7 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
     let tls = config.tls().map_err(Failure::Usage)?;
     Ok(Settings {
         listen: config.listen,
+        listener: listener.map(Arc::new),
         data: config.data.clone(),
         url_prefix: config.url_prefix.clone(),
         apply,
@@ -266,11 +280,12 @@ struct Stop {
     had_terminal: bool,
 }
 
-/// What a signal asks for.
+/// What a signal asks for, if one came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Told {
     Stop,
     Reload,
+    Nothing,
 }
 
 impl Stop {
@@ -291,9 +306,15 @@ impl Stop {
         })
     }
 
-    fn wait(&mut self) -> io::Result<Told> {
+    /// Waits for a signal, or for this long.
+    fn wait(&mut self, at_most: Option<Duration>) -> io::Result<Told> {
+        self.wake.set_read_timeout(at_most)?;
         let mut byte = [0];
-        self.wake.read_exact(&mut byte)?;
+        match self.wake.read_exact(&mut byte) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Told::Nothing),
+            Err(error) => return Err(error),
+        }
         // SIGHUP is also what the end of a terminal says to what was started from it.
         let terminal_is_gone = self.had_terminal && !io::stdin().is_terminal();
         Ok(

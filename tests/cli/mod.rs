@@ -2,14 +2,18 @@
 
 mod admin;
 mod apply;
+mod completions;
 mod database;
 mod dsn;
 mod faults;
 mod first_start;
+mod health;
+mod manual;
 mod relocation;
 mod settings;
 mod sso;
 mod stop;
+mod supervisor;
 mod tls;
 mod token;
 mod usage;

@@ -6,6 +6,7 @@ use crate::support::process::Binary;
 
 const COMMANDS: &[&str] = &[
     "serve",
+    "health",
     "apply",
     "dsn",
     "export",

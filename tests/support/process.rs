@@ -102,6 +102,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// Runs a command that becomes a server.
     pub(crate) fn start(mut command: Command) -> Process {
         let mut child = command
             .stdout(Stdio::piped())
