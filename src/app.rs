@@ -203,6 +203,10 @@ impl App {
             outbound,
             url_prefix.clone(),
         ));
+        let budget = Budget {
+            days: (settings.event_retention_days > 0).then_some(settings.event_retention_days),
+            bytes: settings.max_events_size,
+        };
         let server = Server::start(
             listener,
             transport,
@@ -225,6 +229,7 @@ impl App {
                     Arc::clone(&store),
                     Arc::clone(&identity),
                     url_prefix.clone(),
+                    budget,
                 ),
             }),
         )
@@ -243,10 +248,6 @@ impl App {
             }
         };
 
-        let budget = Budget {
-            days: (settings.event_retention_days > 0).then_some(settings.event_retention_days),
-            bytes: settings.max_events_size,
-        };
         let retention = Retention {
             audit_days: settings.audit_retention_days,
             events: budget,
