@@ -395,6 +395,12 @@ fn a_disk_that_became_read_only_or_fails_refuses_events_and_recovers() {
             std::thread::sleep(Duration::from_millis(1200));
             assert_refusal(&server.send().expect("an answer"));
             server.assert_readable();
+            let owner = Client::new(server.address)
+                .with_header("Authorization", &format!("Bearer {OWNER_TOKEN}"));
+            let change = serde_json::json!({"name": "Not kept"});
+            let refused = owner.put_json("/api/0/projects/acme/web/", &change);
+            assert_eq!(refused.status, 503, "{}", refused.text());
+            assert!(refused.header("Retry-After").is_some());
             std::fs::remove_file(&switch).expect("the fault goes");
             let recovered = server.wait_for(200, RECOVERY);
             println!("{fault}: refused after {noticed:?}, taken again after {recovered:?}");
