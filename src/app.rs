@@ -255,6 +255,10 @@ impl App {
             outbound,
             url_prefix.clone(),
         ));
+        let budget = Budget {
+            days: (settings.event_retention_days > 0).then_some(settings.event_retention_days),
+            bytes: settings.max_events_size,
+        };
         let server = Server::start(
             listeners,
             transport,
@@ -277,6 +281,7 @@ impl App {
                     Arc::clone(&store),
                     Arc::clone(&identity),
                     url_prefix.clone(),
+                    budget,
                 ),
             }),
         )
@@ -295,10 +300,6 @@ impl App {
             }
         };
 
-        let budget = Budget {
-            days: (settings.event_retention_days > 0).then_some(settings.event_retention_days),
-            bytes: settings.max_events_size,
-        };
         let retention = Retention {
             audit_days: settings.audit_retention_days,
             events: budget,

@@ -374,7 +374,7 @@ fn count_accepted(
     let sums = ledger::sums(
         &call.connection,
         project,
-        LedgerRange::in_steps(first, end, period.bucket_secs),
+        LedgerRange::in_steps(first, end, period.bucket_secs, call.request.received),
         LedgerColumns::default(),
         &filter,
     )?;

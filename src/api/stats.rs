@@ -192,7 +192,12 @@ pub(super) fn of_project(_: &Api, call: Call<'_>, context: InProject) -> Result<
             .collect(),
         ..LedgerFilter::default()
     };
-    let range = LedgerRange::in_steps(first, last.plus_secs(resolution), resolution);
+    let range = LedgerRange::in_steps(
+        first,
+        last.plus_secs(resolution),
+        resolution,
+        call.request.received,
+    );
     let sums = ledger::sums(
         &call.connection,
         context.project.id,
@@ -252,7 +257,7 @@ pub(super) fn of_key(
     let sums = ledger::sums(
         &call.connection,
         context.project.id,
-        LedgerRange::in_steps(first, end, interval),
+        LedgerRange::in_steps(first, end, interval, call.request.received),
         LedgerColumns {
             outcome: true,
             ..LedgerColumns::default()

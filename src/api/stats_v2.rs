@@ -245,6 +245,7 @@ pub(super) struct Intervals {
     /// Exclusive.
     pub(super) end: Timestamp,
     step_secs: i64,
+    now: Timestamp,
 }
 
 impl Intervals {
@@ -268,6 +269,7 @@ impl Intervals {
             start,
             end,
             step_secs,
+            now,
         };
         if intervals.len() > INTERVALS_MAX {
             return Err(error::too_many_points().into());
@@ -301,7 +303,7 @@ impl Intervals {
     }
 
     fn in_steps(self) -> LedgerRange {
-        LedgerRange::in_steps(self.start, self.end, self.step_secs)
+        LedgerRange::in_steps(self.start, self.end, self.step_secs, self.now)
     }
 }
 

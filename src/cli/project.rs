@@ -9,7 +9,7 @@ use super::table::{facts, minute, or_none, table};
 use super::{Argument, Command, Failure, Flag, Invocation, JSON, print, print_json};
 use crate::domain::id::{CHOSEN_ID_MAX, ProjectId};
 use crate::domain::key::ClientKey;
-use crate::domain::option::{self, Kind};
+use crate::domain::option::{self, Kind, Options};
 use crate::domain::secret::Secret;
 use crate::domain::slug::SlugKind;
 use crate::domain::time::Timestamp;
@@ -176,13 +176,23 @@ struct Shown {
     project: Project,
     teams: Vec<String>,
     keys: Vec<ClientKey>,
+    /// Those of what is kept, as they were set.
+    budget: Vec<(&'static str, Value)>,
 }
 
 impl Shown {
     fn of(connection: &Connection, organization: Organization, project: Project) -> Result<Shown> {
         let teams = teams::list_of_projects(connection, &[project.id])?;
         let teams = teams.get(&project.id).into_iter().flatten();
+        let mut options: Options = projects::list_options(connection, project.id)?
+            .into_iter()
+            .collect();
+        let budget = [option::RETENTION_DAYS, option::MAX_EVENTS_SIZE];
         Ok(Shown {
+            budget: budget
+                .into_iter()
+                .filter_map(|name| Some((name, options.remove(name)?)))
+                .collect(),
             teams: teams.map(|team| team.slug.to_string()).collect(),
             keys: client_keys::list_of_project(connection, project.id)?,
             organization,
@@ -217,6 +227,7 @@ impl Shown {
             "name": name,
             "platform": platform,
             "teams": self.teams,
+            "options": self.budget.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
             "dsns": self.dsns(invocation, invocation.clock().now()),
             "first_event": first_event,
             "created": created,
@@ -354,6 +365,13 @@ fn tell(invocation: &Invocation, shown: &Shown) -> Result<(), Failure> {
         ),
         ("created", minute(project.created)),
     ];
+    let budget = shown.budget.iter();
+    lines.extend(budget.map(|(name, value)| {
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        (*name, text)
+    }));
     let dsns = shown.dsns(invocation, invocation.clock().now());
     lines.extend(dsns.into_iter().map(|dsn| ("dsn", dsn)));
     print(&facts(&lines))

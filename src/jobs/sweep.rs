@@ -16,6 +16,9 @@ use crate::store::{Store, retention};
 const BOOKS_EVERY: Duration = Duration::from_secs(60);
 const BOOKS_EVERY_SECS: i64 = 600;
 
+/// How long a busy writer is let be. On a server that is never idle what is removed must keep up with what comes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// How far a clock may be from where it should be.
 const LEAP_SECS: i64 = 86_400;
 const DOUBT: Duration = Duration::from_secs(3600);
@@ -26,6 +29,8 @@ pub(super) struct Sweep {
     trust: Trust,
     /// When the books were last found in order.
     books: Option<(Instant, Timestamp)>,
+    /// Since when there is something to do.
+    due: Option<Instant>,
 }
 
 impl Sweep {
@@ -34,6 +39,7 @@ impl Sweep {
             budget,
             trust: Trust::new(now),
             books: None,
+            due: None,
         }
     }
 
@@ -58,9 +64,11 @@ impl Sweep {
         let is_slack = removal.is_none() && retention::is_slack(&connection, wants_room)?;
         drop(connection);
         if removal.is_none() && !is_slack {
+            self.due = None;
             return Ok(Done::All);
         }
-        if store.writer().waiting() > WAITING_MAX {
+        let is_overdue = self.due.get_or_insert_with(Instant::now).elapsed() > PATIENCE;
+        if !is_overdue && store.writer().waiting() > WAITING_MAX {
             return Ok(Done::NotNow);
         }
         match removal {

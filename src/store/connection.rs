@@ -303,6 +303,51 @@ pub(crate) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
 mod tests {
     use super::*;
 
+    /// The schema of before retention, with what it had to count.
+    #[test]
+    fn an_older_file_learns_how_much_each_project_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("picket.db");
+        let mut old = Connection::open(&path).unwrap();
+        migrations::migrations::runner()
+            .set_target(refinery::Target::Version(4))
+            .run(&mut old)
+            .unwrap();
+        old.execute_batch(
+            "INSERT INTO event (project_id, event_id, kind, key_id, received_us, payload)
+             VALUES (1, x'01', 0, 1, 5, zeroblob(100)), (1, x'02', 0, 1, 5, zeroblob(50)), (2, x'01', 2, 1, 5, x'');
+             INSERT INTO item (project_id, kind, key_id, received_us, header, quantity, bytes, payload, large_payload_id)
+             VALUES (1, 19, 1, 5, '{}', 1, 9, zeroblob(7), NULL), (1, 19, 1, 5, '{}', 1, 9, NULL, 3);
+             INSERT INTO large_payload (id, parts) VALUES (3, 2), (4, 1);
+             INSERT INTO payload_part (id, payload)
+             VALUES (3 * 65536, zeroblob(1000)), (3 * 65536 + 1, zeroblob(500)), (4 * 65536, zeroblob(30));
+             INSERT INTO attachment (project_id, key_id, received_us, event_id, kind, name, bytes, sha1, payload,
+                                     large_payload_id)
+             VALUES (2, 1, 5, x'01', 'event.attachment', 'a', 9, x'', NULL, 4);",
+        )
+        .unwrap();
+        drop(old);
+
+        let connection = open_for_writing(&path, Durability::Normal).unwrap();
+        let mut statement = connection
+            .prepare("SELECT project_id, kind, entries, bytes FROM project_size ORDER BY project_id, kind")
+            .unwrap();
+        let sizes: Vec<(i64, i64, i64, i64)> = statement
+            .query_map([], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let expected = [
+            (1, 0, 2, 550),
+            (1, 19, 2, 1907),
+            (2, 2, 1, 200),
+            (2, 100, 1, 230),
+        ];
+        assert_eq!(sizes, expected);
+    }
+
     /// The schema of before the management API, with rows in the tables that were made anew since.
     #[test]
     fn an_older_file_keeps_its_members_and_their_teams() {

@@ -155,7 +155,8 @@ impl Health {
         })
     }
 
-    pub(super) fn count(&self, trouble: Trouble) {
+    /// Counts a request that was refused.
+    pub(crate) fn count(&self, trouble: Trouble) {
         self.refused[trouble as usize].fetch_add(1, Ordering::Relaxed);
     }
 

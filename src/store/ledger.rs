@@ -16,6 +16,20 @@ use crate::domain::time::Timestamp;
 /// The resolutions, in seconds, finest first.
 pub(crate) const RESOLUTIONS_SECS: [i64; 3] = [10, 3600, 86_400];
 
+/// How long the rows of a resolution are kept, in seconds; those of the last for ever.
+const KEPT_SECS: [i64; 2] = [48 * 3600, 90 * 86_400];
+
+/// From when on there are rows of this resolution: the start of a bucket of the next one, so that every moment is told
+/// by whole rows of one of them. None: from the beginning.
+pub(super) fn kept_from(resolution_secs: i64, now: Timestamp) -> Option<Timestamp> {
+    let at = RESOLUTIONS_SECS
+        .iter()
+        .position(|known| *known == resolution_secs)?;
+    let kept_secs = KEPT_SECS.get(at)?;
+    let coarser = RESOLUTIONS_SECS.get(at + 1)?;
+    Some(now.plus_secs(-kept_secs).floor_to(*coarser))
+}
+
 /// Where a count stops growing, and a sum too: the largest integer that every JSON client reads exactly. No honest
 /// sender comes near it. Up to here SQLite's `total` is exact, and unlike `sum` it is no error beyond.
 const QUANTITY_MAX: i64 = 1 << 53;
@@ -128,8 +142,11 @@ impl LedgerColumns {
 /// The range and the buckets of a sum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LedgerRange {
-    /// One of [`RESOLUTIONS_SECS`]: which rows are read.
+    /// One of [`RESOLUTIONS_SECS`]: which rows are read. Where those are gone for their age, coarser ones are, each
+    /// of which stands where its bucket begins.
     pub(crate) resolution_secs: i64,
+    /// By which rows are gone for their age.
+    pub(crate) now: Timestamp,
     /// Inclusive.
     pub(crate) from: Timestamp,
     /// Exclusive.
@@ -141,13 +158,39 @@ pub(crate) struct LedgerRange {
 
 impl LedgerRange {
     /// The buckets in `[from, until)` that are `step_secs` long, read from the coarsest rows that they are made of.
-    pub(crate) fn in_steps(from: Timestamp, until: Timestamp, step_secs: i64) -> LedgerRange {
+    pub(crate) fn in_steps(
+        from: Timestamp,
+        until: Timestamp,
+        step_secs: i64,
+        now: Timestamp,
+    ) -> LedgerRange {
         LedgerRange {
             resolution_secs: coarsest_resolution_secs(step_secs),
+            now,
             from,
             until,
             step_secs: Some(step_secs),
         }
+    }
+
+    /// The resolutions whose rows tell the range, with the part that each tells, oldest first.
+    fn parts(self) -> Vec<(i64, Timestamp, Timestamp)> {
+        let mut parts = Vec::new();
+        let mut until = self.until;
+        let coarser = RESOLUTIONS_SECS
+            .into_iter()
+            .filter(|resolution| *resolution >= self.resolution_secs);
+        for resolution in coarser {
+            let from = kept_from(resolution, self.now)
+                .unwrap_or(self.from)
+                .max(self.from);
+            if from < until {
+                parts.push((resolution, from, until));
+                until = from;
+            }
+        }
+        parts.reverse();
+        parts
     }
 }
 
@@ -172,7 +215,8 @@ pub(crate) struct LedgerSum {
     pub(crate) times_seen: u64,
 }
 
-/// The sums of a project, by bucket, oldest first. Buckets without any are absent.
+/// The sums of a project, by bucket, oldest first. Buckets without any are absent; one that is told by rows of more than
+/// one resolution comes more than once.
 pub(crate) fn sums(
     connection: &Connection,
     project: ProjectId,
@@ -180,21 +224,27 @@ pub(crate) fn sums(
     columns: LedgerColumns,
     filter: &LedgerFilter,
 ) -> rusqlite::Result<Vec<LedgerSum>> {
-    let (from_us, until_us) = (range.from.us(), range.until.us());
     let reasons = json!(filter.reasons).to_string();
-    let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = vec![
-        (":resolution", &range.resolution_secs),
-        (":project", &project.0),
-        (":from", &from_us),
-        (":until", &until_us),
-    ];
-    if !filter.reasons.is_empty() {
-        params.push((":reasons", &reasons));
+    let sql = sums_sql(range, columns, filter);
+    let mut sums = Vec::new();
+    for (resolution_secs, from, until) in range.parts() {
+        let (from_us, until_us) = (from.us(), until.us());
+        let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = vec![
+            (":resolution", &resolution_secs),
+            (":project", &project.0),
+            (":from", &from_us),
+            (":until", &until_us),
+        ];
+        if !filter.reasons.is_empty() {
+            params.push((":reasons", &reasons));
+        }
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params.as_slice())?;
+        while let Some(row) = rows.next()? {
+            sums.push(sum_from_row(row, range, columns)?);
+        }
     }
-    connection
-        .prepare_cached(&sums_sql(range, columns, filter))?
-        .query_map(params.as_slice(), |row| sum_from_row(row, range, columns))?
-        .collect()
+    Ok(sums)
 }
 
 /// Only what tells the sums apart is grouped by: where that is the bucket alone, the rows come in order and nothing

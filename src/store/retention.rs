@@ -9,13 +9,14 @@
 //! of whichever kind and, for the server's budget, of whichever project. Within a kind the order of arrival counts, so
 //! that a row whose date a wrong clock put into the future does not stand in the way of those behind it.
 //!
-//! **Statistics stay.** They come from the ledger, whose days are kept for ever; its finer rows go when nothing asks for
-//! them any more.
+//! **Statistics stay.** They come from the ledger, whose days are kept for ever. Its finer rows go after a time, from when
+//! on the coarser ones are read ([`ledger::kept_from`]).
 
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, named_params};
 
+use super::ledger;
 use super::payloads::{self, LargePayloadId};
 use super::sizes::{self, Amount, Kind, Size};
 use super::space;
@@ -35,9 +36,6 @@ const CHUNK_ROWS: usize = 20;
 const STEP_PAGES: u32 = 256;
 
 const DAY_SECS: i64 = 86_400;
-
-/// How long the ledger's rows of a resolution are kept, in seconds; its days for ever.
-const LEDGER_SECS: [(i64, i64); 2] = [(10, 2 * DAY_SECS), (3600, 90 * DAY_SECS)];
 
 /// What goes so long after its end, whoever it belonged to: a table, its key, and when a row of it is over.
 const EXPIRED_SECS: i64 = 7 * DAY_SECS;
@@ -268,8 +266,10 @@ pub(crate) fn next_of_books(
     connection: &Connection,
     now: Timestamp,
 ) -> rusqlite::Result<Option<Removal>> {
-    for (resolution_secs, kept_secs) in LEDGER_SECS {
-        let before = now.plus_secs(-kept_secs).floor_to(resolution_secs);
+    for resolution_secs in ledger::RESOLUTIONS_SECS {
+        let Some(before) = ledger::kept_from(resolution_secs, now) else {
+            continue;
+        };
         if let Some(project) = ledger_with_older(connection, resolution_secs, before)? {
             return Ok(Some(Removal::Ledger {
                 resolution_secs,

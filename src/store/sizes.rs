@@ -169,6 +169,39 @@ pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Size>> {
     Ok(sizes)
 }
 
+/// All that one project has.
+#[derive(Clone, Debug)]
+pub(crate) struct Largest {
+    pub(crate) organization: String,
+    pub(crate) project: String,
+    pub(crate) entries: u64,
+    pub(crate) bytes: u64,
+}
+
+/// The projects that have most, largest first.
+pub(crate) fn largest(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Largest>> {
+    let count = |number: i64| u64::try_from(number).unwrap_or(0);
+    connection
+        .prepare_cached(
+            "SELECT organization.slug, project.slug, entries, bytes
+             FROM (SELECT project_id, sum(entries) AS entries, sum(bytes) AS bytes FROM project_size
+                   WHERE entries > 0 GROUP BY project_id ORDER BY bytes DESC LIMIT :limit)
+             JOIN project ON project.id = project_id
+             JOIN organization ON organization.id = project.organization_id
+             WHERE project.deleted_us IS NULL AND organization.deleted_us IS NULL
+             ORDER BY bytes DESC",
+        )?
+        .query_map(named_params! { ":limit": limit }, |row| {
+            Ok(Largest {
+                organization: row.get(0)?,
+                project: row.get(1)?,
+                entries: count(row.get(2)?),
+                bytes: count(row.get(3)?),
+            })
+        })?
+        .collect()
+}
+
 /// What came in within the last day or, of a younger server, since it began; and how many seconds that is. None before
 /// anything came.
 pub(crate) fn intake(

@@ -9,7 +9,7 @@
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,8 @@ pub(crate) struct ProjectState {
     client_reasons: Mutex<HashSet<Box<str>>>,
     /// What it has waiting for the writer. Shared with the state before it.
     pub(crate) load: Arc<Load>,
+    /// How many of its requests wait for the thread for large ones.
+    pub(crate) large_waiting: AtomicUsize,
 }
 
 /// How many distinct reasons the client reports of a project may bring into the ledger. SDKs know some twenty.
@@ -437,6 +439,7 @@ impl ProjectState {
             environments: Mutex::default(),
             client_reasons: Mutex::default(),
             load: Arc::default(),
+            large_waiting: AtomicUsize::new(0),
         }
     }
 

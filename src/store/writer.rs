@@ -530,9 +530,9 @@ impl QueueState {
     /// what is left for all.
     fn is_over_share(&self, load: &Load, bytes: usize) -> bool {
         let (jobs, job_bytes) = load.get();
-        let jobs_left = self.jobs_max().saturating_sub(self.jobs.len());
+        let jobs_left = || self.jobs_max().saturating_sub(self.jobs.len());
         let bytes_left = QUEUE_BYTES_MAX.saturating_sub(self.bytes);
-        let is_many = jobs >= SHARE_JOBS_MIN && jobs > jobs_left;
+        let is_many = jobs >= SHARE_JOBS_MIN && jobs > jobs_left();
         let is_much = jobs > 0 && job_bytes + bytes > bytes_left.max(SHARE_BYTES_MIN);
         is_many || is_much
     }

@@ -22,6 +22,7 @@ struct Page<'a> {
     owned: Vec<OrganizationId>,
     /// Those that demand a second factor of who has none.
     demanding: String,
+    is_superuser: bool,
 }
 
 pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
@@ -44,6 +45,7 @@ pub(super) fn show(_: &Web, visit: &Visit<'_>) -> Result<Response> {
         head: Head::of(visit),
         organizations,
         owned,
+        is_superuser: user.superuser,
         demanding: security::demanding(visit, user)?.join(", "),
     };
     Ok(layout::page(200, &page))

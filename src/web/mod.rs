@@ -25,6 +25,7 @@ mod sessions;
 mod set_up;
 mod single_sign_on;
 mod single_sign_on_settings;
+mod status;
 mod tokens;
 mod verify;
 
@@ -32,6 +33,7 @@ use std::sync::Arc;
 
 use crate::domain::access::Access;
 use crate::domain::dsn::UrlPrefix;
+use crate::domain::option::Budget;
 use crate::domain::slug::IdOrSlug;
 use crate::domain::time::Timestamp;
 use crate::http::router::{Found, Params, Route, Router};
@@ -59,6 +61,8 @@ enum Needs {
     SignedIn,
     /// And who gave the password a short while ago.
     Verified,
+    /// Somebody who is signed in and a superuser; for others there is no such page.
+    Superuser,
 }
 
 type Handler = fn(&Web, &Visit<'_>) -> Result<Response>;
@@ -70,7 +74,7 @@ struct Target {
 }
 
 fn routes() -> Vec<Route<Target>> {
-    use Needs::{Foreign, Nothing, SignedIn, Verified};
+    use Needs::{Foreign, Nothing, SignedIn, Superuser, Verified};
     let line = |method, path, needs, handler: Handler| Route {
         method,
         path,
@@ -83,6 +87,10 @@ fn routes() -> Vec<Route<Target>> {
         line("GET", "/auth/login/", Nothing, login::show),
         line("POST", "/auth/login/", Nothing, login::submit),
         line("POST", "/auth/logout/", SignedIn, login::sign_out),
+
+        // The server.
+        line("GET", "/status/", Superuser, status::show),
+        line("GET", "/status/status.json", Superuser, status::json),
 
         // Second factor, invitation, reset, first sign-in.
         line("GET", "/auth/2fa/", Nothing, second_factor::show),
@@ -199,15 +207,23 @@ pub(crate) struct Web {
     store: Arc<Store>,
     identity: Arc<Identity>,
     prefix: UrlPrefix,
+    /// How much of what clients sent is kept.
+    budget: Budget,
     routes: Router<Target>,
 }
 
 impl Web {
-    pub(crate) fn new(store: Arc<Store>, identity: Arc<Identity>, prefix: UrlPrefix) -> Web {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        identity: Arc<Identity>,
+        prefix: UrlPrefix,
+        budget: Budget,
+    ) -> Web {
         Web {
             store,
             identity,
             prefix,
+            budget,
             routes: Router::new(routes()),
         }
     }
@@ -263,9 +279,17 @@ impl Web {
         if is_change && target.needs != Needs::Foreign && !is_ours() {
             return Err(Failure::NotOurForm);
         }
-        if matches!(target.needs, Needs::SignedIn | Needs::Verified) {
+        if matches!(
+            target.needs,
+            Needs::SignedIn | Needs::Verified | Needs::Superuser
+        ) {
             match &signed_in {
                 None => return Ok(login::redirect_to(request)),
+                Some(signed_in)
+                    if target.needs == Needs::Superuser && !signed_in.user.superuser =>
+                {
+                    return Err(Failure::NotFound);
+                }
                 Some(signed_in)
                     if target.needs == Needs::Verified
                         && !signed_in.session.is_verified(request.received) =>
@@ -366,7 +390,7 @@ mod tests {
             .unwrap();
         (
             directory,
-            Web::new(store, Arc::new(identity), prefix),
+            Web::new(store, Arc::new(identity), prefix, Budget::default()),
             secret,
         )
     }

@@ -395,6 +395,12 @@ fn a_disk_that_became_read_only_or_fails_refuses_events_and_recovers() {
             std::thread::sleep(Duration::from_millis(1200));
             assert_refusal(&server.send().expect("an answer"));
             server.assert_readable();
+            let owner = Client::new(server.address)
+                .with_header("Authorization", &format!("Bearer {OWNER_TOKEN}"));
+            let change = serde_json::json!({"name": "Not kept"});
+            let refused = owner.put_json("/api/0/projects/acme/web/", &change);
+            assert_eq!(refused.status, 503, "{}", refused.text());
+            assert!(refused.header("Retry-After").is_some());
             std::fs::remove_file(&switch).expect("the fault goes");
             let recovered = server.wait_for(200, RECOVERY);
             println!("{fault}: refused after {noticed:?}, taken again after {recovered:?}");
@@ -425,7 +431,7 @@ slug = "acme"
     public = "11111111111111111111111111111111"
 "#;
 
-/// With more clients than there are ways in, and a disk that takes a second and a half for each commit, those of one
+/// With more clients than there are ways in, and a disk that takes more than a second for each commit, those of one
 /// project are refused and the other's events all get in.
 #[test]
 fn on_a_slow_disk_a_project_that_floods_leaves_room_for_the_others() {
@@ -461,9 +467,10 @@ fn on_a_slow_disk_a_project_that_floods_leaves_room_for_the_others() {
             let disk = server.database();
             while !over.load(Ordering::Relaxed) {
                 disk.execute_batch("BEGIN IMMEDIATE").expect("the lock");
-                std::thread::sleep(Duration::from_millis(1500));
+                std::thread::sleep(Duration::from_millis(1200));
                 disk.execute_batch("ROLLBACK").expect("the lock goes");
-                std::thread::sleep(Duration::from_millis(20));
+                // Longer than SQLite sleeps between two looks at the lock.
+                std::thread::sleep(Duration::from_millis(400));
             }
         });
         std::thread::sleep(Duration::from_secs(2));
@@ -544,4 +551,49 @@ fn a_clock_that_jumps_costs_no_event() {
             .expect("a sum");
         assert_eq!(counted, taken, "the ledger at {resolution} s");
     }
+}
+
+/// Large requests go one by one, and each holds a way in while it waits.
+#[test]
+fn a_project_that_uploads_without_end_leaves_ways_in_for_the_others() {
+    let _turn = crate::turn();
+    let server = Server::start(TWO_PROJECTS);
+    let over = AtomicBool::new(false);
+    let (taken, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+    let mut upload = br#"{}
+{"type":"attachment","filename":"a","length":1500000}
+"#
+    .to_vec();
+    upload.resize(upload.len() + 1_500_000, b'x');
+    std::thread::scope(|scope| {
+        for _ in 0..280 {
+            scope.spawn(|| {
+                let target = format!("/api/31/envelope/?sentry_key={KEY}");
+                while !over.load(Ordering::Relaxed) {
+                    let answer = server.client().try_send("POST", &target, Some(&upload));
+                    match answer {
+                        Some(answer) if answer.status == 200 => {
+                            taken.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Some(answer) => {
+                            assert_refusal(&answer);
+                            refused.fetch_add(1, Ordering::Relaxed);
+                            std::thread::sleep(Duration::from_secs(1));
+                        }
+                        None => {}
+                    }
+                }
+            });
+        }
+        let _end = OnDrop(&over);
+        std::thread::sleep(Duration::from_secs(1));
+        let target = "/api/32/store/?sentry_key=11111111111111111111111111111111";
+        for _ in 0..20 {
+            assert_eq!(server.client().post(target, b"{}").status, 200);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let (taken, refused) = (taken.into_inner(), refused.into_inner());
+    println!("uploads without end: {taken} taken, {refused} refused");
+    assert!(taken > 0 && refused > 0);
 }

@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod ageing;
 mod disk;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,4 +18,9 @@ static TURN: Mutex<()> = Mutex::new(());
 /// Leave to be the only test that runs.
 fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the numbers are those of the long form.
+fn is_long() -> bool {
+    std::env::var_os("PICKET_FAULTS").is_some_and(|form| form == "long")
 }

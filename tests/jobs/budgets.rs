@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::process::Binary;
-use crate::support::{KEY, Server, WORLD};
+use crate::support::{KEY, START, Server, WORLD};
 
 const DAY_SECS: i64 = 86_400;
 
@@ -321,8 +321,29 @@ fn a_large_attachment_goes_with_all_its_parts_and_the_file_shrinks() {
 }
 
 #[test]
-fn the_fine_rows_of_the_ledger_go_and_its_days_stay() {
+fn the_fine_rows_of_the_ledger_go_and_statistics_stay() {
     let mut server = Server::start(WORLD);
+    // What the API tells of all that was ever sent, by tens of seconds of the last days, by hours and by days.
+    let told = |server: &Server| -> Vec<u64> {
+        let now = server.clock.now().secs();
+        [
+            ("10s", now - 3 * DAY_SECS),
+            ("1h", START.secs()),
+            ("1d", START.secs()),
+        ]
+        .map(|(resolution, since)| {
+            let since = since.max(START.secs());
+            let path = format!(
+                "/api/0/projects/acme/web/stats/?resolution={resolution}&since={since}&until={now}"
+            );
+            let points = server.owner().get(&path).json();
+            let points = points.as_array().expect("points").iter();
+            points
+                .map(|point| point[1].as_u64().expect("a count"))
+                .sum()
+        })
+        .to_vec()
+    };
     let rows = |server: &Server, resolution: i64| -> i64 {
         let sql = "SELECT count(*) FROM ledger WHERE resolution = ?1";
         let count = server
@@ -338,13 +359,16 @@ fn the_fine_rows_of_the_ledger_go_and_its_days_stay() {
         }
     };
     server.send_event("{}");
-    server.advance(2 * DAY_SECS + 10);
+    server.advance(2 * DAY_SECS + 3600);
     server.send_event("{}");
+    assert_eq!(told(&server), [2, 2, 2]);
     server.restart();
     settle(&server, [1, 2, 2]);
+    assert_eq!(told(&server), [2, 2, 2]);
     server.advance(90 * DAY_SECS);
     server.restart();
     settle(&server, [0, 1, 2]);
+    assert_eq!(told(&server), [0, 2, 2]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod set_up;
 mod sign_in;
 mod single_sign_on;
 mod single_sign_on_settings;
+mod status;
 mod tokens;
 mod transfer;
 

@@ -28,7 +28,7 @@ fn a_project_is_made_with_a_key_shown_changed_and_deleted() {
     assert_eq!(key.len(), 32);
     let shop = |slug: &str, name: &str, platform: Value, teams: &[&str]| {
         json!({
-            "id": "50", "organization": "acme", "slug": slug, "name": name, "platform": platform, "teams": teams,
+            "id": "50", "organization": "acme", "slug": slug, "name": name, "platform": platform, "teams": teams, "options": {},
             "dsns": [format!("http://{key}@127.0.0.1:9000/50")], "first_event": null, "created": "<time>",
         })
     };
