@@ -102,7 +102,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    fn start(mut command: Command) -> Process {
+    pub(crate) fn start(mut command: Command) -> Process {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -151,8 +151,12 @@ impl Process {
         line.split(' ').next().unwrap_or_default().to_owned()
     }
 
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("the process is there");
+        kill_process(self.pid(), signal).expect("the process is there");
     }
 
     /// Sends SIGTERM and waits for the end; the exit code and what was printed in all.
