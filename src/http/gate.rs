@@ -55,6 +55,9 @@ mod tls;
 
 /// Three times what the tests need without optimisation; what is not touched costs nothing.
 const STACK_BYTES: usize = 128 * 1024;
+/// Connections that wait to be accepted. A client that finds no room among them tries again after a whole second, so a
+/// short burst must fit, also while the machine is busy.
+const BACKLOG: i32 = 1024;
 /// After a failure to accept that closing a connection may cure.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// What a refused client may still send before the connection is closed under it.
@@ -161,6 +164,8 @@ impl Gate {
             .chain(redirecting.map(|l| (l, Door::Redirecting)))
             .collect();
         for (listener, _) in &doors {
+            // Asked again, a listening socket takes the new number.
+            rustix::net::listen(listener, BACKLOG)?;
             // Polled, so that a client that is gone before it is accepted cannot hold up the loop.
             listener.set_nonblocking(true)?;
         }
@@ -313,8 +318,7 @@ impl Shared {
         // Accepted sockets inherit it from the listener on some systems.
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(not_zero(self.settings.idle_timeout))?;
-        stream.set_write_timeout(not_zero(self.settings.send_timeout))
+        stream.set_read_timeout(not_zero(self.settings.idle_timeout))
     }
 
     fn is_counted(&self, peer: IpAddr) -> bool {

@@ -10,6 +10,7 @@ mod support;
 
 mod ageing;
 mod disk;
+mod network;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use rustls::ServerConfig;
 
 use super::tls::{Encryption, NoHandshake};
@@ -142,23 +142,24 @@ impl<'a> Channel<'a> {
     /// Writes everything.
     ///
     /// # Errors
-    /// The client is gone; it made no progress during the socket's send time-out, or took less than
-    /// `bytes_per_sec_min` on average after `grace`: `TimedOut`.
+    /// The client is gone; it took nothing for as long as `timeout`, or less than `bytes_per_sec_min` on average after
+    /// that time: `TimedOut`.
     pub(super) fn write_all(
         &mut self,
         slices: &mut [IoSlice<'_>],
-        grace: Duration,
+        timeout: Duration,
         bytes_per_sec_min: u64,
     ) -> io::Result<()> {
-        let mut pace = Pace {
-            grace,
+        let mut sender = Sender {
+            stream: self.stream,
+            timeout,
             bytes_per_sec_min,
             started: None,
             sent: 0,
         };
         match &mut self.tls {
-            None => write_all(self.stream, slices, &mut pace),
-            Some(tls) => tls.write_all(self.stream, slices, &mut pace),
+            None => write_all(&mut sender, slices),
+            Some(tls) => tls.write_all(&mut sender, slices),
         }
     }
 
@@ -211,59 +212,68 @@ pub(super) fn wait(
     }
 }
 
-/// How fast an answer is taken.
-pub(super) struct Pace {
-    grace: Duration,
+/// The sending side while an answer goes out, with an eye on how fast it is taken.
+pub(super) struct Sender<'a> {
+    stream: &'a TcpStream,
+    timeout: Duration,
     bytes_per_sec_min: u64,
-    /// None before the first write, whose time does not count.
+    /// None before the first wait for room.
     started: Option<Instant>,
     sent: u64,
 }
 
-impl Pace {
-    /// So many bytes more were taken, and there are others to come.
+impl Sender<'_> {
+    /// Waits for room. False: there was none in time.
     ///
     /// # Errors
-    /// It goes too slowly: `TimedOut`.
-    pub(super) fn check(&mut self, written: usize) -> io::Result<()> {
-        self.sent = self.sent.saturating_add(written as u64);
-        let late = self
-            .started
-            .get_or_insert_with(Instant::now)
-            .elapsed()
-            .saturating_sub(self.grace);
-        match late.as_secs().saturating_mul(self.bytes_per_sec_min) > self.sent {
-            true => Err(io::ErrorKind::TimedOut.into()),
-            false => Ok(()),
+    /// What was taken so far went too slowly: `TimedOut`.
+    fn wait(&mut self) -> io::Result<bool> {
+        let now = Instant::now();
+        let started = *self.started.get_or_insert(now);
+        let late = now.duration_since(started).saturating_sub(self.timeout);
+        if late.as_secs().saturating_mul(self.bytes_per_sec_min) > self.sent {
+            return Err(io::ErrorKind::TimedOut.into());
         }
+        wait(self.stream, PollFlags::OUT, now + self.timeout)
     }
 }
 
-fn write_all(
-    mut stream: &TcpStream,
-    mut slices: &mut [IoSlice<'_>],
-    pace: &mut Pace,
-) -> io::Result<()> {
+impl Write for Sender<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    /// Sends at once what the socket takes, and only if that is nothing waits.
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let mut has_room = true;
+        loop {
+            let mut nothing = SendAncillaryBuffer::default();
+            match rustix::net::sendmsg(self.stream, slices, &mut nothing, flags) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(sent) => {
+                    self.sent = self.sent.saturating_add(sent as u64);
+                    return Ok(sent);
+                }
+                Err(Errno::INTR) => {}
+                // Some room may be there all the same: the wait ends only when there is a good deal of it.
+                Err(Errno::AGAIN) if has_room => has_room = self.wait()?,
+                Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write_all(sender: &mut Sender<'_>, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
-        let written = taken(stream.write_vectored(slices))?;
+        let written = sender.write_vectored(slices)?;
         IoSlice::advance_slices(&mut slices, written);
-        if !slices.is_empty() {
-            pace.check(written)?;
-        }
     }
     Ok(())
-}
-
-/// What a write to a socket with a send time-out came to. An interrupted one took nothing.
-pub(super) fn taken(written: io::Result<usize>) -> io::Result<usize> {
-    match written {
-        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-        Ok(written) => Ok(written),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(io::ErrorKind::TimedOut.into())
-        }
-        Err(error) => Err(error),
-    }
 }

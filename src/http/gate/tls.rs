@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use rustls::{ServerConfig, ServerConnection};
 
-use super::socket::{Pace, Read, taken, wait};
+use super::socket::{Read, Sender, wait};
 
 /// The type of the record that a handshake starts with. No request starts with it.
 pub(super) const HANDSHAKE_RECORD: u8 = 22;
@@ -153,7 +153,7 @@ impl Encryption {
 
     fn flush(&mut self, to: &mut Until<'_>) -> io::Result<()> {
         while self.connection.wants_write() {
-            taken(self.connection.write_tls(to))?;
+            self.connection.write_tls(to)?;
         }
         Ok(())
     }
@@ -161,19 +161,17 @@ impl Encryption {
     /// As [`Channel::write_all`](super::socket::Channel::write_all).
     pub(super) fn write_all(
         &mut self,
-        mut stream: &TcpStream,
+        sender: &mut Sender<'_>,
         mut slices: &mut [IoSlice<'_>],
-        pace: &mut Pace,
     ) -> io::Result<()> {
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
-            let ahead = taken(self.connection.writer().write_vectored(slices))?;
-            IoSlice::advance_slices(&mut slices, ahead);
+            match self.connection.writer().write_vectored(slices)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                ahead => IoSlice::advance_slices(&mut slices, ahead),
+            }
             while self.connection.wants_write() {
-                let written = taken(self.connection.write_tls(&mut stream))?;
-                if !slices.is_empty() || self.connection.wants_write() {
-                    pace.check(written)?;
-                }
+                self.connection.write_tls(sender)?;
             }
         }
         Ok(())
