@@ -541,6 +541,12 @@ impl Planner<'_> {
                 all.push(Fate::Here(here.id));
                 continue;
             }
+            if let (Person::User(_), Fate::Here(id)) = (&member.who, fate)
+                && members::find_by_email(self.connection, *id, &email)?.is_some()
+            {
+                let text = "these were invited here as well; the invitation stays until somebody takes it back";
+                self.notes.add(text, shown.as_str());
+            }
             let kept = self.keep(&mut numbers, member.id, &format!("member {shown}"));
             let member = &mut self.bundle.members[at];
             member.id = kept;
