@@ -216,7 +216,7 @@ fn read_server(invocation: &Invocation, url: &str) -> Result<Bundle, Failure> {
         progress.show(&format!("reading {what}"));
     });
     progress.end();
-    read.map_err(Failure::Failed)
+    read.map_err(|not_read| Failure::Failed(not_read.text))
 }
 
 fn token(invocation: &Invocation) -> Result<String, Failure> {

@@ -100,22 +100,15 @@ fn explain(error: &serde_json::Error) -> String {
 /// It does not begin with one: why, and what to do about it.
 fn find_array(input: &mut impl BufRead) -> Result<(), String> {
     let unreadable = |error: io::Error| format!("it cannot be read: {error}");
-    let head = loop {
-        let head = input.fill_buf().map_err(unreadable)?;
-        let without_bom = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-        let mut skip = head.len() - without_bom.len();
-        skip += without_bom
-            .iter()
-            .take_while(|b| b.is_ascii_whitespace())
-            .count();
-        if head.is_empty() {
-            return Err("it is empty".to_owned());
-        }
-        if skip == 0 {
-            break head;
-        }
-        input.consume(skip);
-    };
+    let has_bom = input
+        .fill_buf()
+        .map_err(unreadable)?
+        .starts_with(b"\xef\xbb\xbf");
+    input.consume(if has_bom { 3 } else { 0 });
+    let head = input.fill_buf().map_err(unreadable)?.trim_ascii_start();
+    if head.is_empty() {
+        return Err("it is empty".to_owned());
+    }
     if head.get(257..262) == Some(b"ustar") {
         return Err(
             "this is an encrypted export, which Picket does not read; decrypt it first: sentry backup decrypt"

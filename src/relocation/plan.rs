@@ -20,6 +20,7 @@ use crate::domain::id::{MemberId, OrganizationId, ProjectId, TeamId, UserId};
 use crate::domain::key::{
     BROWSER_SDK_CHOICES, BROWSER_SDK_RETIRED, BROWSER_SDK_VERSION, PublicKey, random_hex_32,
 };
+use crate::domain::option::Options;
 use crate::domain::scope::OrganizationRole;
 use crate::domain::slug::{IdOrSlug, Slug, SlugKind, slugify};
 use crate::domain::time::Timestamp;
@@ -226,16 +227,16 @@ impl Planner<'_> {
                 }
             }
             let Some((here, slug)) = found else { continue };
-            let (options, policy_name) = {
-                let organization = &mut self.bundle.organizations[at];
-                (
-                    std::mem::take(&mut organization.options),
-                    organization.name.clone(),
-                )
-            };
+            let given = std::mem::take(&mut self.bundle.organizations[at].options);
+            let options = self.options(given, slug.as_str(), take_of_organization);
             let fate = match here {
                 Some(here) => {
-                    if here.name != policy_name {
+                    let organization = &self.bundle.organizations[at];
+                    let stored = organizations::list_options(self.connection, here.id)?;
+                    let is_same = here.name == organization.name
+                        && here.policy == organization.policy
+                        && stored == options.into_iter().collect::<Options>();
+                    if !is_same {
                         self.notes.add(DIFFERENT, format!("organization {slug}"));
                     }
                     Fate::Here(here.id)
@@ -245,12 +246,11 @@ impl Planner<'_> {
                         let text = "these organizations get another slug, because theirs is taken, or is none that can be";
                         self.notes.add(text, format!("{wanted} becomes {slug}"));
                     }
-                    let taken = self.options(options, slug.as_str(), take_of_organization);
                     let id = self.bundle.organizations[at].id;
                     let id = self.keep(&mut numbers, id, &format!("organization {slug}"));
                     let organization = &mut self.bundle.organizations[at];
                     organization.id = id;
-                    organization.options = taken;
+                    organization.options = options;
                     Fate::New
                 }
             };
@@ -402,9 +402,22 @@ impl Planner<'_> {
             };
             let (here, slug) = self.place(&mut claimed, SlugKind::Project, owner, &wanted, find)?;
             let shown = format!("{}/{slug}", organizations[owner.0].1);
+            let given = std::mem::take(&mut self.bundle.projects[at].options);
+            let options = self.options(given, &shown, take_of_project);
+            let platform = &mut self.bundle.projects[at].platform;
+            if let Some(unknown) = platform.take_if(|name| !platform::is_allowed(name)) {
+                let text = "Picket does not know these platforms, which are left out";
+                self.notes.add(text, format!("{unknown} of {shown}"));
+            }
             if let Some(here) = here {
                 let project = &self.bundle.projects[at];
-                if here.name != project.name || millis(here.created) != millis(project.created) {
+                let stored = projects::list_options(self.connection, here.id)?;
+                let is_same = here.name == project.name
+                    && here.platform == project.platform
+                    && millis(here.created) == millis(project.created)
+                    && stored.into_iter().collect::<Options>()
+                        == options.into_iter().collect::<Options>();
+                if !is_same {
                     self.notes.add(DIFFERENT, format!("project {shown}"));
                 }
                 if let Some(id) = id.filter(|id| *id != here.id.0) {
@@ -431,15 +444,9 @@ impl Planner<'_> {
                 }
                 None => None,
             };
-            let given = std::mem::take(&mut self.bundle.projects[at].options);
-            let options = self.options(given, &shown, take_of_project);
             let project = &mut self.bundle.projects[at];
             project.id = kept;
             project.options = options;
-            if let Some(unknown) = project.platform.take_if(|name| !platform::is_allowed(name)) {
-                let text = "Picket does not know these platforms, which are left out";
-                self.notes.add(text, format!("{unknown} of {shown}"));
-            }
             all.push((Fate::New, slug));
         }
         Ok(all)
@@ -533,6 +540,12 @@ impl Planner<'_> {
                 }
                 all.push(Fate::Here(here.id));
                 continue;
+            }
+            if let (Person::User(_), Fate::Here(id)) = (&member.who, fate)
+                && members::find_by_email(self.connection, *id, &email)?.is_some()
+            {
+                let text = "these were invited here as well; the invitation stays until somebody takes it back";
+                self.notes.add(text, shown.as_str());
             }
             let kept = self.keep(&mut numbers, member.id, &format!("member {shown}"));
             let member = &mut self.bundle.members[at];

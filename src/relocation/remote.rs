@@ -43,8 +43,23 @@ const PAGES_MAX: usize = 100_000;
 const NAME_MAX: usize = 64;
 const LONG_NAME_MAX: usize = 200;
 
-/// One sentence about why a server could not be read.
-pub(crate) type NotRead = String;
+/// Why a server could not be read.
+#[derive(Debug)]
+pub(crate) struct NotRead {
+    /// One sentence.
+    pub(crate) text: String,
+    /// Whether it is there for others, or not at all; what else there is can be read.
+    is_denied: bool,
+}
+
+impl From<String> for NotRead {
+    fn from(text: String) -> NotRead {
+        NotRead {
+            text,
+            is_denied: false,
+        }
+    }
+}
 
 type Result<T, E = NotRead> = std::result::Result<T, E>;
 
@@ -65,7 +80,7 @@ impl Server {
         token: &str,
         outbound: &OutboundSettings,
         clock: Clock,
-    ) -> Result<Server> {
+    ) -> Result<Server, String> {
         let base = base.trim().trim_end_matches('/');
         let host = base
             .strip_prefix("https://")
@@ -136,14 +151,14 @@ impl Server {
                 },
             };
             if tries >= TRIES {
-                return Err(format!("{why}, and so after {TRIES} tries"));
+                return Err(format!("{why}, and so after {TRIES} tries").into());
             }
             log::warn!("{why}; it is asked again");
             pause(wait_secs.unwrap_or(1 << (tries - 1)));
         }
     }
 
-    fn refusal(&self, path: &str, status: u16, body: &[u8]) -> String {
+    fn refusal(&self, path: &str, status: u16, body: &[u8]) -> NotRead {
         let detail = serde_json::from_slice::<Value>(body).ok();
         let detail = detail
             .as_ref()
@@ -158,11 +173,14 @@ impl Server {
             300..=399 => "it is somewhere else; give the address that the server itself answers at",
             _ => "it is refused",
         };
-        format!(
-            "{}{path}: {why} ({status}: {})",
-            self.base,
-            detail.escape_debug()
-        )
+        NotRead {
+            text: format!(
+                "{}{path}: {why} ({status}: {})",
+                self.base,
+                detail.escape_debug()
+            ),
+            is_denied: matches!(status, 403 | 404),
+        }
     }
 
     /// How long an answer asks to wait.
@@ -197,7 +215,7 @@ impl Server {
     fn get(&self, path: &str, query: &str) -> Result<Value> {
         let answer = self.ask(path, query)?;
         serde_json::from_slice(answer.body())
-            .map_err(|error| format!("{}{path}: the answer is no JSON: {error}", self.base))
+            .map_err(|error| format!("{}{path}: the answer is no JSON: {error}", self.base).into())
     }
 
     /// Every item of a list, page by page.
@@ -223,14 +241,12 @@ impl Server {
                 return Ok(items);
             }
             if next == cursor {
-                return Err(format!(
-                    "{}{path}: the next page is the same one again",
-                    self.base
-                ));
+                let text = "the next page is the same one again";
+                return Err(format!("{}{path}: {text}", self.base).into());
             }
             cursor = next;
         }
-        Err(format!("{}{path}: the list has no end", self.base))
+        Err(format!("{}{path}: the list has no end", self.base).into())
     }
 }
 
@@ -273,7 +289,7 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     fn missing(&self, field: &str) -> NotRead {
-        format!("{}: an answer has no {field} that can be read", self.of)
+        format!("{}: an answer has no {field} that can be read", self.of).into()
     }
 
     fn text(&self, field: &str) -> Option<&str> {
@@ -613,7 +629,14 @@ impl Reader<'_> {
         teams: &HashMap<String, At>,
     ) -> Result<()> {
         let path = format!("/api/0/projects/{organization}/{slug}/");
-        let value = self.server.get(&path, "?collapse=organization")?;
+        let value = match self.server.get(&path, "?collapse=organization") {
+            Err(denied) if denied.is_denied => {
+                let text = "these projects may not be read with this token, and are left out";
+                self.notes.add(text, format!("{organization}/{slug}"));
+                return Ok(());
+            }
+            found => found?,
+        };
         let answer = Answer {
             of: &path,
             value: &value,

@@ -448,3 +448,118 @@ fn a_scope_and_an_organization_say_what_goes() {
         (Some(1), "picket: there is no organization other\n")
     );
 }
+
+#[test]
+fn the_key_that_is_used_most_is_the_last_of_its_project() {
+    let server = filled();
+    let last = |picket: &Binary| {
+        export(picket, &server.file(), "out.json", &["--force"]);
+        let keys = of_model(&rows(picket, "out.json"), "sentry.projectkey");
+        let own = keys
+            .into_iter()
+            .filter(|(_, fields)| fields["project"] == 31);
+        own.last().unwrap().1["label"].clone()
+    };
+    let picket = Binary::new();
+    let second = "1123456789abcdef0123456789abcdef";
+    let path = format!("/api/0/projects/acme/shop/keys/{second}/");
+    let switched = server
+        .with_token(TOKEN)
+        .put_json(&path, &json!({"isActive": true}));
+    assert_eq!(switched.status, 200);
+    // The command's own clock tells which days count.
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    server.clock.set(picket::Timestamp::from_secs(
+        i64::try_from(now.as_secs()).unwrap(),
+    ));
+    let send = |key: &str| {
+        let sent = server
+            .client()
+            .with_header("X-Sentry-Auth", &format!("Sentry sentry_key={key}"))
+            .post("/api/31/store/", br#"{"message": "x"}"#);
+        assert_eq!(sent.status, 200, "{}", sent.text());
+    };
+    assert_eq!(last(&picket), "Default", "used long ago, and the older one");
+    send(second);
+    assert_eq!(last(&picket), "Second");
+    send("0123456789abcdef0123456789abcdef");
+    send("0123456789abcdef0123456789abcdef");
+    assert_eq!(last(&picket), "Default");
+}
+
+/// What Sentry's tables or its importer would not take as it is.
+#[test]
+fn odd_things_are_told_and_written_so_that_the_rest_is_not_lost() {
+    let server = filled();
+    let long = format!("{}@example.test", "l".repeat(100));
+    server
+        .database()
+        .execute_batch(&format!(
+            "INSERT INTO user (email, name, created_us) VALUES ('{long}', 'Long', 0);
+             INSERT INTO member (organization_id, email, role, created_us) VALUES (1, 'i{long}', 'member', 0);
+             INSERT INTO team_member (team_id, member_id) SELECT 1, max(id) FROM member;
+             UPDATE client_key SET secret = '3edcba9876543210fedcba9876543210' WHERE public LIKE '21%';
+             UPDATE client_key SET expires_us = 4102444800000000 WHERE public LIKE '01%';
+             UPDATE client_key SET rate_limit_count = 9999999999, rate_limit_window_secs = 60 WHERE public LIKE '31%';
+             UPDATE auth_token SET expires_us = 4102444800000000 WHERE kind = 'organization';
+             UPDATE organization SET slug = 'ACME' WHERE id = 1;
+             INSERT INTO identity_provider (organization_id, kind, required, config, created_us)
+             VALUES (2, 'oidc', 1, '{{}}', 0);
+             INSERT INTO authenticator (user_id, kind, secret, created_us) VALUES (2, 'recovery', x'00', 0);
+             INSERT INTO project_bookmark (user_id, project_id) VALUES (1, 31);"
+        ))
+        .unwrap();
+    let picket = Binary::new();
+    let output = export(&picket, &server.file(), "out.json", &[]);
+    for told in [
+        format!("so their users get no mail (1):\n    {long}\n"),
+        format!("longer than Sentry takes, and do not go (1):\n    i{long} to ACME\n"),
+        "these get another one in the file (1):\n    Default 3123456789abcdef0123456789abcdef of beta/web\n".to_owned(),
+        "switch them off there (1):\n    Default 0123456789abcdef0123456789abcdef of ACME/shop, at 2100-01-01T00:00:00Z\n"
+            .to_owned(),
+        "higher than Sentry's can be, and are cut (1):\n    Default 3123456789abcdef0123456789abcdef of beta/web\n".to_owned(),
+        "so they do not go (1):\n    ci of ACME\n".to_owned(),
+        "Sentry writes these slugs in lower case (1):\n    ACME\n".to_owned(),
+        "single sign-on must be set up again (1):\n    beta\n".to_owned(),
+        "recovery codes cannot go, because only their hashes are kept here (1):\n    bob@example.test\n".to_owned(),
+        "bookmarks of projects do not go (1)\n".to_owned(),
+    ] {
+        assert!(output.stderr.contains(&told), "{told}\n{}", output.stderr);
+    }
+    let rows = rows(&picket, "out.json");
+    let of = |model: &str| of_model(&rows, model);
+    assert!(of("sentry.orgauthtoken").is_empty());
+    let addresses = of("sentry.useremail");
+    assert!(
+        addresses
+            .iter()
+            .all(|(_, fields)| fields["email"] != json!(long))
+    );
+    assert!(
+        of("sentry.organizationmember")
+            .iter()
+            .all(|(_, fields)| fields["email"] != json!(format!("i{long}")))
+    );
+    let keys = of("sentry.projectkey");
+    let mut secrets: Vec<&str> = keys
+        .iter()
+        .map(|(_, fields)| fields["secret_key"].as_str().unwrap())
+        .collect();
+    secrets.sort_unstable();
+    secrets.dedup();
+    assert_eq!(secrets.len(), keys.len());
+    let mut counts = keys.iter().map(|(_, fields)| &fields["rate_limit_count"]);
+    assert!(counts.any(|count| *count == json!(i32::MAX)));
+    let members: Vec<i64> = of("sentry.organizationmember")
+        .iter()
+        .map(|(pk, _)| *pk)
+        .collect();
+    for (_, seat) in of("sentry.organizationmemberteam") {
+        assert!(
+            members.contains(&seat["organizationmember"].as_i64().unwrap()),
+            "{seat}"
+        );
+    }
+}

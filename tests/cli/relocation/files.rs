@@ -434,10 +434,8 @@ fn broken_files_never_panic_and_write_nothing() {
     }
 }
 
-/// More than one step of the writer, and an installation that has things of the same names.
-#[test]
-fn a_long_file_comes_in_whole() {
-    let picket = Binary::new();
+/// So many rows that the writer takes several steps, in whatever order.
+fn long() -> Vec<Value> {
     let mut rows = vec![organization(), project(json!({}))];
     let date = "2024-03-05T08:15:30.120Z";
     for n in 0..1200_i64 {
@@ -453,9 +451,14 @@ fn a_long_file_comes_in_whole() {
         ));
         rows.push(row("projectkey", 5000 - n, &json!({"project": 41, "public_key": format!("{n:032x}"), "secret_key": format!("{n:032x}")})));
     }
-    // In whatever order.
     rows.reverse();
-    picket.write("a.json", &json!(rows).to_string());
+    rows
+}
+
+#[test]
+fn a_long_file_comes_in_whole() {
+    let picket = Binary::new();
+    picket.write("a.json", &json!(long()).to_string());
     let data = picket.path("picket.db");
     let output = import(&picket, &data, "a.json", &["--yes", "--json"]);
     let told: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
@@ -469,4 +472,81 @@ fn a_long_file_comes_in_whole() {
         one(&data, "SELECT min(id) || '-' || max(id) FROM client_key"),
         "3801-5000"
     );
+}
+
+#[test]
+fn a_run_that_was_killed_goes_on_where_it_was() {
+    let picket = Binary::new();
+    picket.write("a.json", &json!(long()).to_string());
+    let data = picket.path("picket.db");
+    let mut child = picket
+        .command(&["import", "a.json", "--yes"])
+        .spawn()
+        .unwrap();
+    let users = || {
+        let connection = rusqlite::Connection::open(&data).ok()?;
+        let count =
+            connection.query_row("SELECT count(*) FROM user", [], |row| row.get::<_, i64>(0));
+        count.ok().filter(|count| *count > 0)
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !data.exists() || users().is_none() {
+        assert!(std::time::Instant::now() < deadline, "it never began");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let left = count(&data, "client_key");
+    let output = import(&picket, &data, "a.json", &["--yes", "--json"]);
+    let told: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    assert_eq!(told["rows"]["organizations"], json!({"new": 0, "here": 1}));
+    assert_eq!(
+        told["rows"]["client_keys"],
+        json!({"new": 1200 - left, "here": left})
+    );
+    for table in ["client_key", "user", "member"] {
+        assert_eq!(count(&data, table), 1200, "{table}");
+    }
+    // Every number is kept, as if nothing had happened.
+    assert_eq!(
+        one(&data, "SELECT min(id) || '-' || max(id) FROM client_key"),
+        "3801-5000"
+    );
+    assert_eq!(
+        one(&data, "SELECT sum(id = user_id) || '' FROM member"),
+        "1200"
+    );
+    let again = import(&picket, &data, "a.json", &["--yes"]);
+    assert_eq!(again.stdout, "everything is here already\n");
+}
+
+/// The numbers of sentry.io have 16 digits.
+#[test]
+fn a_long_project_number_is_kept_and_takes_events() {
+    let picket = Binary::new();
+    let mut project = project(json!({}));
+    project["pk"] = json!(4_505_281_256_390_656_i64);
+    let key = json!({"project": 4_505_281_256_390_656_i64, "public_key": "0a1b2c3d4e5f60718293a4b5c6d7e8f9"});
+    let rows = json!([
+        organization(),
+        project,
+        row("projectkey", 4_505_281_256_390_657, &key)
+    ]);
+    picket.write("a.json", &rows.to_string());
+    let output = import(&picket, &picket.path("picket.db"), "a.json", &["--yes"]);
+    assert_eq!(output.stdout, "3 things are made\n", "{output:?}");
+    let server = picket.serve(&[]);
+    let address = server
+        .address()
+        .trim_start_matches("http://")
+        .parse()
+        .unwrap();
+    let sent = Client::new(address)
+        .with_header(
+            "X-Sentry-Auth",
+            "Sentry sentry_key=0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+        )
+        .post("/api/4505281256390656/store/", br#"{"message": "x"}"#);
+    assert_eq!(sent.status, 200, "{}", sent.text());
+    assert_eq!(server.terminate().code, Some(0));
 }

@@ -187,6 +187,22 @@ fn a_refusal_is_told_with_its_reason_and_the_token_goes_nowhere_else() {
 }
 
 #[test]
+fn a_project_that_the_token_may_not_read_is_named_and_the_rest_comes() {
+    let server = Scripted::start(vec![
+        ok(&organization()),
+        ok(&json!([])),
+        ok(&json!([])),
+        ok(&json!([{"slug": "secret"}])),
+        answer("403 Forbidden", "", "{}"),
+    ]);
+    let output = import_from(&Binary::new(), &server.address, &["--org", "acme"]);
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let told =
+        "these projects may not be read with this token, and are left out (1):\n    acme/secret\n";
+    assert!(output.stdout.contains(told), "{}", output.stdout);
+}
+
+#[test]
 fn a_list_without_an_end_is_left() {
     let page = answer(
         "200 OK",
