@@ -6,6 +6,8 @@
 
 mod apply;
 mod arguments;
+mod backup;
+mod check;
 mod confirm;
 mod credentials;
 mod dsn;
@@ -14,13 +16,16 @@ mod key;
 mod lookup;
 mod member;
 mod org;
+mod progress;
 mod project;
+mod restore;
 mod serve;
 mod sso;
 mod table;
 mod team;
 mod token;
 mod typed_password;
+mod upgrade;
 mod user;
 
 use std::ffi::OsString;
@@ -121,6 +126,10 @@ const COMMANDS: &[Command] = &[
     user::SESSIONS,
     user::REVOKE_SESSIONS,
     user::DISABLE_2FA,
+    backup::COMMAND,
+    restore::COMMAND,
+    check::COMMAND,
+    upgrade::COMMAND,
 ];
 
 /// A command as it was called, with all settings read.

@@ -18,7 +18,7 @@ pub(crate) const RESOLUTIONS_SECS: [i64; 3] = [10, 3600, 86_400];
 
 /// Where a count stops growing, and a sum too: the largest integer that every JSON client reads exactly. No honest
 /// sender comes near it. Up to here SQLite's `total` is exact, and unlike `sum` it is no error beyond.
-const QUANTITY_MAX: i64 = 1 << 53;
+pub(super) const QUANTITY_MAX: i64 = 1 << 53;
 
 /// The counts of one transaction, summed so that each distinct row is written once.
 #[derive(Default)]

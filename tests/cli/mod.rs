@@ -2,6 +2,8 @@
 
 mod admin;
 mod apply;
+mod backup;
+mod check;
 mod database;
 mod dsn;
 mod faults;
@@ -10,5 +12,6 @@ mod settings;
 mod sso;
 mod stop;
 mod token;
+mod upgrade;
 mod usage;
 mod user;
