@@ -102,7 +102,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    fn start(mut command: Command) -> Process {
+    /// Starts a command of [`Binary::command`] that serves, and waits until it does.
+    pub(crate) fn start(mut command: Command) -> Process {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
