@@ -6,6 +6,8 @@
 
 mod apply;
 mod arguments;
+mod backup;
+mod check;
 mod completions;
 mod confirm;
 mod credentials;
@@ -19,7 +21,9 @@ mod lookup;
 mod manual;
 mod member;
 mod org;
+mod progress;
 mod project;
+mod restore;
 mod serve;
 mod sso;
 mod supervisor;
@@ -27,6 +31,7 @@ mod table;
 mod team;
 mod token;
 mod typed_password;
+mod upgrade;
 mod user;
 
 use std::ffi::OsString;
@@ -130,6 +135,10 @@ const COMMANDS: &[Command] = &[
     user::SESSIONS,
     user::REVOKE_SESSIONS,
     user::DISABLE_2FA,
+    backup::COMMAND,
+    restore::COMMAND,
+    check::COMMAND,
+    upgrade::COMMAND,
 ];
 
 /// A command that only prints what the tables say. It reads no settings, so that it works also when one of them is

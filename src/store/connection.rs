@@ -17,6 +17,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{FlockOperation, flock};
 
+use crate::domain::Error;
 use crate::domain::durability::Durability;
 
 mod migrations {
@@ -54,6 +55,12 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Error {
+        Error::Refused(error.0)
+    }
+}
+
 /// The right to serve a file, for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct ServerLock(#[expect(dead_code, reason = "held for its lock")] File);
@@ -64,7 +71,20 @@ impl ServerLock {
     /// # Errors
     /// It cannot be used, or another server has it.
     pub(crate) fn take(path: &Path) -> Result<ServerLock, OpenError> {
-        let file = inspect(path)?;
+        ServerLock::of(inspect(path)?, path)
+    }
+
+    /// As [`ServerLock::take`], of a file that must be there and may be anything, because it is about to be replaced.
+    ///
+    /// # Errors
+    /// It cannot be opened, or a server has it.
+    pub(super) fn take_whatever(path: &Path) -> Result<ServerLock, OpenError> {
+        let file = File::open(path)
+            .map_err(|error| OpenError(format!("cannot open {}: {error}", path.display())))?;
+        ServerLock::of(file, path)
+    }
+
+    fn of(file: File, path: &Path) -> Result<ServerLock, OpenError> {
         // A command that asks whether a server has it holds it for an instant.
         for _ in 0..LOCK_TRIES {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -180,19 +200,7 @@ pub(crate) fn open_for_writing(
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let mut connection = Connection::open_with_flags(path, flags)
         .map_err(|error| OpenError(format!("cannot open {shown}: {error}")))?;
-    set_up(&mut connection, durability).map_err(|fault| match fault {
-        Fault::Newer { file, ours } => OpenError(format!(
-            "{shown} was written by a newer Picket (schema {file}, this one knows {ours}); use that one"
-        )),
-        Fault::Sqlite(error) => match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-                OpenError(format!("{shown} is corrupt: {error}"))
-            }
-            _ => OpenError(format!("cannot use {shown}: {error}")),
-        },
-        Fault::Migration(error) => OpenError(format!("cannot bring {shown} up to date: {error}")),
-        Fault::Pragma(name) => OpenError(format!("cannot use {shown}: PRAGMA {name} was not taken")),
-    })?;
+    set_up(&mut connection, durability).map_err(|fault| fault.told(path))?;
     Ok(connection)
 }
 
@@ -201,6 +209,29 @@ enum Fault {
     Migration(refinery::Error),
     Newer { file: i64, ours: i64 },
     Pragma(&'static str),
+}
+
+impl Fault {
+    fn told(self, path: &Path) -> OpenError {
+        let shown = path.display();
+        match self {
+            Fault::Newer { file, ours } => OpenError(format!(
+                "{shown} was written by a newer Picket (schema {file}, this one knows {ours}); use that one"
+            )),
+            Fault::Sqlite(error) => match error.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                    OpenError(format!("{shown} is corrupt: {error}"))
+                }
+                _ => OpenError(format!("cannot use {shown}: {error}")),
+            },
+            Fault::Migration(error) => {
+                OpenError(format!("cannot bring {shown} up to date: {error}"))
+            }
+            Fault::Pragma(name) => {
+                OpenError(format!("cannot use {shown}: PRAGMA {name} was not taken"))
+            }
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Fault {
@@ -263,24 +294,77 @@ fn set_checked(
 }
 
 fn refuse_newer(connection: &Connection) -> Result<(), Fault> {
-    let ours = migrations::migrations::runner()
-        .get_migrations()
-        .iter()
-        .map(|migration| i64::from(migration.version()))
-        .max()
-        .unwrap_or(0);
-    if !connection.table_exists(None, "refinery_schema_history")? {
-        return Ok(());
-    }
-    let file: i64 = connection.query_row(
-        "SELECT coalesce(max(version), 0) FROM refinery_schema_history",
-        [],
-        |row| row.get(0),
-    )?;
+    let (file, ours) = (schema(connection)?, newest_schema());
     if file > ours {
         return Err(Fault::Newer { file, ours });
     }
     Ok(())
+}
+
+/// The schema that this version brings every file to.
+pub(crate) fn newest_schema() -> i64 {
+    migrations::migrations::runner()
+        .get_migrations()
+        .iter()
+        .map(|migration| i64::from(migration.version()))
+        .max()
+        .unwrap_or(0)
+}
+
+/// The schema of a file; 0 for one without tables.
+pub(super) fn schema(connection: &Connection) -> rusqlite::Result<i64> {
+    if !connection.table_exists(None, "refinery_schema_history")? {
+        return Ok(0);
+    }
+    connection.query_row(
+        "SELECT coalesce(max(version), 0) FROM refinery_schema_history",
+        [],
+        |row| row.get(0),
+    )
+}
+
+/// The migrations that a file of this schema lacks, in order: number and name.
+pub(crate) fn migrations_after(schema: i64) -> Vec<(i64, String)> {
+    let runner = migrations::migrations::runner();
+    let mut list: Vec<(i64, String)> = runner
+        .get_migrations()
+        .iter()
+        .map(|migration| (i64::from(migration.version()), migration.name().to_owned()))
+        .filter(|(version, _)| *version > schema)
+        .collect();
+    list.sort();
+    list
+}
+
+/// A database in memory with this version's tables and nothing in them, also no history.
+pub(super) fn blank() -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    let runner = migrations::migrations::runner();
+    let mut migrations: Vec<_> = runner.get_migrations().iter().collect();
+    migrations.sort_by_key(|migration| migration.version());
+    for migration in migrations {
+        connection.execute_batch(migration.sql().unwrap_or_default())?;
+    }
+    Ok(connection)
+}
+
+/// Looks at a file without changing it: whether it is one of Picket's, whole, and of a schema that this version knows;
+/// which one that is.
+///
+/// # Errors
+/// As for a start, and that there is none.
+pub(crate) fn look(path: &Path) -> Result<i64, OpenError> {
+    let shown = path.display();
+    if matches!(path.try_exists(), Ok(false)) {
+        return Err(OpenError(format!("there is no database {shown}")));
+    }
+    inspect(path)?;
+    let unreadable = |error| OpenError(format!("cannot read {shown}: {error}"));
+    let connection = open_for_reading(path).map_err(unreadable)?;
+    match refuse_newer(&connection) {
+        Ok(()) => schema(&connection).map_err(unreadable),
+        Err(fault) => Err(fault.told(path)),
+    }
 }
 
 /// Opens a connection that cannot write. It never waits for the writer (WAL).
@@ -296,6 +380,21 @@ pub(crate) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Opens a connection that may write, and changes nothing by being opened: neither the schema nor the journal's mode.
+///
+/// # Errors
+/// The file cannot be opened.
+pub(super) fn open_plainly(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
 }
 

@@ -32,7 +32,7 @@ pub(super) fn kept_from(resolution_secs: i64, now: Timestamp) -> Option<Timestam
 
 /// Where a count stops growing, and a sum too: the largest integer that every JSON client reads exactly. No honest
 /// sender comes near it. Up to here SQLite's `total` is exact, and unlike `sum` it is no error beyond.
-const QUANTITY_MAX: i64 = 1 << 53;
+pub(super) const QUANTITY_MAX: i64 = 1 << 53;
 
 /// The counts of one transaction, summed so that each distinct row is written once.
 #[derive(Default)]

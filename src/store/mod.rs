@@ -5,6 +5,8 @@
 //! - [`snapshot`] keeps in memory what ingestion asks for; [`readers`] lends connections for reading; [`orders`]
 //!   knows the way to deep pages; [`deletion`] removes what was deleted, [`retention`] what is too old or too much;
 //!   [`relocation`] reads rows for another server and writes those of another one;
+//! - [`frozen`] holds the file still for [`backup`]; [`restore`] puts a backup in place; [`check`] looks the file through,
+//!   and [`upgrade`] brings it to this version's schema;
 //! - one file per resource holds its queries: functions that take a `&Connection`, so that they serve in a
 //!   transaction as well.
 //!
@@ -14,11 +16,14 @@
 pub(crate) mod access;
 pub(crate) mod attachments;
 pub(crate) mod audit;
+pub(crate) mod backup;
+pub(crate) mod check;
 pub(crate) mod client_keys;
 pub(crate) mod connection;
 pub(crate) mod deletion;
 pub(crate) mod environments;
 pub(crate) mod events;
+pub(crate) mod frozen;
 pub(crate) mod health;
 pub(crate) mod identity_providers;
 pub(crate) mod items;
@@ -32,6 +37,7 @@ pub(crate) mod payloads;
 pub(crate) mod projects;
 pub(crate) mod readers;
 pub(crate) mod relocation;
+pub(crate) mod restore;
 pub(crate) mod retention;
 pub(crate) mod saml_messages;
 pub(crate) mod second_factors;
@@ -44,6 +50,8 @@ pub(crate) mod team_members;
 pub(crate) mod teams;
 pub(crate) mod tokens;
 pub(crate) mod transfers;
+mod unfinished;
+pub(crate) mod upgrade;
 pub(crate) mod user_links;
 pub(crate) mod users;
 pub(crate) mod writer;

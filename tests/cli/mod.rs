@@ -2,6 +2,8 @@
 
 mod admin;
 mod apply;
+mod backup;
+mod check;
 mod completions;
 mod database;
 mod dsn;
@@ -16,5 +18,6 @@ mod stop;
 mod supervisor;
 mod tls;
 mod token;
+mod upgrade;
 mod usage;
 mod user;

@@ -56,6 +56,10 @@ const COMMANDS: &[&str] = &[
     "user sessions",
     "user revoke-sessions",
     "user disable-2fa",
+    "backup",
+    "restore",
+    "check",
+    "upgrade",
 ];
 
 #[test]

@@ -11,6 +11,8 @@ mod support;
 mod ageing;
 mod disk;
 mod network;
+mod power;
+mod process;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -102,7 +102,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Runs a command that becomes a server.
+    /// Starts a command of [`Binary::command`] that serves, and waits until it does.
     pub(crate) fn start(mut command: Command) -> Process {
         let mut child = command
             .stdout(Stdio::piped())
