@@ -14,6 +14,7 @@
 //! | `ingest` | the front for SDKs: from a request to one job for the writer | `domain`, `store`, `http` |
 //! | `api` | the front for management clients, `/api/0/` | `domain`, `store`, `http`, `identity`, `issues` |
 //! | `web` | the front for people: pages | `domain`, `store`, `http`, `identity` |
+//! | `watch` | the front for who watches the server: health, metrics, the other end of `picket doctor` | `domain`, `store`, `http`, `identity`, `outbound` |
 //! | `jobs` | what the server does by itself in the background: removes what was deleted, and what is too old | `domain`, `store`, `identity` |
 //! | `apply` | creates and updates what a TOML file describes | `domain`, `store` |
 //! | `first_start` | what a new file begins with | `domain`, `store` |
@@ -38,9 +39,10 @@ mod issues;
 mod jobs;
 mod outbound;
 mod store;
+mod watch;
 mod web;
 
-pub use app::{App, ApplyFile, Settings, StartError};
+pub use app::{AccessLogTo, App, ApplyFile, Settings, StartError};
 pub use cli::run;
 pub use domain::bundle_url::BundleUrl;
 pub use domain::dsn::UrlPrefix;

@@ -11,6 +11,7 @@ mod credentials;
 mod dsn;
 mod help;
 mod key;
+mod log_output;
 mod lookup;
 mod member;
 mod org;
@@ -250,13 +251,13 @@ fn dispatch(arguments: Vec<OsString>) -> Result<(), Failure> {
     let Some(given) = arguments::parse(command, rest)? else {
         return print(&help::of_command(command));
     };
-    start_log(command);
     let environment = |name: &str| std::env::var_os(name);
     let config = config::load(&Sources {
         flags: &given.settings,
         environment: &environment,
     })
     .map_err(Failure::Usage)?;
+    log_output::start(&config, command.name == serve::COMMAND.name);
     (command.run)(&Invocation { config, given })
 }
 
@@ -294,19 +295,6 @@ fn unknown(first: &str, second: &str) -> Failure {
         }
     };
     Failure::Usage(text)
-}
-
-/// The log goes to stderr. `RUST_LOG` says how much; else a server tells its life cycle and any other
-/// command only what is wrong.
-fn start_log(command: &Command) {
-    let default = if command.serves {
-        "warn,picket=info"
-    } else {
-        "warn"
-    };
-    let environment = env_logger::Env::default().default_filter_or(default);
-    // A second initialisation in one process, as in tests, keeps the first.
-    let _ = env_logger::Builder::from_env(environment).try_init();
 }
 
 /// Writes a command's output.

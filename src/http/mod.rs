@@ -4,6 +4,7 @@
 //!
 //! - `gate` owns the public socket: limits, deadlines, strict framing, the whole request first;
 //! - `lanes` carries it over private sockets to stock `tiny_http`, and the answer back; `turns` bounds the long ones;
+//! - `metrics` counts, and `access_log` writes down, what became of every request;
 //! - [`server`] runs the workers behind the lanes and stops them in order;
 //! - [`request`] and [`response`] are what a handler sees and gives; `wire` writes an answer as bytes;
 //! - [`router`] finds a line of a route table; [`credentials`] and [`cookies`] read who says to be asking; [`multipart`]
@@ -11,6 +12,7 @@
 //!
 //! Only this module names `tiny_http`.
 
+mod access_log;
 pub mod cookies;
 pub mod credentials;
 mod gate;
@@ -26,10 +28,16 @@ mod spool;
 mod turns;
 mod wire;
 
-pub use metrics::Metrics;
+pub use crate::domain::measure::Durations;
+pub use access_log::{AccessLog, AccessLogTo};
+pub(crate) use gate::descriptors_needed;
+pub use metrics::{Front, FrontMetrics, Metrics};
 pub use request::{Body, Headers, Method, Request};
 pub use response::Response;
-pub use server::{AddressRange, Class, LaneSet, Refusal, Responder, Server, Service, Settings};
+pub use server::{
+    AddressRange, AnswerHere, Class, LaneSet, Meter, Refusal, Responder, Server, Service, Settings,
+    Side, Watching,
+};
 pub(crate) use spool::nameless_file;
 
 /// Locks, also after a panic of another holder: what the transport guards is whole between any two statements.

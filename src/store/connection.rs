@@ -102,12 +102,24 @@ pub(crate) fn touch(path: &Path) -> Result<(), OpenError> {
     inspect(path).map(drop)
 }
 
+/// Looks at the head of a file that exists. Nothing in this process may have it open: see above.
+///
+/// # Errors
+/// It cannot be used.
+pub(super) fn examine(path: &Path) -> Result<(), OpenError> {
+    open(path, false).map(drop)
+}
+
 fn inspect(path: &Path) -> Result<File, OpenError> {
+    open(path, true)
+}
+
+fn open(path: &Path, create: bool) -> Result<File, OpenError> {
     let shown = path.display();
     let file = OpenOptions::new()
         .read(true)
         .write(true)
-        .create(true)
+        .create(create)
         .truncate(false)
         .mode(0o600)
         .open(path)
@@ -260,6 +272,15 @@ fn set_checked(
 }
 
 fn refuse_newer(connection: &Connection) -> Result<(), Fault> {
+    let (file, ours) = schema(connection)?;
+    if file > ours {
+        return Err(Fault::Newer { file, ours });
+    }
+    Ok(())
+}
+
+/// The version of the file's schema, 0 for none, and the newest that this program knows.
+pub(super) fn schema(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
     let ours = migrations::migrations::runner()
         .get_migrations()
         .iter()
@@ -267,17 +288,14 @@ fn refuse_newer(connection: &Connection) -> Result<(), Fault> {
         .max()
         .unwrap_or(0);
     if !connection.table_exists(None, "refinery_schema_history")? {
-        return Ok(());
+        return Ok((0, ours));
     }
-    let file: i64 = connection.query_row(
+    let file = connection.query_row(
         "SELECT coalesce(max(version), 0) FROM refinery_schema_history",
         [],
         |row| row.get(0),
     )?;
-    if file > ours {
-        return Err(Fault::Newer { file, ours });
-    }
-    Ok(())
+    Ok((file, ours))
 }
 
 /// Opens a connection that cannot write. It never waits for the writer (WAL).

@@ -18,6 +18,7 @@ pub(crate) mod deletion;
 pub(crate) mod environments;
 pub(crate) mod events;
 pub(crate) mod identity_providers;
+pub(crate) mod inspection;
 pub(crate) mod items;
 mod key_windows;
 pub(crate) mod ledger;
@@ -34,6 +35,7 @@ pub(crate) mod sessions;
 pub(crate) mod sightings;
 pub(crate) mod snapshot;
 pub(crate) mod space;
+pub(crate) mod tally;
 pub(crate) mod team_members;
 pub(crate) mod teams;
 pub(crate) mod tokens;
@@ -49,6 +51,7 @@ pub(crate) use rusqlite::Connection;
 use rusqlite::OptionalExtension;
 
 use crate::domain::durability::Durability;
+use crate::domain::seal::Seal;
 use crate::domain::{Error, Result};
 use connection::{OpenError, ServerLock};
 use deletion::Bell;
@@ -175,6 +178,7 @@ pub(crate) struct Store {
     readers: Readers,
     orders: Orders,
     snapshot: Arc<Snapshot>,
+    seal: Seal,
     _lock: Option<ServerLock>,
     /// Of a command's: the file.
     beside: Option<PathBuf>,
@@ -215,6 +219,7 @@ impl Store {
         let writing = connection::open_for_writing(path, durability)?;
         let (snapshot, seen) = Snapshot::load(&writing).map_err(OpenError::unreadable)?;
         let snapshot = Arc::new(snapshot);
+        let seal = inspection::seal(&writing, path).map_err(OpenError::unreadable)?;
         let writer = Writer::start(path, durability, writing, Arc::clone(&snapshot), seen)
             .map_err(OpenError::unreadable)?;
         Ok(Store {
@@ -222,6 +227,7 @@ impl Store {
             readers: Readers::new(path),
             orders: Orders::default(),
             snapshot,
+            seal,
             _lock: lock,
             beside: None,
         })
@@ -243,6 +249,24 @@ impl Store {
 
     pub(crate) fn writer(&self) -> &Writer {
         &self.writer
+    }
+
+    /// Why nothing new is taken now, as codes that are never changed; empty when all is well. Asks nothing but memory.
+    pub(crate) fn hindrances(&self) -> Vec<&'static str> {
+        self.writer.hindrance().into_iter().collect()
+    }
+
+    /// What only who can read the file knows.
+    pub(crate) fn seal(&self) -> Seal {
+        self.seal
+    }
+
+    /// How much room the file takes now.
+    ///
+    /// # Errors
+    /// The file cannot be read, or its disk not be asked.
+    pub(crate) fn space(&self) -> Result<space::Space> {
+        space::measure(&*self.read()?, self.readers.path())
     }
 
     /// A connection for reading that goes back by itself.
@@ -268,6 +292,23 @@ impl Store {
         });
         wait.recv()
             .map_err(|_| Error::internal("the writer ended before it answered"))?
+    }
+
+    /// As [`Store::write`], for a step of background work: the rows that it changes or removes are counted.
+    ///
+    /// # Errors
+    /// As for [`Store::write`].
+    pub(crate) fn work<T: Send + 'static>(
+        &self,
+        mut step: impl FnMut(&mut Unit<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (result, rows) = self.write(move |unit| {
+            let before = unit.total_changes();
+            let result = step(unit)?;
+            Ok((result, unit.total_changes() - before))
+        })?;
+        self.writer.count_work(rows);
+        Ok(result)
     }
 
     /// Finishes what is queued, checkpoints and closes. The file is whole by itself then, unless somebody else

@@ -43,6 +43,10 @@ impl Readers {
         })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn close(&self) {
         self.idle
             .lock()

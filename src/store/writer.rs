@@ -26,6 +26,7 @@ use std::collections::VecDeque;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ use super::connection;
 use super::key_windows;
 use super::ledger::LedgerSums;
 use super::snapshot::{DataVersion, Snapshot, Touched};
+use super::tally::{Tally, WriterMeasures};
 use crate::domain::durability::Durability;
 use crate::domain::id::KeyId;
 use crate::domain::key::PublicKey;
@@ -215,6 +217,7 @@ impl Writer {
             result: None,
         });
         if let Err(mut refused) = self.queue.push(job, bytes) {
+            self.queue.tally.refused.add(1);
             refused.fail(Error::Unavailable {
                 retry_after_secs: 5,
             });
@@ -222,10 +225,29 @@ impl Writer {
         }
     }
 
-    /// Whether it takes jobs and gets on with them.
-    pub(crate) fn is_healthy(&self) -> bool {
+    /// Why it takes no jobs, as a code that is never changed.
+    pub(crate) fn hindrance(&self) -> Option<&'static str> {
         let state = self.queue.lock();
-        !state.closed && !state.is_stalled()
+        if state.is_stalled() {
+            Some("writer_stalled")
+        } else {
+            (state.jobs.len() >= QUEUE_JOBS_MAX).then_some("queue_full")
+        }
+    }
+
+    /// Counts a step of background work that changed or removed so many rows.
+    pub(super) fn count_work(&self, rows: u64) {
+        self.queue.tally.work_steps.add(1);
+        self.queue.tally.work_rows.add(rows);
+    }
+
+    /// What it counted, and what waits for it.
+    pub(crate) fn measures(&self) -> WriterMeasures {
+        let waiting = {
+            let state = self.queue.lock();
+            (state.jobs.len(), state.bytes)
+        };
+        self.queue.tally.read(waiting)
     }
 
     /// How many changes wait.
@@ -256,6 +278,7 @@ impl Drop for Writer {
 struct Queue {
     state: Mutex<QueueState>,
     filled: Condvar,
+    tally: Tally,
 }
 
 #[derive(Default)]
@@ -456,10 +479,12 @@ impl WriterThread {
             self.roll_back();
             BatchFault::Sums(error)
         })?;
+        let begun = Instant::now();
         self.execute("COMMIT").map_err(|error| {
             self.roll_back();
             BatchFault::Commit(error)
         })?;
+        self.count(&sums, jobs.len(), begun.elapsed());
         for touched in &sums.touched {
             if let Err(error) = self.snapshot.refresh(&self.connection, touched) {
                 // The file has the change and the memory has not: only a fresh start puts that right.
@@ -468,6 +493,24 @@ impl WriterThread {
             }
         }
         Ok(())
+    }
+
+    /// Counts a batch that was committed.
+    fn count(&self, sums: &Sums, jobs: usize, commit: Duration) {
+        let tally = &self.queue.tally;
+        tally.batches.add(1);
+        tally.committed.add(sums.jobs);
+        tally.failed.add((jobs as u64).saturating_sub(sums.jobs));
+        tally.commit.record(commit);
+        for (category, outcome, quantity) in sums.ledger.items() {
+            tally.count_items(category, outcome, quantity);
+        }
+        self.note_wal();
+    }
+
+    fn note_wal(&self) {
+        let pages = u64::try_from(WAL_PAGES.get()).unwrap_or(0);
+        self.queue.tally.wal_pages.store(pages, Ordering::Relaxed);
     }
 
     fn run_one(&self, job: &mut dyn Job, sums: &mut Sums) -> Result<(), BatchFault> {
@@ -502,6 +545,12 @@ impl WriterThread {
 
     fn fail_all(&mut self, mut jobs: Jobs, fault: BatchFault) {
         log::error!("{} changes were refused: {fault}", jobs.len());
+        self.queue.tally.faulted.add(jobs.len() as u64);
+        if let BatchFault::Begin(error) = &fault
+            && error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+        {
+            self.queue.tally.busy.add(1);
+        }
         let (reopen, uncertain) = match &fault {
             BatchFault::Begin(error) | BatchFault::Sums(error) => {
                 (is_fault_of_machine(error), false)
@@ -580,12 +629,17 @@ impl WriterThread {
                 false
             }
         };
+        self.queue.tally.checkpoints.add(1);
+        if !all_copied {
+            self.queue.tally.checkpoints_partial.add(1);
+        }
         if all_copied {
             WAL_PAGES.set(0);
             self.checkpoint_pages = CHECKPOINT_PAGES;
         } else {
             self.checkpoint_pages = WAL_PAGES.get().saturating_add(CHECKPOINT_PAGES);
         }
+        self.note_wal();
         if let Err(error) = self.connection.busy_timeout(connection::BUSY_TIMEOUT) {
             log::error!("the writer cannot wait for other processes: {error}");
         }
@@ -620,6 +674,7 @@ impl WriterThread {
             });
         match reopened {
             Ok((connection, seen)) => {
+                self.queue.tally.reopened.add(1);
                 self.seen = seen;
                 self.connection = connection;
                 self.watch_wal();
@@ -639,10 +694,13 @@ struct Sums {
     /// (key, window length, window number) to slots used.
     slots: HashMap<(KeyId, u32, u32), u32>,
     touched: Vec<Touched>,
+    /// How many jobs gained it.
+    jobs: u64,
 }
 
 impl Sums {
     fn add(&mut self, gains: Gains) {
+        self.jobs += 1;
         for entry in gains.ledger {
             self.ledger.add(entry);
         }

@@ -6,6 +6,7 @@ mod database;
 mod dsn;
 mod faults;
 mod first_start;
+mod log;
 mod settings;
 mod sso;
 mod stop;

@@ -6,6 +6,7 @@ mod lanes;
 mod limits;
 mod long_answers;
 mod serving;
+mod watching;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -16,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use picket::Clock;
 use picket::http::{
-    Body, Class, LaneSet, Method, Refusal, Request, Responder, Response, Server, Service, Settings,
+    Body, Class, Front, LaneSet, Method, Refusal, Request, Responder, Response, Server, Service,
+    Settings,
 };
 
 /// A service whose paths are the things that a handler can do.
@@ -98,6 +100,10 @@ pub(crate) fn classify(_: &Method, path: &str) -> Class {
         lanes: match path.starts_with("/ingest/") {
             true => LaneSet::Ingest,
             false => LaneSet::General,
+        },
+        front: match path.starts_with("/ingest/") {
+            true => Front::Ingest,
+            false => Front::Web,
         },
         body_bytes_max: BODY_BYTES_MAX,
         refuse: match path.starts_with("/ingest/") {
