@@ -18,9 +18,10 @@
 //! | `jobs` | what the server does by itself in the background: removes what was deleted, and what is too old | `domain`, `store`, `identity` |
 //! | `apply` | creates and updates what a TOML file describes | `domain`, `store` |
 //! | `first_start` | what a new file begins with | `domain`, `store` |
+//! | `doctor` | what is wrong with an installation, looked at from outside | `domain`, `store`, `outbound` |
 //! | `config` | every setting in one table: flag, variable, line of a file | `domain` |
 //! | `app` | joins settings, store, clock and fronts, and starts the server | all of the above |
-//! | `cli` | commands, messages, exit codes | `app`, `apply`, `config`, `domain`, `first_start`, `identity`, `store` |
+//! | `cli` | commands, messages, exit codes | `app`, `apply`, `config`, `doctor`, `domain`, `first_start`, `identity`, `store` |
 //!
 //! The library exists for `main` and for the tests, which start a server in their own process and turn its clock;
 //! the load program puts handlers of its own behind [`http`].
@@ -30,6 +31,7 @@ mod app;
 mod apply;
 mod cli;
 mod config;
+mod doctor;
 mod domain;
 mod first_start;
 pub mod http;

@@ -8,6 +8,7 @@ mod apply;
 mod arguments;
 mod confirm;
 mod credentials;
+mod doctor;
 mod dsn;
 mod help;
 mod key;
@@ -73,6 +74,7 @@ const COMMANDS: &[Command] = &[
     serve::COMMAND,
     apply::COMMAND,
     dsn::COMMAND,
+    doctor::COMMAND,
     org::LIST,
     org::CREATE,
     org::SHOW,

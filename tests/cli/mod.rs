@@ -3,6 +3,7 @@
 mod admin;
 mod apply;
 mod database;
+mod doctor;
 mod dsn;
 mod faults;
 mod first_start;

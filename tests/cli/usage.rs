@@ -8,6 +8,7 @@ const COMMANDS: &[&str] = &[
     "serve",
     "apply",
     "dsn",
+    "doctor",
     "org list",
     "org create",
     "org show",
