@@ -57,6 +57,7 @@ pub(super) fn examine(report: &mut Report, subject: &Subject, found: Option<&Ins
     };
     let now = subject.clock.now();
     if let Some(seen) = ask(report, &client, prefix, found.seal, now) {
+        ready(report, &client, prefix);
         version(report, &seen);
         host(report, prefix, &seen);
         forwarded(report, &seen);
@@ -139,6 +140,33 @@ fn ask(
             None
         }
     }
+}
+
+/// What `/health/ready` says while the server takes no events.
+#[derive(Deserialize)]
+struct NotReady {
+    reasons: Vec<String>,
+}
+
+fn ready(report: &mut Report, client: &Client, prefix: &UrlPrefix) {
+    let request = Request::get(format!("{prefix}/health/ready")).body(Vec::new());
+    // It answered a moment ago.
+    let Some(answer) = request.ok().and_then(|request| client.call(request).ok()) else {
+        return;
+    };
+    if answer.status() == 200 {
+        return report.ok("ready", "the server takes events");
+    }
+    let found: Option<NotReady> = serde_json::from_slice(answer.body()).ok();
+    let reasons = found.map(|found| found.reasons.join(", "));
+    report.fault(
+        "ready",
+        format!(
+            "the server takes no events now: {}",
+            reasons.unwrap_or_else(|| format!("status {}", answer.status()))
+        ),
+        "its log says more; what keeps it is in the README under /health/ready",
+    );
 }
 
 fn date(report: &mut Report, date: Option<&ureq::http::HeaderValue>, now: Timestamp) {

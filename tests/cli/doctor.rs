@@ -106,6 +106,7 @@ fn an_installation_in_order_has_no_fault() {
         "log-size",
         "clock",
         "url-prefix",
+        "ready",
         "proxy-host",
         "proxy-address",
         "proxy-body-size",
@@ -413,6 +414,16 @@ fn what_a_proxy_does_wrong_is_told() {
             "warning",
             "a proxy says that this client is 192.0.2.7, and the server takes it for 127.0.0.1"
         )
+    );
+
+    let report = through(
+        |head| add_field(&head.replace("/health/ready", "/health/unready"), "X-A: b"),
+        false,
+    );
+    assert_eq!(report.faults(), ["ready"]);
+    assert_eq!(
+        report.one("ready").1,
+        "the server takes no events now: status 404 Not Found"
     );
 
     let report = through(
