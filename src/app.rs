@@ -20,11 +20,13 @@ use crate::domain::durability::Durability;
 use crate::domain::mail::MailSettings;
 use crate::domain::option::Budget;
 use crate::domain::outbound::OutboundSettings;
+use crate::domain::readiness::Phase;
 use crate::domain::time::{Clock, Timestamp};
 use crate::first_start::{self, FirstStart};
+pub use crate::http::AccessLogTo;
 use crate::http::{
-    Class, LaneSet, Listeners, Method, Refusal, Request, Responder, Response, Server, Service,
-    Settings as HttpSettings, Tls,
+    AccessLog, Class, Front, LaneSet, Listeners, Method, Refusal, Request, Responder, Response,
+    Server, Service, Settings as HttpSettings, Side, Tls, Watching,
 };
 use crate::identity::Identity;
 use crate::ingest::{self, Ingest};
@@ -32,6 +34,7 @@ use crate::jobs::{Jobs, Retention};
 use crate::outbound::http::Client;
 use crate::outbound::mail::Mailer;
 use crate::store::Store;
+use crate::watch::{self, Door, Watch};
 use crate::web::Web;
 
 /// What a start needs to know.
@@ -78,6 +81,12 @@ pub struct Settings {
     pub mail: Option<MailSettings>,
     /// What may be asked of other servers.
     pub outbound: OutboundSettings,
+    /// An address of its own for health and metrics.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Who brings it sees the metrics. Without it they are at `metrics_listen` alone, for everybody.
+    pub metrics_token: Option<String>,
+    /// Where a line goes for every request.
+    pub access_log: Option<AccessLogTo>,
 }
 
 /// Where a certificate and its key are.
@@ -124,6 +133,9 @@ impl Settings {
             min_free_disk: None,
             mail: None,
             outbound: OutboundSettings::default(),
+            metrics_listen: None,
+            metrics_token: None,
+            access_log: None,
         }
     }
 }
@@ -168,6 +180,9 @@ pub struct App {
     server: Server,
     tls: Option<Arc<Tls>>,
     redirect_addr: Option<SocketAddr>,
+    side: Option<Side>,
+    access_log: Option<Arc<AccessLog>>,
+    phase: Phase,
     jobs: Jobs,
     mailer: Arc<Mailer>,
     store: Arc<Store>,
@@ -183,6 +198,8 @@ impl App {
     /// The file cannot be used, the address cannot be bound, or the apply file is wrong.
     pub fn start(settings: Settings, clock: Clock) -> Result<App, StartError> {
         let failed = |error: &dyn fmt::Display| StartError::plain(error);
+        let started = clock.now();
+        let phase = Phase::default();
         let tls = match &settings.tls {
             Some(files) => {
                 let tls = Tls::load(&files.cert, &files.key).map_err(StartError::plain)?;
@@ -190,6 +207,8 @@ impl App {
             }
             None => None,
         };
+        let access_log = settings.access_log.as_ref().map(open_access_log);
+        let access_log = access_log.transpose()?;
         let store =
             Store::open(&settings.data, settings.durability).map_err(|error| failed(&error))?;
         let store = Arc::new(store);
@@ -206,6 +225,7 @@ impl App {
                 .map_err(|error| failed(&error))?,
             None => listen(settings.listen)?,
         };
+        let side_listener = settings.metrics_listen.map(listen).transpose()?;
         let url_prefix = match settings.url_prefix {
             Some(prefix) => prefix,
             None => UrlPrefix::of_address(address, tls.is_some()),
@@ -243,6 +263,7 @@ impl App {
                 spool_dir,
                 url_prefix: url_prefix.clone(),
                 loader_bundle_url: settings.loader_bundle_url.clone(),
+                phase: phase.clone(),
             },
         )
         .map_err(|error| failed(&error))?;
@@ -259,7 +280,18 @@ impl App {
             days: (settings.event_retention_days > 0).then_some(settings.event_retention_days),
             bytes: settings.max_events_size,
         };
-        let server = Server::start(
+        let watch = Arc::new(Watch::new(
+            Arc::clone(&store),
+            Arc::clone(&identity),
+            Arc::clone(&mailer),
+            phase.clone(),
+            watch::Settings {
+                metrics_token: settings.metrics_token.clone(),
+                body_bytes_max,
+            },
+            started,
+        ));
+        let server = Server::start_watched(
             listeners,
             transport,
             clock.clone(),
@@ -284,8 +316,19 @@ impl App {
                     budget,
                 ),
             }),
+            Watching {
+                answer: at_door(&watch, Door::Public),
+                access_log: access_log.clone(),
+            },
         )
         .map_err(|error| StartError::plain(format!("the transport cannot start: {error}")))?;
+        watch.attach(server.meter());
+        let side = side_listener
+            .map(|(listener, _)| {
+                server.open_side(listener, clock.clone(), at_door(&watch, Door::Side))
+            })
+            .transpose()
+            .map_err(|error| failed(&error))?;
         // What comes into being now may have secrets that are shown once, so whatever else can fail comes before.
         // An apply file makes what it says and nothing else, so it takes the place of a first start.
         let (applied, first_start) = match &settings.apply {
@@ -311,10 +354,14 @@ impl App {
             retention,
         )
         .map_err(|error| failed(&error))?;
+        phase.begin_running();
         Ok(App {
             server,
             tls,
             redirect_addr,
+            side,
+            access_log,
+            phase,
             jobs,
             mailer,
             store,
@@ -333,6 +380,11 @@ impl App {
     /// Where requests are sent on from, if anywhere.
     pub fn redirect_addr(&self) -> Option<SocketAddr> {
         self.redirect_addr
+    }
+
+    /// Where health and metrics are, if they have an address of their own.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.side.as_ref().map(Side::local_addr)
     }
 
     /// Reads certificate and key again, for the connections to come. False: there are none to read.
@@ -372,6 +424,7 @@ impl App {
 
     /// Stops in order; true when everything in flight was finished within the time.
     pub fn stop(self, within: Duration) -> bool {
+        self.phase.begin_stopping();
         // What the writer commits is answered over the transport, so that goes first.
         let finished = self.server.stop(within);
         drop(self.jobs);
@@ -380,7 +433,12 @@ impl App {
             .flush(&self.store, self.clock.now());
         // Letters are made from what is in the store.
         self.mailer.stop();
+        // To the last, who watches hears that the server stops; but nobody reads a file that is closed.
+        drop(self.side);
         self.store.close();
+        if let Some(log) = self.access_log {
+            log.stop();
+        }
         finished
     }
 }
@@ -395,6 +453,31 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> 
         .map_err(|error| StartError::plain(format!("cannot listen on {address}: {error}")))
 }
 
+/// Files and sockets that a server may want to have open at one time.
+pub(crate) fn descriptors_needed(connections_max: usize) -> u64 {
+    crate::http::descriptors_needed(&HttpSettings {
+        connections_max,
+        ..HttpSettings::default()
+    })
+}
+
+fn open_access_log(to: &AccessLogTo) -> Result<Arc<AccessLog>, StartError> {
+    let log = AccessLog::start(to.clone()).map_err(|error| {
+        StartError::plain(match to {
+            AccessLogTo::File(file) => {
+                format!("cannot write the access log {}: {error}", file.display())
+            }
+            AccessLogTo::Stderr => format!("the access log cannot start: {error}"),
+        })
+    });
+    log.map(Arc::new)
+}
+
+fn at_door(watch: &Arc<Watch>, door: Door) -> Arc<crate::http::AnswerHere> {
+    let watch = Arc::clone(watch);
+    Arc::new(move |request: &Request| watch.answer(request, door))
+}
+
 fn apply_file(
     store: &Store,
     file: &ApplyFile,
@@ -407,23 +490,33 @@ fn apply_file(
 
 /// The one thing that the transport asks about a request before it has it whole. `spools`: the disk has room for bodies.
 fn classify(path: &str, body_bytes_max: u64, spools: bool) -> Class {
-    if ingest::owns(path) {
+    if watch::owns(path) {
+        Class {
+            lanes: LaneSet::None,
+            front: Front::Watch,
+            body_bytes_max: 0,
+            spools,
+            refuse: plain_refusal,
+        }
+    } else if ingest::owns(path) {
         Class {
             lanes: LaneSet::Ingest,
+            front: Front::Ingest,
             body_bytes_max,
             spools,
             refuse: ingest::Refusal::of_transport,
         }
     } else {
+        let (front, refuse): (_, fn(&Refusal) -> Response) = match api::owns(path) {
+            true => (Front::Api, api::refuse),
+            false => (Front::Web, plain_refusal),
+        };
         Class {
             lanes: LaneSet::General,
+            front,
             body_bytes_max: API_BODY_BYTES_MAX,
             spools,
-            refuse: if api::owns(path) {
-                api::refuse
-            } else {
-                plain_refusal
-            },
+            refuse,
         }
     }
 }

@@ -56,9 +56,26 @@ pub(crate) struct Config {
     pub(crate) smtp_password_file: Option<PathBuf>,
     pub(crate) mail_from: Option<String>,
     pub(crate) outbound: OutboundSettings,
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    pub(crate) metrics_token_file: Option<PathBuf>,
+    /// `-` is stderr.
+    pub(crate) access_log: Option<PathBuf>,
+    /// None: as `RUST_LOG` and the command have it.
+    pub(crate) log_level: Option<log::LevelFilter>,
+    pub(crate) log_format: LogFormat,
     #[cfg(feature = "test-clock")]
     pub(crate) test_clock: Option<PathBuf>,
 }
+
+/// How the lines of the log look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// A shorter token of the metrics could be guessed.
+const METRICS_TOKEN_BYTES_MIN: usize = 16;
 
 impl Config {
     /// The public address that DSNs and tokens carry: the one that was set, else the one to listen on.
@@ -126,6 +143,29 @@ impl Config {
             .map_err(|error| format!("--smtp-url: {error}"))
     }
 
+    /// What must be brought to see metrics, if anything.
+    ///
+    /// # Errors
+    /// One sentence: the file with the token cannot be read, or what is in it is no token.
+    pub(crate) fn metrics_token(&self) -> Result<Option<String>, String> {
+        let Some(file) = &self.metrics_token_file else {
+            return Ok(None);
+        };
+        let wrong = |text: &str| format!("--metrics-token-file: {}: {text}", file.display());
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| wrong(&format!("it cannot be read: {error}")))?;
+        let token = text.trim();
+        if token.len() < METRICS_TOKEN_BYTES_MIN {
+            return Err(wrong("the token is shorter than 16 characters"));
+        }
+        if !token.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(wrong(
+                "the token has other characters than letters, digits and signs",
+            ));
+        }
+        Ok(Some(token.to_owned()))
+    }
+
     /// What [`load`] starts from; every field is overwritten by the table's defaults.
     fn blank() -> Config {
         Config {
@@ -156,6 +196,11 @@ impl Config {
             smtp_password_file: None,
             mail_from: None,
             outbound: OutboundSettings::default(),
+            metrics_listen: None,
+            metrics_token_file: None,
+            access_log: None,
+            log_level: None,
+            log_format: LogFormat::Text,
             #[cfg(feature = "test-clock")]
             test_clock: None,
         }
@@ -544,6 +589,73 @@ pub(crate) const SETTINGS: &[Setting] = &[
         only_serve: false,
         set: |config, text| {
             config.outbound.ca_file = Some(path(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "metrics-listen",
+        hint: Some("ADDRESS:PORT"),
+        default: None,
+        meaning: "an address of their own for /metrics and /health, where nobody else can be in the way; it asks for \
+                  no credentials unless --metrics-token-file is given, so it should not be reached from outside; \
+                  unset, there is none",
+        only_serve: true,
+        set: |config, text| {
+            config.metrics_listen = Some(socket_address(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "metrics-token-file",
+        hint: Some("FILE"),
+        default: None,
+        meaning: "a file with a token, of 16 characters or more: who sends it as Authorization: Bearer sees \
+                  /metrics, also at the address that clients use; unset, /metrics is not there",
+        only_serve: true,
+        set: |config, text| {
+            config.metrics_token_file = Some(path(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "access-log",
+        hint: Some("FILE|-"),
+        default: None,
+        meaning: "write a line of JSON for every request to this file, or for - to stderr; a file that was renamed \
+                  away is made anew; unset, no such log is written",
+        only_serve: true,
+        set: |config, text| {
+            config.access_log = Some(path(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "log-level",
+        hint: Some("off|error|warn|info|debug|trace"),
+        default: None,
+        meaning: "how much goes to stderr; unset, what RUST_LOG says, else info for a server and warn for other \
+                  commands",
+        only_serve: false,
+        set: |config, text| {
+            let level = text.parse().map_err(|_| {
+                format!("{text:?} is none of off, error, warn, info, debug and trace")
+            })?;
+            config.log_level = Some(level);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "log-format",
+        hint: Some("text|json"),
+        default: Some("text"),
+        meaning: "how the lines on stderr look: for people, or one JSON object each",
+        only_serve: false,
+        set: |config, text| {
+            config.log_format = match text {
+                "text" => LogFormat::Text,
+                "json" => LogFormat::Json,
+                _ => return Err(format!("{text:?} is neither text nor json")),
+            };
             Ok(())
         },
     },

@@ -14,13 +14,15 @@
 //! | `ingest` | the front for SDKs: from a request to one job for the writer | `domain`, `store`, `http` |
 //! | `api` | the front for management clients, `/api/0/` | `domain`, `store`, `http`, `identity`, `issues` |
 //! | `web` | the front for people: pages | `domain`, `store`, `http`, `identity` |
+//! | `watch` | the front for who watches the server: health, metrics, the other end of `picket doctor` | `domain`, `store`, `http`, `identity`, `outbound` |
 //! | `jobs` | what the server does by itself in the background: removes what was deleted, and what is too old | `domain`, `store`, `identity` |
 //! | `apply` | creates and updates what a TOML file describes | `domain`, `store` |
 //! | `relocation` | moving in and out: Sentry's relocation format, and what another server's API tells | `domain`, `store`, `outbound` |
 //! | `first_start` | what a new file begins with | `domain`, `store` |
+//! | `doctor` | what is wrong with an installation, looked at from outside | `domain`, `store`, `outbound` |
 //! | `config` | every setting in one table: flag, variable, line of a file | `domain` |
 //! | `app` | joins settings, store, clock and fronts, and starts the server | all of the above |
-//! | `cli` | commands, messages, exit codes | `app`, `apply`, `config`, `domain`, `first_start`, `identity`, `outbound`, `relocation`, `store` |
+//! | `cli` | commands, messages, exit codes | `app`, `apply`, `config`, `doctor`, `domain`, `first_start`, `identity`, `outbound`, `relocation`, `store` |
 //!
 //! The library exists for `main` and for the tests, which start a server in their own process and turn its clock;
 //! the load program puts handlers of its own behind [`http`].
@@ -30,6 +32,7 @@ mod app;
 mod apply;
 mod cli;
 mod config;
+mod doctor;
 mod domain;
 mod first_start;
 pub mod http;
@@ -40,9 +43,10 @@ mod jobs;
 mod outbound;
 mod relocation;
 mod store;
+mod watch;
 mod web;
 
-pub use app::{App, ApplyFile, Settings, StartError, TlsFiles};
+pub use app::{AccessLogTo, App, ApplyFile, Settings, StartError, TlsFiles};
 pub use cli::run;
 pub use domain::bundle_url::BundleUrl;
 pub use domain::dsn::UrlPrefix;

@@ -5,6 +5,7 @@ mod cli;
 mod http;
 mod ingest;
 mod jobs;
+mod watch;
 mod web;
 
 mod support;

@@ -11,12 +11,14 @@ mod check;
 mod completions;
 mod confirm;
 mod credentials;
+mod doctor;
 mod dsn;
 mod export;
 mod health;
 mod help;
 mod import;
 mod key;
+mod log_output;
 mod lookup;
 mod manual;
 mod member;
@@ -84,6 +86,7 @@ const COMMANDS: &[Command] = &[
     health::COMMAND,
     apply::COMMAND,
     dsn::COMMAND,
+    doctor::COMMAND,
     export::COMMAND,
     import::COMMAND,
     org::LIST,
@@ -286,13 +289,13 @@ fn dispatch(arguments: Vec<OsString>) -> Result<(), Failure> {
     let Some(given) = arguments::parse(command, rest)? else {
         return print(&help::of_command(command));
     };
-    start_log(command);
     let environment = |name: &str| std::env::var_os(name);
     let config = config::load(&Sources {
         flags: &given.settings,
         environment: &environment,
     })
     .map_err(Failure::Usage)?;
+    log_output::start(&config, command.name == serve::COMMAND.name);
     (command.run)(&Invocation { config, given })
 }
 
@@ -330,19 +333,6 @@ fn unknown(first: &str, second: &str) -> Failure {
         }
     };
     Failure::Usage(text)
-}
-
-/// The log goes to stderr. `RUST_LOG` says how much; else a server tells its life cycle and any other
-/// command only what is wrong. The TLS library would warn of whatever a stranger sends; the gate counts that.
-fn start_log(command: &Command) {
-    let default = if command.serves {
-        "warn,picket=info,rustls=error"
-    } else {
-        "warn,rustls=error"
-    };
-    let environment = env_logger::Env::default().default_filter_or(default);
-    // A second initialisation in one process, as in tests, keeps the first.
-    let _ = env_logger::Builder::from_env(environment).try_init();
 }
 
 /// Writes a command's output.

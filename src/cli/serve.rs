@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::{flag, low_level::pipe};
 
 use super::{Command, Failure, Invocation, JSON, credentials, print, print_json, supervisor};
-use crate::app::{App, ApplyFile, Settings, TlsFiles};
+use crate::app::{AccessLogTo, App, ApplyFile, Settings, TlsFiles};
 use crate::config::{self, Config};
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::durability::Durability;
@@ -138,6 +138,15 @@ fn settings(config: &Config, listener: Option<TcpListener>) -> Result<Settings, 
         min_free_disk: config.min_free_disk,
         mail: config.mail().map_err(Failure::Usage)?,
         outbound: config.outbound.clone(),
+        metrics_listen: config.metrics_listen,
+        metrics_token: config.metrics_token().map_err(Failure::Usage)?,
+        access_log: config
+            .access_log
+            .as_ref()
+            .map(|file| match file.as_os_str() == "-" {
+                true => AccessLogTo::Stderr,
+                false => AccessLogTo::File(file.clone()),
+            }),
     })
 }
 
@@ -166,6 +175,9 @@ fn announce(invocation: &Invocation, app: &App) -> Result<(), Failure> {
     text.push_str(&format!("data in {}\n", config.data.display()));
     if config.durability == Durability::Normal {
         text.push_str("durability normal: a power cut can lose acknowledged events\n");
+    }
+    if let Some(address) = app.metrics_addr() {
+        text.push_str(&format!("metrics on {address}\n"));
     }
     if let Some(made) = app.first_start() {
         text.push_str(&first_start_text(made, app.url_prefix().as_str()));
@@ -258,6 +270,7 @@ fn to_json(config: &Config, app: &App, print_secrets: bool, file: Option<&str>) 
         "listening": app.local_addr().to_string(),
         "redirecting": app.redirect_addr().map(|address| address.to_string()),
         "url": app.url_prefix().as_str(),
+        "metrics": app.metrics_addr().map(|address| address.to_string()),
         "data": config.data.display().to_string(),
         "first_start": app.first_start().map(|made| json!({
             "organization": made.organization.as_str(),

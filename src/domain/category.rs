@@ -8,6 +8,8 @@ macro_rules! categories {
         pub(crate) enum Category { $($(#[$doc])* $name = $number),* }
 
         impl Category {
+            pub(crate) const ALL: &[Category] = &[$(Category::$name),*];
+
             /// The category of this name.
             pub(crate) fn parse(name: &str) -> Option<Category> {
                 match name {

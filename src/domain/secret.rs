@@ -58,7 +58,7 @@ pub(super) fn is_same(ours: &[u8], theirs: &[u8]) -> bool {
             == 0
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

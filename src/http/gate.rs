@@ -18,7 +18,7 @@
 //! answers may be deferred; whoever defers answers keeps time.
 
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -36,13 +36,15 @@ use self::head::{Framing, Scanner};
 use self::socket::{Channel, Read};
 use self::table::{Entry, Refused, Table};
 use self::tls::{HANDSHAKE_RECORD, NoHandshake};
+use super::access_log::Line;
 use super::lanes::{
     Answer, Failure, Handover, Lanes, Outgoing, RELAYED_AT_ONCE_BYTES, Rest, exchange, field,
 };
 use super::metrics::{Counters, Ending};
-use super::server::{Classify, PER_ADDRESS_MAX_DEFAULT};
+use super::server::{Classify, PER_ADDRESS_MAX_DEFAULT, Watching};
 use super::{
-    Class, LaneSet, Listeners, Method, Refusal, Response, Scarce, Settings, Tls, lock, wire,
+    Body, Class, Headers, LaneSet, Listeners, Method, Refusal, Request, Response, Scarce, Settings,
+    Tls, lock, wire,
 };
 
 mod body;
@@ -75,11 +77,17 @@ const DESCRIPTORS_PER_LANE: u64 = 3;
 /// Descriptors kept for spooled bodies, the database and the rest of the process.
 const DESCRIPTORS_KEPT: u64 = 384;
 
+/// How many descriptors the settings may take.
+pub(crate) fn descriptors_needed(settings: &Settings) -> u64 {
+    let lanes = settings.ingest_lanes_max + settings.general_lanes_max;
+    settings.connections_max as u64 + lanes as u64 * DESCRIPTORS_PER_LANE + DESCRIPTORS_KEPT
+}
+
 /// Raises the soft descriptor limit as far as the settings need it, and lowers the settings to what it can carry.
 pub(super) fn fit_to_descriptors(settings: &mut Settings) {
     let lanes = settings.ingest_lanes_max + settings.general_lanes_max;
     let for_lanes = lanes as u64 * DESCRIPTORS_PER_LANE;
-    let needed = settings.connections_max as u64 + for_lanes + DESCRIPTORS_KEPT;
+    let needed = descriptors_needed(settings);
     let mut limit = getrlimit(Resource::Nofile);
     let Some(current) = limit.current.filter(|current| *current < needed) else {
         return;
@@ -122,6 +130,16 @@ pub(super) struct Gate {
     wake: UnixStream,
 }
 
+/// Knows how many connections are open.
+#[derive(Clone)]
+pub(super) struct Connections(Arc<Table>);
+
+impl Connections {
+    pub(super) fn open(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// What all connections share.
 struct Shared {
     settings: Settings,
@@ -134,6 +152,7 @@ struct Shared {
     counters: Arc<Counters>,
     /// Where connections that come in by [`Door::Redirecting`] are sent.
     redirect_to: String,
+    watching: Watching,
 }
 
 /// What is done with the connections of a listener.
@@ -153,6 +172,7 @@ impl Gate {
         classify: Arc<Classify>,
         lanes: [Arc<Lanes>; 2],
         counters: Arc<Counters>,
+        watching: Watching,
     ) -> io::Result<Gate> {
         let Some(first) = listeners.serving.first() else {
             return Err(io::Error::other("there is nothing to listen on"));
@@ -189,6 +209,7 @@ impl Gate {
             lanes,
             counters,
             redirect_to: listeners.redirect_to,
+            watching,
         });
         let acceptor = {
             let shared = Arc::clone(&shared);
@@ -208,8 +229,9 @@ impl Gate {
         self.local_addr
     }
 
-    pub(super) fn connections_open(&self) -> usize {
-        self.shared.table.len()
+    /// Tells how many connections are open, also when this is gone.
+    pub(super) fn connections(&self) -> Connections {
+        Connections(Arc::clone(&self.shared.table))
     }
 
     /// Lets nobody in any more and closes what waits at once; true when everybody else was answered before
@@ -333,11 +355,12 @@ impl Shared {
         proxies.iter().any(|range| range.contains(peer))
     }
 
-    fn lanes(&self, set: LaneSet) -> &Lanes {
+    fn lanes(&self, set: LaneSet) -> Option<&Lanes> {
         let [ingest, general] = &self.lanes;
         match set {
-            LaneSet::Ingest => ingest,
-            LaneSet::General => general,
+            LaneSet::Ingest => Some(ingest),
+            LaneSet::General => Some(general),
+            LaneSet::None => None,
         }
     }
 
@@ -349,6 +372,7 @@ impl Shared {
             peer: entry.connection.peer,
             channel: Channel::new(&entry.connection.stream),
             lane_head: Vec::new(),
+            account: Account::new(),
         };
         // A panic here is a mistake of ours or of a class' refusal; it must not take more than its connection.
         let ending = catch_unwind(AssertUnwindSafe(|| session.run(door)));
@@ -375,6 +399,31 @@ struct Session<'a> {
     channel: Channel<'a>,
     /// The head as it goes over the lane; kept for its capacity.
     lane_head: Vec<u8>,
+    account: Account,
+}
+
+/// What is counted, and perhaps written down, of the request under way.
+struct Account {
+    begun: Instant,
+    body_bytes: u64,
+    /// Only for an access log.
+    line: Option<RequestLine>,
+}
+
+struct RequestLine {
+    method: String,
+    path: String,
+    client: IpAddr,
+}
+
+impl Account {
+    fn new() -> Account {
+        Account {
+            begun: Instant::now(),
+            body_bytes: 0,
+            line: None,
+        }
+    }
 }
 
 /// What is known of a request whose head was accepted.
@@ -535,7 +584,8 @@ impl<'a> Session<'a> {
         let path = if target == "*" { "/" } else { &target };
         let location = format!("{}{path}", self.shared.redirect_to);
         let response = Response::empty(status).with_header("Location", location);
-        self.answer_and_close(&response, &self.unread_head(), Ending::Redirected)
+        let accepted = self.unread_head();
+        self.answer_and_close(&response, &accepted, Ending::Redirected)
     }
 
     /// Waits for a whole head and tells its length, or why there will be none.
@@ -591,6 +641,8 @@ impl<'a> Session<'a> {
             &mut self.lane_head,
         )?;
         let method = Method::parse(head.method);
+        self.account = Account::new();
+        self.account.line = shared.line(head.method, head.path, head.client);
         let accepted = Accepted {
             class: (shared.classify)(&method, head.path),
             framing: head.framing,
@@ -620,16 +672,24 @@ impl<'a> Session<'a> {
             Err(body::Failure::Gone) => return Next::Close(Ending::Left),
             Err(body::Failure::Refused(refusal)) => return self.refuse(&refusal, accepted),
         };
+        self.account.body_bytes = received.body.bytes();
         let mut held = self.shared.outbound.hold();
-        match self.exchange(accepted, received, &mut held) {
-            Ok(answer) if answer.close => Next::Close(Ending::Unanswered),
+        let whole = Instant::now();
+        let answer = match self.shared.lanes(accepted.class.lanes) {
+            Some(lanes) => self.exchange(lanes, accepted, received, &mut held),
+            None => Ok(self.answer_here(accepted)),
+        };
+        let front = self.shared.counters.front(accepted.class.front);
+        match answer {
+            Ok(answer) if answer.close => self.leave_unanswered(accepted),
             Ok(answer) => {
+                front.took.record(whole.elapsed());
                 // A long one is not for others to cut: it takes little memory, and keeps to the send deadline.
                 let is_large = answer.bytes.len() > SMALL_ANSWER_BYTES && answer.rest.is_none();
                 self.relay(answer, accepted, is_large)
             }
             Err(Failure::NoRoom) if accepted.safe => self.refuse(&busy(Scarce::Outbound), accepted),
-            Err(Failure::Lost | Failure::NoRoom) => Next::Close(Ending::Unanswered),
+            Err(Failure::Lost | Failure::NoRoom) => self.leave_unanswered(accepted),
             Err(Failure::Busy) => self.refuse(&busy(Scarce::Lanes), accepted),
             Err(Failure::Unseen) => self.refuse(&Refusal::BrokenLane, accepted),
         }
@@ -667,6 +727,7 @@ impl<'a> Session<'a> {
     /// Sends the request over a lane. What the answer takes in memory is held in `held` if it is much.
     fn exchange(
         &mut self,
+        lanes: &'a Lanes,
         accepted: &Accepted,
         received: Received,
         held: &mut Held,
@@ -705,9 +766,57 @@ impl<'a> Session<'a> {
         let mut room = |bytes: usize| {
             bytes <= SMALL_ANSWER_BYTES || shared.make_room(entry, held, bytes as u64)
         };
-        let answer = exchange(shared.lanes(accepted.class.lanes), outgoing, &mut room);
+        let answer = exchange(lanes, outgoing, &mut room);
         self.channel.consume(buffered);
         answer
+    }
+
+    /// Answers on this thread: for what must be answered also when every worker is busy.
+    fn answer_here(&mut self, accepted: &Accepted) -> Answer<'static> {
+        let shared = self.shared;
+        let answer = request_of(&self.lane_head, accepted).and_then(|request| {
+            catch_unwind(AssertUnwindSafe(|| (shared.watching.answer)(&request))).ok()
+        });
+        let response = answer.unwrap_or_else(|| {
+            shared.counters.handler_panics.add();
+            log::error!("request {} met a panic", accepted.id);
+            let refusal = Refusal::Internal {
+                request_id: accepted.id.clone(),
+            };
+            shared.counters.refused(&refusal);
+            refusal.worded(accepted.class.refuse)
+        });
+        answer_of(&response, accepted.bodiless)
+    }
+
+    fn leave_unanswered(&mut self, accepted: &Accepted) -> Next {
+        self.shared
+            .counters
+            .front(accepted.class.front)
+            .unanswered
+            .add();
+        self.write_down(accepted, None, 0);
+        Next::Close(Ending::Unanswered)
+    }
+
+    /// Puts the request under way into the access log, if there is one.
+    fn write_down(&mut self, accepted: &Accepted, status: Option<u16>, body_bytes_sent: u64) {
+        let (Some(log), Some(line)) = (&self.shared.watching.access_log, self.account.line.take())
+        else {
+            return;
+        };
+        log.write(Line {
+            received: accepted.received,
+            request_id: accepted.id.clone(),
+            client: line.client,
+            method: line.method,
+            path: line.path,
+            front: accepted.class.front,
+            status,
+            body_bytes_received: self.account.body_bytes,
+            body_bytes_sent,
+            took: self.account.begun.elapsed(),
+        });
     }
 
     /// Sends an answer to the client.
@@ -728,12 +837,19 @@ impl<'a> Session<'a> {
             IoSlice::new(&fields),
             IoSlice::new(&rest[2..]),
         ];
+        let mut sent = rest.len() as u64 - 2;
+        let status = answer.status;
+        let front = self.shared.counters.front(accepted.class.front);
+        front.answered(status);
+        front.body_bytes_received.add_many(self.account.body_bytes);
         self.entry.mark_sending(is_large);
         let written = self.write(&mut slices).and_then(|()| match answer.rest {
-            Some(rest) => self.relay_rest(rest),
+            Some(rest) => self.relay_rest(rest, &mut sent),
             None => Ok(()),
         });
         self.entry.mark_sending(false);
+        front.body_bytes_sent.add_many(sent);
+        self.write_down(accepted, Some(status), sent);
         match written {
             Ok(()) if keep_alive => Next::Go,
             Ok(()) => Next::Close(Ending::Done),
@@ -751,8 +867,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Sends the rest of a long answer as it comes. The deadline and the rate hold for each part anew.
-    fn relay_rest(&mut self, mut rest: Rest<'_>) -> io::Result<()> {
+    /// Sends the rest of a long answer as it comes, and adds to `sent` how much. The deadline and the rate hold for each
+    /// part anew.
+    fn relay_rest(&mut self, mut rest: Rest<'_>, sent: &mut u64) -> io::Result<()> {
         let mut part = Vec::with_capacity(RELAYED_AT_ONCE_BYTES);
         loop {
             rest.read(&mut part).inspect_err(|error| {
@@ -762,6 +879,7 @@ impl<'a> Session<'a> {
                 return Ok(());
             }
             self.write(&mut [IoSlice::new(&part)])?;
+            *sent += part.len() as u64;
         }
     }
 
@@ -779,8 +897,10 @@ impl<'a> Session<'a> {
     }
 
     /// What can be told of the head that is buffered, for an answer that needs no more.
-    fn unread_head(&self) -> Accepted {
+    fn unread_head(&mut self) -> Accepted {
         let (method, path) = head::guess(self.channel.buffered());
+        self.account = Account::new();
+        self.account.line = self.shared.line(method, path, self.peer);
         let method = Method::parse(method);
         Accepted {
             class: (self.shared.classify)(&method, path),
@@ -834,6 +954,15 @@ impl<'a> Session<'a> {
 }
 
 impl Shared {
+    /// What an access log is told of a request; nothing is kept where there is none.
+    fn line(&self, method: &str, path: &str, client: IpAddr) -> Option<RequestLine> {
+        self.watching.access_log.as_ref().map(|_| RequestLine {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            client,
+        })
+    }
+
     /// Finds room for a large answer, if need be at the cost of those who have been reading theirs for longest.
     fn make_room(&self, entry: &Entry, held: &mut Held, bytes: u64) -> bool {
         if bytes > self.outbound.max() {
@@ -865,11 +994,43 @@ fn answer_of(response: &Response, bodiless: bool) -> Answer<'static> {
         bytes.extend_from_slice(&response.body);
     }
     Answer {
+        status: response.status,
         bytes,
         head_bytes,
         close: false,
         rest: None,
     }
+}
+
+/// What the gate adds to a client's fields.
+const OWN_FIELDS_MAX: usize = 8;
+
+/// A request without a body as it would have arrived over a lane; none if it could not be read back.
+fn request_of(lane_head: &[u8], accepted: &Accepted) -> Option<Request> {
+    let bytes = [lane_head, b"\r\n"].concat();
+    let mut fields = [httparse::EMPTY_HEADER; head::HEADERS_CAPACITY + OWN_FIELDS_MAX];
+    let mut parsed = httparse::Request::new(&mut fields);
+    parsed.parse(&bytes).ok()?;
+    let (path, query) = parsed.path?.split_once('?').unwrap_or((parsed.path?, ""));
+    let mut request = Request {
+        method: Method::parse(parsed.method?),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers: Headers::default(),
+        body: Body::empty(),
+        peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        received: accepted.received,
+        id: accepted.id.clone(),
+    };
+    for field in parsed.headers.iter() {
+        let value = str::from_utf8(field.value).ok()?;
+        if field.name == field::PEER {
+            request.peer = value.parse().ok()?;
+        } else if !wire::has_private_prefix(field.name) {
+            request.headers.push(field.name, value);
+        }
+    }
+    Some(request)
 }
 
 fn is_safe(method: &Method) -> bool {

@@ -471,6 +471,7 @@ pub(super) struct Outgoing<'a> {
 
 /// An answer from a lane.
 pub(super) struct Answer<'a> {
+    pub(super) status: u16,
     /// Status line, fields, blank line, and the body as far as it has come.
     pub(super) bytes: Vec<u8>,
     /// Where in `bytes` the blank line starts.
@@ -680,6 +681,7 @@ fn read_answer(
     }
     let left = whole.checked_sub(bytes.len()).ok_or_else(unasked)?;
     let answer = Answer {
+        status,
         head_bytes: end - 2,
         close,
         bytes,

@@ -4,7 +4,32 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::domain::measure::{Durations, Histogram};
+
 use super::Refusal;
+
+/// Who a path belongs to, for counting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Front {
+    Ingest,
+    Api,
+    Web,
+    /// For who watches the server: health and metrics.
+    Watch,
+}
+
+impl Front {
+    pub const ALL: [Front; 4] = [Front::Ingest, Front::Api, Front::Web, Front::Watch];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Front::Ingest => "ingest",
+            Front::Api => "api",
+            Front::Web => "web",
+            Front::Watch => "watch",
+        }
+    }
+}
 
 /// The transport's counters at one moment. Counts run from the start of the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +58,25 @@ pub struct Metrics {
     pub ingest_lanes_open: u64,
     pub general_lanes_open: u64,
     pub lanes_broken: u64,
+    /// In the order of [`Front::ALL`].
+    pub fronts: [FrontMetrics; Front::ALL.len()],
+    /// Lines of the access log that found no room or could not be written.
+    pub access_lines_dropped: u64,
+}
+
+/// What became of one front's requests, refusals in its stead included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FrontMetrics {
+    /// Answers by the first digit of their status, from 1 on.
+    pub answers: [u64; 5],
+    /// Connections closed instead of an answer, because nobody could say what took effect.
+    pub unanswered: u64,
+    /// From having a request whole to having its answer; refusals in a handler's stead are not among them.
+    pub took: Durations,
+    /// Bytes of bodies, as they were sent.
+    pub body_bytes_received: u64,
+    /// Bytes of the bodies of answers, as far as they were sent.
+    pub body_bytes_sent: u64,
 }
 
 /// Why a connection is over.
@@ -121,10 +165,14 @@ pub(super) struct Counter(AtomicU64);
 
 impl Counter {
     pub(super) fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add_many(1);
     }
 
-    fn get(&self) -> u64 {
+    pub(super) fn add_many(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -141,14 +189,46 @@ pub(super) struct Counters {
     pub(super) slow_readers_cut: Counter,
     pub(super) handler_panics: Counter,
     pub(super) lanes_broken: Counter,
+    fronts: [FrontCounters; Front::ALL.len()],
     refusals: Mutex<BTreeMap<&'static str, u64>>,
     /// In the order of [`Ending::ALL`].
     endings: [Counter; Ending::ALL.len()],
 }
 
+#[derive(Debug, Default)]
+pub(super) struct FrontCounters {
+    answers: [Counter; 5],
+    pub(super) unanswered: Counter,
+    pub(super) took: Histogram,
+    pub(super) body_bytes_received: Counter,
+    pub(super) body_bytes_sent: Counter,
+}
+
+impl FrontCounters {
+    pub(super) fn answered(&self, status: u16) {
+        let class = usize::from(status / 100).clamp(1, 5);
+        self.answers[class - 1].add();
+    }
+
+    fn read(&self) -> FrontMetrics {
+        FrontMetrics {
+            answers: self.answers.each_ref().map(Counter::get),
+            unanswered: self.unanswered.get(),
+            took: self.took.read(),
+            body_bytes_received: self.body_bytes_received.get(),
+            body_bytes_sent: self.body_bytes_sent.get(),
+        }
+    }
+}
+
 impl Counters {
     pub(super) fn ended(&self, ending: Ending) {
         self.endings[ending as usize].add();
+    }
+
+    pub(super) fn front(&self, front: Front) -> &FrontCounters {
+        // The order of `Front::ALL` is that of the declaration.
+        &self.fronts[front as usize]
     }
 
     pub(super) fn refused(&self, refusal: &Refusal) {
@@ -178,6 +258,8 @@ impl Counters {
             ingest_lanes_open: ingest as u64,
             general_lanes_open: general as u64,
             lanes_broken: self.lanes_broken.get(),
+            fronts: self.fronts.each_ref().map(FrontCounters::read),
+            access_lines_dropped: 0,
         }
     }
 }

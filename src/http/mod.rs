@@ -5,6 +5,7 @@
 //! - `gate` owns the public sockets: TLS, limits, deadlines, strict framing, the whole request first; `tls` has the
 //!   certificate that it shows;
 //! - `lanes` carries it over private sockets to stock `tiny_http`, and the answer back; `turns` bounds the long ones;
+//! - `metrics` counts, and `access_log` writes down, what became of every request;
 //! - [`server`] runs the workers behind the lanes and stops them in order;
 //! - [`request`] and [`response`] are what a handler sees and gives; `wire` writes an answer as bytes;
 //! - [`router`] finds a line of a route table; [`credentials`] and [`cookies`] read who says to be asking; [`multipart`]
@@ -12,6 +13,7 @@
 //!
 //! Only this module names `tiny_http` and `rustls`.
 
+mod access_log;
 pub mod cookies;
 pub mod credentials;
 mod gate;
@@ -29,11 +31,15 @@ mod turns;
 mod wire;
 
 pub use crate::domain::address_range::AddressRange;
-pub use metrics::Metrics;
+pub use crate::domain::measure::Durations;
+pub use access_log::{AccessLog, AccessLogTo};
+pub(crate) use gate::descriptors_needed;
+pub use metrics::{Front, FrontMetrics, Metrics};
 pub use request::{Body, Headers, Method, Request};
 pub use response::Response;
 pub use server::{
-    Class, LaneSet, Listeners, Refusal, Responder, Scarce, Server, Service, Settings,
+    AnswerHere, Class, LaneSet, Listeners, Meter, Refusal, Responder, Scarce, Server, Service,
+    Settings, Side, Watching,
 };
 pub(crate) use spool::nameless_file;
 pub use tls::Tls;

@@ -20,9 +20,10 @@ use percent_encoding::percent_decode_str;
 
 use crate::domain::time::{Clock, Timestamp};
 
-use super::gate::Gate;
+use super::access_log::AccessLog;
+use super::gate::{Connections, Gate};
 use super::lanes::{Handover, Lanes, Slot, WHOLE_BODY_BYTES_MAX, field};
-use super::metrics::{Counters, Metrics};
+use super::metrics::{Counters, Front, Metrics};
 use super::response::Pieces;
 use super::turns::Turns;
 use super::{AddressRange, Body, Headers, Method, Request, Response, Tls, wire};
@@ -39,12 +40,16 @@ pub trait Service: Send + Sync + 'static {
 pub enum LaneSet {
     Ingest,
     General,
+    /// None: answered on the connection's own thread, by what [`Watching`] holds.
+    None,
 }
 
 /// How the gate treats a request, decided by `app` from method and path alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Class {
     pub lanes: LaneSet,
+    /// Under which name the request is counted.
+    pub front: Front,
     /// The longest body that is read, as sent (before any decompression).
     pub body_bytes_max: u64,
     /// Whether a body that is too large for memory may go to a file now; else it is refused as [`Refusal::Busy`].
@@ -56,6 +61,26 @@ pub struct Class {
 /// Decides the class of a request from its method and its path (still percent-encoded, without the query). For a
 /// head that could not be read the path is empty.
 pub type Classify = dyn Fn(&Method, &str) -> Class + Send + Sync;
+
+/// Answers requests without a body on their connections' threads, which have small stacks: quickly, from memory.
+pub type AnswerHere = dyn Fn(&Request) -> Response + Send + Sync;
+
+/// What is there for who watches the server.
+#[derive(Clone)]
+pub struct Watching {
+    /// For requests of a [`Class`] without lanes.
+    pub answer: Arc<AnswerHere>,
+    pub access_log: Option<Arc<AccessLog>>,
+}
+
+impl Default for Watching {
+    fn default() -> Watching {
+        Watching {
+            answer: Arc::new(|_| Response::empty(404)),
+            access_log: None,
+        }
+    }
+}
 
 /// Why the transport answers in a handler's stead.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -280,6 +305,12 @@ impl Default for Settings {
     }
 }
 
+/// Connections to a second address.
+const SIDE_CONNECTIONS_MAX: usize = 32;
+const SIDE_TIMEOUT: Duration = Duration::from_secs(10);
+/// An answer that is under way there has so long to leave.
+const SIDE_STOP_WITHIN: Duration = Duration::from_millis(200);
+
 /// What a client is told that found too many long answers under way.
 const LONG_ANSWER_RETRY_SECS: u32 = 5;
 
@@ -446,6 +477,7 @@ pub struct Server {
     gate: Gate,
     sets: [Arc<Lanes>; 2],
     counters: Arc<Counters>,
+    watching: Watching,
 }
 
 impl Server {
@@ -456,11 +488,30 @@ impl Server {
     /// and lanes cannot be started; or there is nothing to listen on.
     pub fn start(
         listeners: impl Into<Listeners>,
+        settings: Settings,
+        clock: Clock,
+        classify: Arc<Classify>,
+        ingest: Arc<dyn Service>,
+        general: Arc<dyn Service>,
+    ) -> io::Result<Server> {
+        let watching = Watching::default();
+        Server::start_watched(
+            listeners, settings, clock, classify, ingest, general, watching,
+        )
+    }
+
+    /// As [`Server::start`], with answers for who watches the server.
+    ///
+    /// # Errors
+    /// As for [`Server::start`].
+    pub fn start_watched(
+        listeners: impl Into<Listeners>,
         mut settings: Settings,
         clock: Clock,
         classify: Arc<Classify>,
         ingest: Arc<dyn Service>,
         general: Arc<dyn Service>,
+        watching: Watching,
     ) -> io::Result<Server> {
         super::gate::fit_to_descriptors(&mut settings);
         let counters = Arc::new(Counters::default());
@@ -504,13 +555,65 @@ impl Server {
             classify,
             sets.clone(),
             Arc::clone(&counters),
+            watching.clone(),
         )
         .inspect_err(|_| sets.iter().for_each(|set| set.stop(Duration::ZERO)))?;
         Ok(Server {
             gate,
             sets,
             counters,
+            watching,
         })
+    }
+
+    /// Serves who watches the server on an address of their own, where nobody else can be in their way. Every path goes
+    /// to `answer`.
+    ///
+    /// # Errors
+    /// The listener has no address, or a thread cannot be started.
+    pub fn open_side(
+        &self,
+        listener: TcpListener,
+        clock: Clock,
+        answer: Arc<AnswerHere>,
+    ) -> io::Result<Side> {
+        let settings = Settings {
+            connections_max: SIDE_CONNECTIONS_MAX,
+            head_timeout: SIDE_TIMEOUT,
+            idle_timeout: SIDE_TIMEOUT,
+            ..Settings::default()
+        };
+        let class = Class {
+            lanes: LaneSet::None,
+            front: Front::Watch,
+            body_bytes_max: 0,
+            spools: false,
+            refuse: |refusal| Response::text(refusal.status(), refusal.text()),
+        };
+        let gate = Gate::start(
+            listener.into(),
+            settings,
+            clock,
+            Arc::new(move |_: &Method, _: &str| class),
+            // Nothing goes over them.
+            self.sets.clone(),
+            Arc::default(),
+            Watching {
+                answer,
+                access_log: self.watching.access_log.clone(),
+            },
+        )?;
+        Ok(Side { gate })
+    }
+
+    /// Reads the counters for as long as it is kept, also when this has stopped.
+    pub fn meter(&self) -> Meter {
+        Meter {
+            connections: self.gate.connections(),
+            sets: self.sets.clone(),
+            counters: Arc::clone(&self.counters),
+            access_log: self.watching.access_log.clone(),
+        }
     }
 
     /// The first of those that serve.
@@ -531,9 +634,45 @@ impl Server {
 
     /// The counters as they stand.
     pub fn metrics(&self) -> Metrics {
+        self.meter().read()
+    }
+}
+
+/// Reads a server's counters.
+#[derive(Clone)]
+pub struct Meter {
+    connections: Connections,
+    sets: [Arc<Lanes>; 2],
+    counters: Arc<Counters>,
+    access_log: Option<Arc<AccessLog>>,
+}
+
+impl Meter {
+    /// The counters as they stand.
+    pub fn read(&self) -> Metrics {
         let [ingest, general] = &self.sets;
-        self.counters
-            .snapshot(self.gate.connections_open(), ingest.open(), general.open())
+        let open = self.connections.open();
+        Metrics {
+            access_lines_dropped: self.access_log.as_ref().map_or(0, |log| log.dropped()),
+            ..self.counters.snapshot(open, ingest.open(), general.open())
+        }
+    }
+}
+
+/// A second address, for who watches the server. Closed when dropped.
+pub struct Side {
+    gate: Gate,
+}
+
+impl Side {
+    pub fn local_addr(&self) -> SocketAddr {
+        self.gate.local_addr()
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        self.gate.stop(Instant::now() + SIDE_STOP_WITHIN);
     }
 }
 

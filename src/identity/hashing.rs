@@ -18,6 +18,15 @@ pub(crate) struct Hashing {
     freed: Condvar,
     /// How many passwords were hashed, right or wrong.
     runs: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// One moment.
+pub(crate) struct HashingMeasures {
+    pub(crate) running: u64,
+    pub(crate) waiting: u64,
+    pub(crate) runs: u64,
+    pub(crate) refused: u64,
 }
 
 #[derive(Default)]
@@ -64,7 +73,28 @@ impl Hashing {
         self.runs.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn measures(&self) -> HashingMeasures {
+        let (running, waiting) = {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            (state.running, state.waiting)
+        };
+        HashingMeasures {
+            running: running as u64,
+            waiting: waiting as u64,
+            runs: self.runs(),
+            refused: self.refused.load(Ordering::Relaxed),
+        }
+    }
+
     fn slot(&self) -> Result<Slot<'_>, Busy> {
+        let slot = self.wait_for_slot();
+        if slot.is_err() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        slot
+    }
+
+    fn wait_for_slot(&self) -> Result<Slot<'_>, Busy> {
         let deadline = Instant::now() + WAIT;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.running >= RUNNING_MAX {

@@ -55,6 +55,7 @@ use crate::domain::bundle_url::BundleUrl;
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::id::ProjectId;
 use crate::domain::key::PublicKey;
+use crate::domain::readiness::Phase;
 use crate::domain::time::Timestamp;
 use crate::http::router::{Found, Params, Router};
 use crate::http::{Method, Request, Responder, Response};
@@ -93,6 +94,7 @@ pub(crate) struct Settings {
     pub(crate) url_prefix: UrlPrefix,
     /// Where the JavaScript loader gets the SDK from.
     pub(crate) loader_bundle_url: Option<BundleUrl>,
+    pub(crate) phase: Phase,
 }
 
 /// The front for SDKs.
@@ -100,6 +102,7 @@ pub(crate) struct Ingest {
     router: Router<Target>,
     desk: Arc<Desk>,
     large: LargeRequests,
+    phase: Phase,
 }
 
 impl Ingest {
@@ -117,6 +120,7 @@ impl Ingest {
             router: Router::new(routes::routes()),
             large: LargeRequests::start(&desk)?,
             desk,
+            phase: settings.phase,
         })
     }
 
@@ -155,9 +159,11 @@ impl Ingest {
                 let bundle_url = desk.loader_bundle_url.as_ref();
                 responder.respond(loader::script(key.as_deref(), &desk.url_prefix, bundle_url));
             }
-            Page::Health => {
-                let answer = health::answer(desk.store.writer().is_healthy());
-                responder.respond(cors::expose(answer));
+            Page::Live => responder.respond(cors::expose(health::answer(true))),
+            Page::Ready => {
+                let is_ready =
+                    self.phase.hindrance().is_none() && desk.store.hindrances().is_empty();
+                responder.respond(cors::expose(health::answer(is_ready)));
             }
             Page::Dialog => desk.dialog(request, responder),
         }

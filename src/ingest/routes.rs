@@ -33,7 +33,10 @@ pub(super) enum Page {
     Loader,
     /// The crash-report dialog, and what its form sends.
     Dialog,
-    Health,
+    /// Whether the server is there.
+    Live,
+    /// Whether it takes events.
+    Ready,
 }
 
 /// What a route leads to, and who may use it.
@@ -113,9 +116,9 @@ pub(super) fn routes() -> Vec<Route<Target>> {
         open("GET", "/js-sdk-loader/{script}", Page::Loader),
         open("GET", "/api/embed/error-page/", Page::Dialog),
         open("POST", "/api/embed/error-page/", Page::Dialog),
-        open("GET", "/api/relay/healthcheck/live/", Page::Health),
-        open("GET", "/api/relay/healthcheck/ready/", Page::Health),
-        open("GET", "/api/0/relays/live/", Page::Health),
+        open("GET", "/api/relay/healthcheck/live/", Page::Live),
+        open("GET", "/api/relay/healthcheck/ready/", Page::Ready),
+        open("GET", "/api/0/relays/live/", Page::Live),
     ]
 }
 

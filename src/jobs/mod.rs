@@ -144,13 +144,13 @@ fn remove_a_little(store: &Store, clock: &Clock, retention: Retention) -> Result
         return Ok(Done::NotNow);
     }
     if is_deleted_left {
-        store.write(deletion::step)?;
+        store.work(deletion::step)?;
     }
     if let Some(from) = audit_from.filter(|_| is_audit_left) {
-        store.write(move |unit| audit::remove_some_before(unit, from))?;
+        store.work(move |unit| audit::remove_some_before(unit, from))?;
     }
     if is_message_left {
-        store.write(move |unit| saml_messages::remove_some_over(unit, now))?;
+        store.work(move |unit| saml_messages::remove_some_over(unit, now))?;
     }
     Ok(Done::Some)
 }

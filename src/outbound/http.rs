@@ -6,6 +6,7 @@
 //! operator's own network is asked only if the operator names it ([`OutboundSettings::internal_hosts`]).
 
 use std::fmt;
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ pub(crate) use ureq::http::{Request, Response};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
-use ureq::{Agent, Error};
+use ureq::{Agent, Error, SendBody};
 
 use crate::domain::outbound::OutboundSettings;
 
@@ -139,6 +140,40 @@ impl Client {
             .read_to_vec()
             .map_err(|error| failed(error.to_string()))?;
         Ok(Response::from_parts(head, body))
+    }
+
+    /// Asks for leave to send a body of so many bytes, and sends none of it. The status of an answer that came at once;
+    /// none if the body was waited for.
+    ///
+    /// # Errors
+    /// As for [`Client::call`].
+    pub(crate) fn offer_body(&self, url: &str, bytes: u64) -> Result<Option<u16>, NoAnswer> {
+        let mut body = Unsent { asked: false };
+        let request = Request::post(url)
+            .header("Content-Length", bytes)
+            .header("Expect", "100-continue")
+            .body(SendBody::from_reader(&mut body))
+            .map_err(|error| NoAnswer(error.to_string()))?;
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let failed = |text: String| NoAnswer(format!("{host}: {text}"));
+        self.check(request.uri()).map_err(failed)?;
+        match self.agent.run(request) {
+            Ok(answer) => Ok(Some(answer.status().as_u16())),
+            Err(_) if body.asked => Ok(None),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+}
+
+/// A body that ends its request as soon as it is asked for.
+struct Unsent {
+    asked: bool,
+}
+
+impl Read for Unsent {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.asked = true;
+        Err(io::Error::other("nothing is to be sent"))
     }
 }
 

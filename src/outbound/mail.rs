@@ -8,8 +8,9 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lettre::message::Mailbox;
@@ -19,6 +20,7 @@ use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{Message, SmtpTransport, Transport};
 
 use crate::domain::mail::{Encryption, MailSettings};
+use crate::domain::measure::Counter;
 
 /// How many letters wait to be made, and as many to be tried again.
 const WAITING_MAX: usize = 256;
@@ -54,7 +56,30 @@ struct Job {
 }
 
 /// The running thread; or nothing, where no server for mail is set.
-pub(crate) struct Mailer(Mutex<Option<Running>>);
+pub(crate) struct Mailer {
+    running: Mutex<Option<Running>>,
+    tally: Arc<Tally>,
+}
+
+#[derive(Default)]
+struct Tally {
+    /// To be made, or to be tried again.
+    waiting: AtomicU64,
+    sent: Counter,
+    failed: Counter,
+    given_up: Counter,
+}
+
+/// One moment; counts run from the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MailMeasures {
+    pub(crate) waiting: u64,
+    pub(crate) sent: u64,
+    /// Tries that failed.
+    pub(crate) failed: u64,
+    /// Letters that will not be sent: refused for good, tried too often, or too many at once.
+    pub(crate) given_up: u64,
+}
 
 struct Running {
     jobs: SyncSender<Job>,
@@ -66,20 +91,28 @@ impl Mailer {
     /// # Errors
     /// One sentence: the sender's address is none, or the machine has no certificates to check a server's with.
     pub(crate) fn start(settings: Option<&MailSettings>) -> Result<Mailer, String> {
+        let tally = Arc::new(Tally::default());
         let Some(settings) = settings else {
-            return Ok(Mailer(Mutex::new(None)));
+            return Ok(Mailer {
+                running: Mutex::new(None),
+                tally,
+            });
         };
         let post = Post::new(settings)?;
         let (jobs, waiting) = mpsc::sync_channel(WAITING_MAX);
         let (alive, ended) = mpsc::channel::<()>();
+        let counts = Arc::clone(&tally);
         std::thread::Builder::new()
             .name("mail".to_owned())
             .spawn(move || {
-                run(&waiting, &post);
+                run(&waiting, &post, &counts);
                 drop(alive);
             })
             .map_err(|error| format!("the thread for mail cannot start: {error}"))?;
-        Ok(Mailer(Mutex::new(Some(Running { jobs, ended }))))
+        Ok(Mailer {
+            running: Mutex::new(Some(Running { jobs, ended })),
+            tally,
+        })
     }
 
     /// Whether letters are sent at all.
@@ -93,9 +126,15 @@ impl Mailer {
             make: Box::new(make),
             due: Instant::now() + HEAD_START,
         };
-        if let Some(running) = self.lock().as_ref()
-            && let Err(TrySendError::Full(_)) = running.jobs.try_send(job)
-        {
+        let running = self.lock();
+        let Some(running) = running.as_ref() else {
+            return;
+        };
+        // Before it can be taken.
+        self.tally.waiting.fetch_add(1, Ordering::Relaxed);
+        if running.jobs.try_send(job).is_err() {
+            self.tally.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.tally.given_up.add(1);
             log::warn!("too many letters wait to be sent; one was dropped");
         }
     }
@@ -111,8 +150,56 @@ impl Mailer {
         }
     }
 
+    pub(crate) fn measures(&self) -> MailMeasures {
+        let tally = &self.tally;
+        MailMeasures {
+            waiting: tally.waiting.load(Ordering::Relaxed),
+            sent: tally.sent.get(),
+            failed: tally.failed.get(),
+            given_up: tally.given_up.get(),
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hands a letter to this address over, or without one only speaks to the server: it greets, encrypts and signs in as for
+/// a letter.
+///
+/// # Errors
+/// One sentence.
+pub(crate) fn test(settings: &MailSettings, to: Option<&str>) -> Result<(), String> {
+    let post = Post::new(settings)?;
+    let Some(to) = to else {
+        return match post.transport.test_connection() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("the server for mail hung up".to_owned()),
+            Err(error) => Err(reason(&error)),
+        };
+    };
+    let message = post.write(Letter {
+        to: to.to_owned(),
+        subject: "A test of Picket's mail".to_owned(),
+        text: "This letter was sent by picket doctor. That it is here says that mail works.\n"
+            .to_owned(),
+    });
+    let Some(message) = message else {
+        return Err("mail cannot be sent to such an address".to_owned());
+    };
+    match post.transport.send(&message) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(reason(&error)),
+    }
+}
+
+/// What went wrong, without the server's own words, which may name an address.
+fn reason(error: &lettre::transport::smtp::Error) -> String {
+    match error.status() {
+        Some(code) => format!("the server for mail answered {code}"),
+        None if error.is_response() => "the server for mail does not speak SMTP".to_owned(),
+        None => error.to_string(),
     }
 }
 
@@ -124,7 +211,7 @@ struct Again {
     due: Instant,
 }
 
-fn run(jobs: &Receiver<Job>, post: &Post) {
+fn run(jobs: &Receiver<Job>, post: &Post, tally: &Tally) {
     // In the order in which they came, not in that of their times; there are few.
     let mut again: VecDeque<Again> = VecDeque::new();
     loop {
@@ -140,15 +227,17 @@ fn run(jobs: &Receiver<Job>, post: &Post) {
                 let letter = catch_unwind(AssertUnwindSafe(make)).ok().flatten();
                 let message = letter.and_then(|letter| post.write(letter));
                 if let Some(message) = message {
-                    again.extend(post.deliver(message, 0));
+                    again.extend(post.deliver(message, 0, tally));
                 }
+                tally.waiting.fetch_sub(1, Ordering::Relaxed);
             }
             Err(RecvTimeoutError::Timeout) => {
                 let now = Instant::now();
                 for _ in 0..again.len() {
                     match again.pop_front() {
                         Some(letter) if letter.due <= now => {
-                            again.extend(post.deliver(letter.message, letter.tries));
+                            tally.waiting.fetch_sub(1, Ordering::Relaxed);
+                            again.extend(post.deliver(letter.message, letter.tries, tally));
                         }
                         Some(letter) => again.push_back(letter),
                         None => {}
@@ -165,6 +254,8 @@ fn run(jobs: &Receiver<Job>, post: &Post) {
         while again.len() > WAITING_MAX {
             log::warn!("too many letters wait to be sent again; one was dropped");
             again.pop_front();
+            tally.waiting.fetch_sub(1, Ordering::Relaxed);
+            tally.given_up.add(1);
         }
     }
 }
@@ -232,21 +323,21 @@ impl Post {
     }
 
     /// Tries to send; what is to be tried again.
-    fn deliver(&self, message: Message, tries: usize) -> Option<Again> {
+    fn deliver(&self, message: Message, tries: usize, tally: &Tally) -> Option<Again> {
         let error = match self.transport.send(&message) {
-            Ok(_) => return None,
+            Ok(_) => {
+                tally.sent.add(1);
+                return None;
+            }
             Err(error) => error,
         };
-        // A server's own words may name the address, so its number must do.
-        let reason = match error.status() {
-            Some(code) => format!("the server for mail answered {code}"),
-            None if error.is_response() => "the server for mail does not speak SMTP".to_owned(),
-            None => error.to_string(),
-        };
+        tally.failed.add(1);
+        let reason = reason(&error);
         let pause = PAUSES.get(tries).filter(|_| !error.is_permanent());
         match pause {
             Some(pause) => {
                 log::warn!("a letter was not sent and will be tried again: {reason}");
+                tally.waiting.fetch_add(1, Ordering::Relaxed);
                 Some(Again {
                     message,
                     tries: tries + 1,
@@ -255,6 +346,7 @@ impl Post {
             }
             None => {
                 log::error!("a letter was not sent: {reason}");
+                tally.given_up.add(1);
                 None
             }
         }

@@ -122,12 +122,24 @@ pub(crate) fn touch(path: &Path) -> Result<(), OpenError> {
     inspect(path).map(drop)
 }
 
+/// Looks at the head of a file that exists. Nothing in this process may have it open: see above.
+///
+/// # Errors
+/// It cannot be used.
+pub(super) fn examine(path: &Path) -> Result<(), OpenError> {
+    open(path, false).map(drop)
+}
+
 fn inspect(path: &Path) -> Result<File, OpenError> {
+    open(path, true)
+}
+
+fn open(path: &Path, create: bool) -> Result<File, OpenError> {
     let shown = path.display();
     let file = OpenOptions::new()
         .read(true)
         .write(true)
-        .create(true)
+        .create(create)
         .truncate(false)
         .mode(0o600)
         .open(path)

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::connection;
-use super::space;
+use super::space::{self, Disk};
 use crate::domain::{Error, Result};
 
 /// How long to wait for a moment without readers of older states. Those of a server are short.
@@ -132,7 +132,7 @@ impl Frozen {
 
     /// What waits in the log while the file is held must not fill the disk.
     fn leave_room(&self) -> Result<()> {
-        let Ok((free, total)) = space::disk(&self.path) else {
+        let Ok(Disk { free, total, .. }) = space::disk(&self.path) else {
             return Ok(());
         };
         if free >= ROOM_BYTES.max(total / ROOM_SHARE) {

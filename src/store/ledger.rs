@@ -72,6 +72,13 @@ impl LedgerSums {
         counts.times_seen = counts.times_seen.saturating_add(entry.times_seen);
     }
 
+    /// What the rows add up to.
+    pub(super) fn items(&self) -> impl Iterator<Item = (Category, Outcome, u64)> {
+        self.0
+            .iter()
+            .map(|(row, counts)| (row.category, row.outcome, counts.quantity))
+    }
+
     pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
         if self.0.is_empty() {
             return Ok(());

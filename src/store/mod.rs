@@ -26,6 +26,7 @@ pub(crate) mod events;
 pub(crate) mod frozen;
 pub(crate) mod health;
 pub(crate) mod identity_providers;
+pub(crate) mod inspection;
 pub(crate) mod items;
 mod key_windows;
 pub(crate) mod ledger;
@@ -46,6 +47,7 @@ pub(crate) mod sightings;
 pub(crate) mod sizes;
 pub(crate) mod snapshot;
 pub(crate) mod space;
+pub(crate) mod tally;
 pub(crate) mod team_members;
 pub(crate) mod teams;
 pub(crate) mod tokens;
@@ -63,10 +65,11 @@ pub(crate) use rusqlite::Connection;
 use rusqlite::OptionalExtension;
 
 use crate::domain::durability::Durability;
+use crate::domain::seal::Seal;
 use crate::domain::{Error, Result};
 use connection::{OpenError, ServerLock};
 use deletion::Bell;
-use health::{Health, Watch};
+use health::{Health, Trouble, Watch};
 use orders::Orders;
 use readers::{Reader, Readers};
 use snapshot::Snapshot;
@@ -194,6 +197,7 @@ pub(crate) struct Store {
     health: Arc<Health>,
     /// Of a server's.
     watch: Mutex<Option<Watch>>,
+    seal: Seal,
     _lock: Option<ServerLock>,
     path: PathBuf,
     /// A command has it, perhaps beside a server.
@@ -235,6 +239,7 @@ impl Store {
         let writing = connection::open_for_writing(path, durability)?;
         let (snapshot, seen) = Snapshot::load(&writing).map_err(OpenError::unreadable)?;
         let snapshot = Arc::new(snapshot);
+        let seal = inspection::seal(&writing, path).map_err(OpenError::unreadable)?;
         let health = Arc::new(Health::default());
         let writer = Writer::start(
             path,
@@ -251,6 +256,7 @@ impl Store {
             snapshot,
             health,
             watch: Mutex::new(None),
+            seal,
             _lock: lock,
             path: path.to_owned(),
             is_beside: false,
@@ -299,6 +305,20 @@ impl Store {
         &self.writer
     }
 
+    /// Why nothing new is taken now, as codes that are never changed; empty when all is well. Asks nothing but memory.
+    pub(crate) fn hindrances(&self) -> Vec<&'static str> {
+        self.writer
+            .trouble()
+            .map(Trouble::code)
+            .into_iter()
+            .collect()
+    }
+
+    /// What only who can read the file knows.
+    pub(crate) fn seal(&self) -> Seal {
+        self.seal
+    }
+
     /// A connection for reading that goes back by itself.
     ///
     /// # Errors
@@ -322,6 +342,23 @@ impl Store {
         });
         wait.recv()
             .map_err(|_| Error::internal("the writer ended before it answered"))?
+    }
+
+    /// As [`Store::write`], for a step of background work: the rows that it changes or removes are counted.
+    ///
+    /// # Errors
+    /// As for [`Store::write`].
+    pub(crate) fn work<T: Send + 'static>(
+        &self,
+        mut step: impl FnMut(&mut Unit<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (result, rows) = self.write(move |unit| {
+            let before = unit.total_changes();
+            let result = step(unit)?;
+            Ok((result, unit.total_changes() - before))
+        })?;
+        self.writer.count_work(rows);
+        Ok(result)
     }
 
     /// Finishes what is queued, checkpoints and closes. The file is whole by itself then, unless somebody else

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::check::{self, Report};
 use super::connection::{self, ServerLock, beside, newest_schema};
 use super::frozen::Frozen;
-use super::space;
+use super::space::{self, Disk};
 use super::unfinished::Unfinished;
 use crate::domain::durability::Durability;
 use crate::domain::time::Timestamp;
@@ -129,7 +129,7 @@ fn make_sure_of_room(place: &Path, bytes: u64) -> Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let (free, _) = space::disk(directory)
+    let Disk { free, .. } = space::disk(directory)
         .map_err(|error| Error::Refused(format!("cannot use {}: {error}", directory.display())))?;
     let needed = bytes.saturating_mul(2);
     if free >= needed {

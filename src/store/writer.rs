@@ -51,6 +51,7 @@ use super::ledger::LedgerSums;
 use super::sizes::{Amount, Kind, SizeSums};
 use super::snapshot::{DataVersion, Snapshot, Touched};
 use super::space;
+use super::tally::{Tally, WriterMeasures};
 use crate::domain::durability::Durability;
 use crate::domain::id::{KeyId, ProjectId};
 use crate::domain::key::PublicKey;
@@ -367,6 +368,21 @@ impl Writer {
         })
     }
 
+    /// Counts a step of background work that changed or removed so many rows.
+    pub(super) fn count_work(&self, rows: u64) {
+        self.queue.tally.work_steps.add(1);
+        self.queue.tally.work_rows.add(rows);
+    }
+
+    /// What it counted, and what waits for it.
+    pub(crate) fn measures(&self) -> WriterMeasures {
+        let waiting = {
+            let state = self.queue.lock();
+            (state.jobs.len(), state.bytes)
+        };
+        self.queue.tally.read(waiting)
+    }
+
     /// How many changes wait.
     pub(crate) fn waiting(&self) -> usize {
         self.queue.lock().jobs.len()
@@ -395,6 +411,7 @@ impl Drop for Writer {
 struct Queue {
     state: Mutex<QueueState>,
     filled: Condvar,
+    tally: Tally,
 }
 
 #[derive(Default)]
@@ -737,16 +754,36 @@ impl WriterThread {
             self.roll_back();
             BatchFault::Sums(error)
         })?;
+        let begun = Instant::now();
         self.execute("COMMIT").map_err(|error| {
             self.roll_back();
             BatchFault::Commit(error)
         })?;
+        self.count(&sums, jobs.len(), begun.elapsed());
         for touched in &sums.touched {
             self.snapshot
                 .refresh(&self.connection, touched)
                 .map_err(BatchFault::Unpublished)?;
         }
         Ok(was_unable)
+    }
+
+    /// Counts a batch that was committed.
+    fn count(&self, sums: &Sums, jobs: usize, commit: Duration) {
+        let tally = &self.queue.tally;
+        tally.batches.add(1);
+        tally.committed.add(sums.jobs);
+        tally.failed.add((jobs as u64).saturating_sub(sums.jobs));
+        tally.commit.record(commit);
+        for (category, outcome, quantity) in sums.ledger.items() {
+            tally.count_items(category, outcome, quantity);
+        }
+        self.note_wal();
+    }
+
+    fn note_wal(&self) {
+        let pages = u64::try_from(WAL_PAGES.get()).unwrap_or(0);
+        self.queue.tally.wal_pages.store(pages, Ordering::Relaxed);
     }
 
     fn run_one(&self, job: &mut dyn Job, sums: &mut Sums) -> Result<Ran, BatchFault> {
@@ -780,6 +817,12 @@ impl WriterThread {
     }
 
     fn fail_all(&mut self, jobs: Jobs, fault: BatchFault) {
+        self.queue.tally.faulted.add(jobs.len() as u64);
+        if let BatchFault::Begin(error) = &fault
+            && error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+        {
+            self.queue.tally.busy.add(1);
+        }
         let trouble = match &fault {
             BatchFault::Begin(error)
             | BatchFault::Sums(error)
@@ -932,12 +975,18 @@ impl WriterThread {
                 Ok(!busy && pages == copied)
             })
         });
-        if matches!(result, Ok(true)) {
+        let all_copied = matches!(result, Ok(true));
+        self.queue.tally.checkpoints.add(1);
+        if !all_copied {
+            self.queue.tally.checkpoints_partial.add(1);
+        }
+        if all_copied {
             WAL_PAGES.set(0);
             self.checkpoint_pages = CHECKPOINT_PAGES;
         } else {
             self.checkpoint_pages = WAL_PAGES.get().saturating_add(CHECKPOINT_PAGES);
         }
+        self.note_wal();
         if let Err(error) = self.connection.busy_timeout(connection::BUSY_TIMEOUT) {
             log::error!("the writer cannot wait for other processes: {error}");
         }
@@ -967,6 +1016,7 @@ impl WriterThread {
             });
         match reopened {
             Ok((connection, seen)) => {
+                self.queue.tally.reopened.add(1);
                 self.seen = seen;
                 self.connection = connection;
                 self.broken = false;
@@ -992,10 +1042,13 @@ struct Sums {
     slots: HashMap<(KeyId, u32, u32), u32>,
     sizes: SizeSums,
     touched: Vec<Touched>,
+    /// How many jobs gained it.
+    jobs: u64,
 }
 
 impl Sums {
     fn add(&mut self, gains: Gains) {
+        self.jobs += 1;
         for entry in gains.ledger {
             self.ledger.add(entry);
         }

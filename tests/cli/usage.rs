@@ -9,6 +9,7 @@ const COMMANDS: &[&str] = &[
     "health",
     "apply",
     "dsn",
+    "doctor",
     "export",
     "import",
     "org list",
@@ -129,6 +130,13 @@ fn help_for_a_server_shows_every_setting_with_its_default() {
         (
             "--connections-per-address COUNT",
             "(default: 64); PICKET_CONNECTIONS_PER_ADDRESS",
+        ),
+        ("--metrics-listen ADDRESS:PORT", "PICKET_METRICS_LISTEN"),
+        ("--metrics-token-file FILE", "PICKET_METRICS_TOKEN_FILE"),
+        ("--access-log FILE|-", "PICKET_ACCESS_LOG"),
+        (
+            "--log-format text|json",
+            "(default: text); PICKET_LOG_FORMAT",
         ),
         (
             "--outbound-internal-hosts HOSTS",

@@ -8,6 +8,7 @@ mod long_answers;
 mod proxies;
 mod serving;
 mod tls;
+mod watching;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use picket::Clock;
 use picket::http::{
-    Body, Class, LaneSet, Listeners, Method, Refusal, Request, Responder, Response, Server,
+    Body, Class, Front, LaneSet, Listeners, Method, Refusal, Request, Responder, Response, Server,
     Service, Settings,
 };
 use rustls::ClientConnection;
@@ -102,6 +103,10 @@ pub(crate) fn classify(_: &Method, path: &str) -> Class {
         lanes: match path.starts_with("/ingest/") {
             true => LaneSet::Ingest,
             false => LaneSet::General,
+        },
+        front: match path.starts_with("/ingest/") {
+            true => Front::Ingest,
+            false => Front::Web,
         },
         body_bytes_max: BODY_BYTES_MAX,
         spools: true,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use picket::http::{
-    Class, LaneSet, Method, Refusal, Request, Responder, Response, Server, Service, Settings,
+    Class, Front, LaneSet, Method, Refusal, Request, Responder, Response, Server, Service, Settings,
 };
 use picket::{App, ApplyFile, Clock};
 use rusqlite::{Connection, named_params};
@@ -96,6 +96,7 @@ fn serve_plainly(handler: Arc<dyn Service>, spool_dir: &Path) {
         Clock::system(),
         Arc::new(|_: &Method, _: &str| Class {
             lanes: LaneSet::Ingest,
+            front: Front::Ingest,
             body_bytes_max: 1 << 20,
             spools: true,
             refuse: |refusal: &Refusal| Response::text(refusal.status(), refusal.text()),

@@ -155,6 +155,11 @@ impl Server {
         Client::new(self.app().local_addr())
     }
 
+    /// A client of the address for who watches.
+    pub(crate) fn watcher(&self) -> Client {
+        Client::new(self.app().metrics_addr().expect("an address of its own"))
+    }
+
     /// A client that sends this token with every request.
     pub(crate) fn with_token(&self, token: &str) -> Client {
         self.client()

@@ -45,6 +45,16 @@ pub(super) enum Whole {
     File(File, u64),
 }
 
+impl Whole {
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Whole::Buffered(bytes) => *bytes as u64,
+            Whole::Memory(bytes) => bytes.len() as u64,
+            Whole::File(_, bytes) => *bytes,
+        }
+    }
+}
+
 /// A whole body and its share of the budgets.
 pub(super) struct Received {
     pub(super) body: Whole,

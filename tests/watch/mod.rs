@@ -1,0 +1,6 @@
+//! What is there for who watches the server.
+
+mod access_log;
+mod exposition;
+mod health;
+mod metrics;
