@@ -223,7 +223,7 @@ fn no_project_key_or_address_is_a_label() {
     let server = start_with_token();
     server.send_event(r#"{"message":"a"}"#);
     let text = watcher(&server).get("/metrics").text().to_owned();
-    for hidden in [KEY, "acme", "127.0.0.1", "project", TOKEN, "ann@"] {
+    for hidden in [KEY, "acme", "127.0.0.1", "project=", TOKEN, "ann@"] {
         assert!(!text.contains(hidden), "{hidden}");
     }
 }
