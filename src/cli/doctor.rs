@@ -44,9 +44,11 @@ fn run(invocation: &Invocation) -> Result<(), Failure> {
     let mut findings = settings(invocation);
     findings.extend(doctor::examine(&Subject {
         data: config.data.clone(),
+        min_free_disk: config.min_free_disk,
         url_prefix: (config.url_prefix.is_some() || config.listen.port() != 0)
             .then(|| config.url_prefix()),
         outbound: config.outbound.clone(),
+        tls_cert: config.tls_cert.clone(),
         // What is wrong with these is among the findings already.
         mail: config.mail().ok().flatten(),
         mail_to,
@@ -86,7 +88,11 @@ fn settings(invocation: &Invocation) -> Vec<Finding> {
         advice,
     };
     let mut findings = Vec::new();
-    for wrong in [config.mail().err(), config.metrics_token().err()] {
+    for wrong in [
+        config.tls().err(),
+        config.mail().err(),
+        config.metrics_token().err(),
+    ] {
         let advice =
             Some("a server does not start with these settings: put that one right".to_owned());
         findings.extend(wrong.map(|text| finding(Verdict::Fault, text, advice)));

@@ -6,15 +6,18 @@ use std::path::Path;
 
 use super::{Report, directory_of, size};
 use crate::store::connection::beside;
+use crate::store::health;
 use crate::store::inspection::{self, Inspection};
 
 /// A write-ahead log that is emptied as it should be is shorter.
 const LOG_BYTES_MAX: u64 = 64 << 20;
-/// With less, or less than a twentieth, somebody should make room.
-const FREE_BYTES_MIN: u64 = 512 << 20;
 
 /// What is in the file, if there is one that can be read.
-pub(super) fn examine(report: &mut Report, path: &Path) -> Option<Inspection> {
+pub(super) fn examine(
+    report: &mut Report,
+    path: &Path,
+    min_free: Option<u64>,
+) -> Option<Inspection> {
     let shown = path.display();
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -48,7 +51,7 @@ pub(super) fn examine(report: &mut Report, path: &Path) -> Option<Inspection> {
         }
     };
     schema(report, path, &found);
-    space(report, &found);
+    space(report, &found, min_free);
     Some(found)
 }
 
@@ -125,7 +128,7 @@ fn schema(report: &mut Report, path: &Path, found: &Inspection) {
     report.ok("database", format!("{shown} has schema {schema}; {served}"));
 }
 
-fn space(report: &mut Report, found: &Inspection) {
+fn space(report: &mut Report, found: &Inspection, min_free: Option<u64>) {
     let space = &found.space;
     if space.log > LOG_BYTES_MAX {
         report.warn(
@@ -146,12 +149,23 @@ fn space(report: &mut Report, found: &Inspection) {
         size(space.disk.total),
         size(space.file)
     );
-    match space.disk.free < FREE_BYTES_MIN || space.disk.free < space.disk.total / 20 {
-        true => report.warn(
+    let floor = min_free.unwrap_or_else(|| health::floor(space.disk.total));
+    if space.disk.free < floor {
+        report.fault(
             "free-disk",
-            text,
+            format!(
+                "{text}; no events are taken while less than {} are free",
+                size(floor)
+            ),
             "make room, or move the database to a larger disk",
-        ),
-        false => report.ok("free-disk", text),
+        );
+    } else if space.disk.free < floor.saturating_mul(2) {
+        report.warn(
+            "free-disk",
+            format!("{text}; below {} no events are taken", size(floor)),
+            "make room, or move the database to a larger disk",
+        );
+    } else {
+        report.ok("free-disk", text);
     }
 }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::mail::MailSettings;
 use crate::domain::outbound::OutboundSettings;
+use crate::domain::size::show as size;
 use crate::domain::time::{Clock, Timestamp};
 
 /// How bad it is.
@@ -50,9 +51,13 @@ pub(crate) struct Finding {
 /// What is looked at.
 pub(crate) struct Subject {
     pub(crate) data: PathBuf,
+    /// What is to stay free of the disk, if the server is told.
+    pub(crate) min_free_disk: Option<u64>,
     /// None: a server takes a free port, so nobody knows.
     pub(crate) url_prefix: Option<UrlPrefix>,
     pub(crate) outbound: OutboundSettings,
+    /// The file of the server's own certificate, if it speaks TLS.
+    pub(crate) tls_cert: Option<PathBuf>,
     pub(crate) mail: Option<MailSettings>,
     /// Whom a letter is sent to; without it the server for mail is only spoken to.
     pub(crate) mail_to: Option<String>,
@@ -64,13 +69,16 @@ pub(crate) struct Subject {
 /// Looks at everything.
 pub(crate) fn examine(subject: &Subject) -> Vec<Finding> {
     let mut report = Report::default();
-    let found = file::examine(&mut report, &subject.data);
+    let found = file::examine(&mut report, &subject.data, subject.min_free_disk);
     disk::examine(&mut report, &directory_of(&subject.data));
     let now = subject.clock.now();
     let newest = found.as_ref().and_then(|found| found.newest);
     clock(&mut report, now, newest);
     descriptors(&mut report, subject.descriptors_needed);
     server::examine(&mut report, subject, found.as_ref());
+    if let Some(file) = &subject.tls_cert {
+        certificate::examine(&mut report, "tls-cert", file, now);
+    }
     if let Some(file) = &subject.outbound.ca_file {
         certificate::examine(&mut report, "outbound-ca-file", file, now);
     }
@@ -170,17 +178,6 @@ fn span(secs: u64) -> String {
     format!("{count} {unit}{plural}")
 }
 
-/// Bytes as people say them.
-fn size(bytes: u64) -> String {
-    let (unit, name) = match bytes {
-        0..1_048_576 => (1 << 10, "KiB"),
-        1_048_576..1_073_741_824 => (1 << 20, "MiB"),
-        _ => (1 << 30, "GiB"),
-    };
-    let tenths = u128::from(bytes) * 10 / unit;
-    format!("{}.{} {name}", tenths / 10, tenths % 10)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,7 +212,5 @@ mod tests {
         assert_eq!(span(1), "1 second");
         assert_eq!(span(7199), "119 minutes");
         assert_eq!(span(86_400 * 30), "30 days");
-        assert_eq!(size(1536), "1.5 KiB");
-        assert_eq!(size(40 << 20), "40.0 MiB");
     }
 }

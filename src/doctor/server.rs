@@ -247,7 +247,7 @@ fn forwarded(report: &mut Report, seen: &Seen) {
                 "a proxy says that this client is {list}, and the server takes it for {}",
                 seen.client
             ),
-            "name the proxy's address as a trusted one; until then every client has the proxy's address, and limits by \
+            "name the proxy's address in --trusted-proxy; until then every client has the proxy's address, and limits by \
              address hit all of them together",
         ),
     }

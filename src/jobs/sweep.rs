@@ -72,8 +72,8 @@ impl Sweep {
             return Ok(Done::NotNow);
         }
         match removal {
-            Some(removal) => store.write(move |unit| retention::step(unit, removal))?,
-            None => store.write(retention::give_back)?,
+            Some(removal) => store.work(move |unit| retention::step(unit, removal))?,
+            None => store.work(retention::give_back)?,
         }
         Ok(Done::Some)
     }

@@ -207,7 +207,7 @@ impl Health {
 
 /// What stays free of a volume of this size: 256 MiB, or a twentieth of one of less than 5 GiB. A twentieth of a large
 /// one would be more than a month of events; 256 MiB are enough for the write-ahead log, and for a person to act.
-fn floor(total: u64) -> u64 {
+pub(crate) fn floor(total: u64) -> u64 {
     const BYTES: u64 = 256 << 20;
     BYTES.min(total / 20)
 }

@@ -22,7 +22,6 @@ pub(super) struct Tally {
     pub(super) faulted: Counter,
     /// How long the file took to make a batch durable.
     pub(super) commit: Histogram,
-    /// Changes that were not taken.
     pub(super) wal_pages: AtomicU64,
     pub(super) checkpoints: Counter,
     pub(super) checkpoints_partial: Counter,
@@ -63,7 +62,6 @@ pub(crate) struct WriterMeasures {
     pub(crate) failed: u64,
     pub(crate) faulted: u64,
     pub(crate) commit: Durations,
-    /// Changes that were not taken.
     /// The write-ahead log's length after the last commit.
     pub(crate) wal_pages: u64,
     pub(crate) checkpoints: u64,

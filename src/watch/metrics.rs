@@ -5,6 +5,7 @@ use super::Watch;
 use super::exposition::{Exposition, seconds};
 use super::process;
 use crate::http::{Front, FrontMetrics, Metrics};
+use crate::store::health::Health;
 use crate::store::space::Space;
 use crate::store::tally::WriterMeasures;
 
@@ -17,8 +18,8 @@ impl Watch {
             about_connections(&mut text, &metrics);
             about_requests(&mut text, &metrics);
         }
+        about_refusals(&mut text, self.store.health());
         about_writer(&mut text, &self.store.writer().measures());
-        self.about_refusals(&mut text);
         if let Some(space) = self.space() {
             about_space(&mut text, &space);
         }
@@ -36,16 +37,6 @@ impl Watch {
             "Whether /health/ready says so: 1, or 0 while something keeps the server from working.",
         )
         .value(is_ready);
-    }
-
-    fn about_refusals(&self, text: &mut Exposition) {
-        let mut refused = text.counter(
-            "picket_writer_refused_total",
-            "What was not taken, by why; requests of clients among it were answered 503.",
-        );
-        for (trouble, count) in self.store.health().refused() {
-            refused.sample(&[("reason", trouble.code())], count);
-        }
     }
 
     fn about_people(&self, text: &mut Exposition) {
@@ -152,19 +143,19 @@ fn about_connections(text: &mut Exposition, metrics: &Metrics) {
     .value(metrics.connections_evicted);
     let mut ended = text.counter(
         "picket_http_connections_ended_total",
-        "Connections that are over, by why; each is counted once.",
+        "Connections that are over, by reason; each is counted once.",
     );
-    for (why, count) in &metrics.connections_ended {
-        ended.sample(&[("reason", why)], count);
+    for (reason, count) in &metrics.connections_ended {
+        ended.sample(&[("reason", reason)], count);
     }
     text.counter(
         "picket_http_tls_handshakes_total",
-        "TLS handshakes that came to their end.",
+        "TLS handshakes that were made.",
     )
     .value(metrics.tls_handshakes);
     text.counter(
         "picket_http_redirects_total",
-        "Requests to the redirecting address that were sent on.",
+        "Requests that the redirecting address sent on.",
     )
     .value(metrics.redirects);
     text.counter(
@@ -255,6 +246,23 @@ fn about_requests(text: &mut Exposition, metrics: &Metrics) {
     );
     for (front, counts) in fronts() {
         took.durations(&[("front", front.name())], &counts.took);
+    }
+}
+
+fn about_refusals(text: &mut Exposition, health: &Health) {
+    let mut refused = text.counter(
+        "picket_writer_refused_total",
+        "Changes that were not taken, by reason; events among them were answered 503.",
+    );
+    for (trouble, count) in health.refused() {
+        refused.sample(&[("reason", trouble.code())], count);
+    }
+    if let Some((_, _, floor)) = health.disk() {
+        text.gauge(
+            "picket_disk_floor_bytes",
+            "No events are taken while less of the disk is free.",
+        )
+        .value(floor);
     }
 }
 

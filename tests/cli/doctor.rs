@@ -130,7 +130,7 @@ fn an_installation_in_order_has_no_fault() {
     assert!(report.one("database").1.ends_with("a server runs on it"));
     assert_eq!(
         report.one("proxy-body-size").1,
-        "nothing before the server refuses a request of 40.0 MiB"
+        "nothing before the server refuses a request of 40 MiB"
     );
 }
 
@@ -446,7 +446,7 @@ fn what_a_proxy_does_wrong_is_told() {
     );
     assert_eq!(
         report.one("proxy-body-size").1,
-        "a proxy refuses requests of 40.0 MiB, which the server would take"
+        "a proxy refuses requests of 40 MiB, which the server would take"
     );
 }
 
