@@ -860,8 +860,9 @@ impl WriterThread {
 
     /// Sets the brake.
     fn meet(&mut self, trouble: Trouble) {
-        self.probed = Instant::now();
         if self.health.set_fault(Some(trouble)).is_none() {
+            // Changes that fail later put off no try.
+            self.probed = Instant::now();
             log::error!("no events are taken: {}", trouble.text());
         }
     }
