@@ -94,11 +94,11 @@ fn export(
     target: Option<&Path>,
 ) -> Result<(Counts, Notes), Failure> {
     let connection = store.read()?;
-    let selection = selection(invocation, &connection, scope)?;
+    let mut selection = selection(invocation, &connection, scope)?;
     // Nobody is waited for in a transaction.
     let losses = {
         let snapshot = connection.unchecked_transaction().map_err(Error::from)?;
-        export::losses(&snapshot, &selection)?
+        export::losses(&snapshot, &mut selection)?
     };
     let name = invocation.argument(0);
     say(&format!(

@@ -5,7 +5,7 @@
 //! around it, so that all rows are of one moment. The last key of each project in the file is the one that most was
 //! accepted by, because Sentry's importer keeps that one alone (getsentry/sentry#124029).
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
@@ -64,6 +64,9 @@ pub(crate) struct Selection {
     reach: Reach,
     passwords: bool,
     now: Timestamp,
+    /// The key of each project with several that comes last. What was told is what is written, however much is sent
+    /// meanwhile.
+    last_keys: HashMap<ProjectId, Option<i64>>,
 }
 
 /// How far back the use of a key counts for which one is used most.
@@ -76,8 +79,8 @@ const USER_EMAIL_CHARS_MAX: usize = 200;
 const COUNT_MAX: u64 = i32::MAX as u64;
 
 impl Selection {
-    /// `organizations`: those that are meant; with `chosen`, only their members go along. `passwords`: whether hashes of
-    /// passwords do.
+    /// `organizations`: those that are meant; with `chosen`, only their members go along. `passwords`: whether hashes
+    /// of passwords do.
     pub(crate) fn new(
         scope: Scope,
         mut organizations: Vec<Organization>,
@@ -98,6 +101,7 @@ impl Selection {
             organizations,
             passwords,
             now,
+            last_keys: HashMap::new(),
         }
     }
 
@@ -111,8 +115,9 @@ impl Selection {
     }
 }
 
-/// Everything that the file cannot carry, or that Sentry's importer does not keep.
-pub(crate) fn losses(connection: &Connection, selection: &Selection) -> Result<Notes> {
+/// Everything that the file cannot carry, or that Sentry's importer does not keep. Settles which key of a project comes
+/// last.
+pub(crate) fn losses(connection: &Connection, selection: &mut Selection) -> Result<Notes> {
     let mut notes = Notes::default();
     let scope = selection.scope;
     notes.say(
@@ -147,7 +152,7 @@ pub(crate) fn losses(connection: &Connection, selection: &Selection) -> Result<N
     if scope.has_organizations() {
         tell_of_organizations(connection, selection, &mut notes)?;
         tell_of_members(connection, selection, &mut notes)?;
-        tell_of_projects(connection, selection, &mut notes)?;
+        selection.last_keys = tell_of_projects(connection, selection, &mut notes)?;
     }
     Ok(notes)
 }
@@ -260,10 +265,11 @@ fn tell_of_projects(
     connection: &Connection,
     selection: &Selection,
     notes: &mut Notes,
-) -> Result<()> {
+) -> Result<HashMap<ProjectId, Option<i64>>> {
     let shared: HashSet<i64> = rows::list_keys_of_shared_secrets(connection)?
         .into_iter()
         .collect();
+    let mut last_keys = HashMap::new();
     rows::each_project(connection, &selection.reach, |project| {
         let shown = format!(
             "{}/{}",
@@ -272,6 +278,9 @@ fn tell_of_projects(
         );
         let last = last_key(connection, selection, project.id)?;
         let several = rows::has_several_keys(connection, project.id)?;
+        if several {
+            last_keys.insert(project.id, last);
+        }
         rows::each_key(connection, project.id, last, |key| {
             let named = format!("{} {} of {shown}", key.label, key.public);
             if several && Some(key.id.0) != last {
@@ -304,7 +313,8 @@ fn tell_of_projects(
             );
         }
         Ok(())
-    })
+    })?;
+    Ok(last_keys)
 }
 
 fn last_key(
@@ -312,12 +322,11 @@ fn last_key(
     selection: &Selection,
     project: ProjectId,
 ) -> Result<Option<i64>> {
-    Ok(rows::most_used_key(
-        connection,
-        project,
-        selection.used_since(),
-        selection.now,
-    )?)
+    if let Some(settled) = selection.last_keys.get(&project) {
+        return Ok(*settled);
+    }
+    let (since, now) = (selection.used_since(), selection.now);
+    Ok(rows::most_used_key(connection, project, since, now)?)
 }
 
 fn fits(text: &str, chars_max: usize) -> bool {

@@ -1,9 +1,10 @@
 //! Decides what becomes of each thing that came from elsewhere, and tells what comes otherwise than it was.
 //!
-//! What is here stays as it is, so a thing is made, or is here already, or stays out. The same thing is: an organization
-//! of the same slug that was made in the same millisecond; a team or a project of the same slug in it; a user of the
-//! same address; a member who is the same user; a key of the same public half; a token of the same hash. So a second run
-//! finds what the first one made, and another organization that happens to have the slug is not mixed up with it.
+//! What is here stays as it is, so a thing is made, or is here already, or stays out. The same thing is: an
+//! organization of the same slug that was made in the same millisecond; a team or a project of the same slug in it; a
+//! user of the same address; a member who is the same user; a key of the same public half; a token of the same hash. So
+//! a second run finds what the first one made, and another organization that happens to have the slug is not mixed up
+//! with it.
 //!
 //! Every choice follows from the bundle and the file alone, in order, so that it comes out the same again.
 
@@ -26,6 +27,7 @@ use crate::domain::slug::{IdOrSlug, Slug, SlugKind, slugify};
 use crate::domain::time::Timestamp;
 use crate::domain::token::TokenOwner;
 use crate::domain::{Result, password, platform};
+use crate::store::organizations::Organization;
 use crate::store::relocation::{Numbered, find_key_by_secret, next_number};
 use crate::store::{
     Connection, client_keys, members, organizations, projects, teams, tokens, users,
@@ -211,22 +213,7 @@ impl Planner<'_> {
         for at in 0..self.bundle.organizations.len() {
             let wanted = self.bundle.organizations[at].slug.clone();
             let created = millis(self.bundle.organizations[at].created);
-            let mut found = None;
-            for n in 0.. {
-                let Some(slug) = candidate(SlugKind::Organization, &wanted, n) else {
-                    continue;
-                };
-                let segment = IdOrSlug::Slug(slug.to_string());
-                let here = organizations::find(self.connection, &segment)?
-                    .filter(|here| millis(here.created) == created);
-                let is_free = !organizations::slug_is_taken(self.connection, &slug)?;
-                if (here.is_some() || is_free) && claimed.insert(slug.as_str().to_ascii_lowercase())
-                {
-                    found = Some((here, slug));
-                    break;
-                }
-            }
-            let Some((here, slug)) = found else { continue };
+            let (here, slug) = self.place_of_organization(&mut claimed, &wanted, created)?;
             let given = std::mem::take(&mut self.bundle.organizations[at].options);
             let options = self.options(given, slug.as_str(), take_of_organization);
             let fate = match here {
@@ -257,6 +244,29 @@ impl Planner<'_> {
             all.push((fate, slug));
         }
         Ok(all)
+    }
+
+    /// The first slug that is free, or that the same organization has here; and that one.
+    fn place_of_organization(
+        &self,
+        claimed: &mut HashSet<String>,
+        wanted: &str,
+        created_ms: i64,
+    ) -> Result<(Option<Organization>, Slug)> {
+        let mut n = 0;
+        loop {
+            if let Some(slug) = candidate(SlugKind::Organization, wanted, n) {
+                let segment = IdOrSlug::Slug(slug.to_string());
+                let here = organizations::find(self.connection, &segment)?
+                    .filter(|here| millis(here.created) == created_ms);
+                let is_ours =
+                    here.is_some() || !organizations::slug_is_taken(self.connection, &slug)?;
+                if is_ours && claimed.insert(slug.as_str().to_ascii_lowercase()) {
+                    return Ok((here, slug));
+                }
+            }
+            n += 1;
+        }
     }
 
     /// Those of these options that Picket has, as it keeps them.

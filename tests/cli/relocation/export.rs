@@ -455,10 +455,10 @@ fn the_key_that_is_used_most_is_the_last_of_its_project() {
     let last = |picket: &Binary| {
         export(picket, &server.file(), "out.json", &["--force"]);
         let keys = of_model(&rows(picket, "out.json"), "sentry.projectkey");
-        let own = keys
+        let mut own = keys
             .into_iter()
             .filter(|(_, fields)| fields["project"] == 31);
-        own.last().unwrap().1["label"].clone()
+        own.next_back().unwrap().1["label"].clone()
     };
     let picket = Binary::new();
     let second = "1123456789abcdef0123456789abcdef";

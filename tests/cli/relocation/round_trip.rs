@@ -243,8 +243,8 @@ fn the_api_of_another_server_tells_as_much_as_it_can() {
         let keys = value.as_array_mut().unwrap();
         keys.sort_by_key(|key| key["id"].as_str().unwrap().to_owned());
     };
-    // What the API does not tell: passwords, second factors, tokens, who invited whom, links; and a superuser is made here
-    // and not there. Users who are in no organization are not seen.
+    // What the API does not tell: passwords, second factors, tokens, who invited whom, links; and a superuser is made
+    // here and not there. Users who are in no organization are not seen.
     let blind = [
         "expired",
         "hasPasswordAuth",
