@@ -1,8 +1,10 @@
 //! Backups: made beside a server and without one, put back, and refused for every reason.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::process::{Binary, Process, mode};
 use crate::support::{Client, KEY, WORLD};
@@ -131,6 +133,41 @@ fn a_backup_goes_through_a_pipe() {
         .unwrap();
     assert!(restore.wait().unwrap().success());
     assert_eq!(events(&picket, "other.db"), 3);
+}
+
+#[test]
+fn a_backup_that_is_told_to_stop_says_so() {
+    let (picket, server) = with_server();
+    // More than a pipe holds.
+    let envelope = {
+        let bytes: Vec<u8> = (0..2 << 20).map(|_| rand::random()).collect();
+        let head = format!(
+            "{{}}\n{{\"type\":\"attachment\",\"length\":{}}}\n",
+            bytes.len()
+        );
+        [head.into_bytes(), bytes].concat()
+    };
+    let client = Client::new(server.address().parse().unwrap());
+    let answer = client.post(&format!("/api/31/envelope/?sentry_key={KEY}"), &envelope);
+    assert_eq!(answer.status, 200);
+    let mut backup = picket
+        .command(&["backup", "-"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = backup.stdout.take().unwrap();
+    // It has begun, and waits for somebody to read.
+    stdout.read_exact(&mut [0; 100]).unwrap();
+    kill_process(Pid::from_child(&backup), Signal::TERM).unwrap();
+    std::io::copy(&mut stdout, &mut std::io::sink()).unwrap();
+    let output = backup.wait_with_output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "picket: it was told to stop, and left everything as it was\n"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(server.terminate().code, Some(0));
 }
 
 #[test]

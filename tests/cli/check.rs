@@ -432,3 +432,23 @@ fn what_was_removed_is_no_fault() {
     let (code, told) = check(&picket, &[]);
     assert_eq!(code, Some(0), "{told}");
 }
+
+/// A large payload is removed part by part, the last first. Only the oldest row of its kind can be at that.
+#[test]
+fn a_payload_that_is_being_removed_is_no_fault() {
+    let picket = filled();
+    let connection = picket.database();
+    let found = |sql: &str| {
+        connection.execute_batch(sql).unwrap();
+        names(&check(&picket, &[]).1["faults"]).join(" ")
+    };
+    assert_eq!(
+        found("DELETE FROM payload_part WHERE id % 65536 = 2"),
+        "payload-parts"
+    );
+    assert_eq!(found("DELETE FROM attachment WHERE name = 'small.txt'"), "");
+    assert_eq!(
+        found("DELETE FROM payload_part WHERE id % 65536 = 0"),
+        "payload-parts"
+    );
+}

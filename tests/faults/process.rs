@@ -51,6 +51,11 @@ pub(crate) struct Heard {
 
 /// Sends events from many clients while `meanwhile` runs.
 pub(crate) fn under_load(address: &str, meanwhile: impl FnOnce()) -> Heard {
+    under_load_heard(address, |_| meanwhile())
+}
+
+/// As [`under_load`]; `meanwhile` sees what was heard so far.
+fn under_load_heard(address: &str, meanwhile: impl FnOnce(&Mutex<Heard>)) -> Heard {
     let address: SocketAddr = address.parse().expect("an address");
     let heard = Mutex::new(Heard::default());
     let is_over = AtomicBool::new(false);
@@ -69,7 +74,7 @@ pub(crate) fn under_load(address: &str, meanwhile: impl FnOnce()) -> Heard {
                 }
             });
         }
-        meanwhile();
+        meanwhile(&heard);
         is_over.store(true, Ordering::Relaxed);
     });
     let heard = heard.into_inner().expect("no panic");
@@ -369,7 +374,7 @@ fn killed_at_every_moment(
 /// Makes the database some megabytes longer, so that what is done to it takes a while.
 fn enlarge(picket: &Binary, server: &Process) {
     let client = Client::new(server.address().parse().expect("an address"));
-    for number in 0..2 {
+    for number in 0..short_or_long(1, 8) {
         let mut bytes = vec![0; 3 << 20];
         rand::rng().fill(&mut bytes[..]);
         let mut envelope = format!(
@@ -382,6 +387,28 @@ fn enlarge(picket: &Binary, server: &Process) {
         assert_eq!(client.post(&target, &envelope).status, 200);
     }
     assert!(picket.path("picket.db").exists());
+}
+
+/// How fast that is, and what it costs the others, `cargo bench --bench load backup` tells.
+#[test]
+fn a_backup_under_load_has_all_that_was_acknowledged_before_it_began() {
+    let _turn = crate::turn();
+    let picket = prepared();
+    let server = picket.serve(&[]);
+    enlarge(&picket, &server);
+    let heard = under_load_heard(&server.address(), |heard| {
+        for _ in 0..short_or_long(4, 40) {
+            pause(100);
+            let before = heard.lock().expect("no panic").acknowledged.clone();
+            picket.succeed(&["backup", "b.zst", "--force"]);
+            let _ = fs::remove_file(picket.path("other.db"));
+            picket.succeed(&["restore", "b.zst", "--data", "other.db"]);
+            verify(&picket, "other.db", &before);
+        }
+    });
+    assert!(heard.acknowledged.len() > 100, "there was load");
+    assert_eq!(server.terminate().code, Some(0));
+    verify(&picket, "picket.db", &heard.acknowledged);
 }
 
 #[test]

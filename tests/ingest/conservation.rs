@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -851,6 +852,16 @@ fn requests_wanted() -> u64 {
         .unwrap_or(20_000)
 }
 
+/// `picket check` finds nothing.
+fn look_through(file: &Path) {
+    let output = Command::new(env!("CARGO_BIN_EXE_picket"))
+        .args(["check", "--data"])
+        .arg(file)
+        .output()
+        .expect("the program runs");
+    assert!(output.status.success(), "{output:?}");
+}
+
 #[test]
 fn the_ledger_sums_up_to_what_was_sent() {
     let mut server = Server::start(WORLD);
@@ -877,6 +888,7 @@ fn the_ledger_sums_up_to_what_was_sent() {
     });
     server.stop();
     let file = server.file();
+    look_through(&file);
     let mut sent = sent.into_inner().expect("no panic");
     for project in [Project::Plain, Project::Choosy] {
         let mut expected = sent.remove(&project.id()).expect("requests");
@@ -966,6 +978,7 @@ fn between_kills_the_ledger_holds_no_less_than_was_acknowledged_and_no_more_than
         merge(&mut acknowledged, &totals.0);
         merge(&mut sent, &totals.1);
 
+        look_through(&file);
         let found = ledger(&file, Project::Plain);
         for (key, quantity) in &acknowledged {
             assert!(

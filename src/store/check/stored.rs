@@ -229,6 +229,16 @@ pub(super) const ORPHANED_PARTS: Check = Check {
     }),
 };
 
+/// Whether a payload may be halfway gone: its parts are removed one by one, the last first, before the row that says
+/// where it lies.
+enum Removal {
+    None,
+    /// The row is the oldest of its kind in its project.
+    ByAge,
+    /// The project is being deleted.
+    OfProject,
+}
+
 /// Payloads that lie in parts, all read in one transaction.
 #[derive(Default)]
 struct Large {
@@ -249,17 +259,28 @@ impl Large {
     }
 
     fn read_in_transaction(connection: &Connection) -> rusqlite::Result<Large> {
-        // What belongs to a deleted project is removed part by part, before the row that says where it lies.
-        let claims: Vec<(i64, bool)> = connection
+        let claims: Vec<(i64, Removal)> = connection
             .prepare(
                 "WITH staying AS (
                      SELECT project.id FROM project JOIN organization ON organization.id = project.organization_id
                      WHERE project.deleted_us IS NULL AND organization.deleted_us IS NULL)
-                 SELECT large_payload_id, project_id IN staying FROM item WHERE large_payload_id IS NOT NULL
+                 SELECT large_payload_id, project_id IN staying,
+                        id = (SELECT min(id) FROM item AS other
+                              WHERE other.project_id = item.project_id AND other.kind = item.kind)
+                 FROM item WHERE large_payload_id IS NOT NULL
                  UNION ALL
-                 SELECT large_payload_id, project_id IN staying FROM attachment WHERE large_payload_id IS NOT NULL",
+                 SELECT large_payload_id, project_id IN staying,
+                        id = (SELECT min(id) FROM attachment AS other WHERE other.project_id = attachment.project_id)
+                 FROM attachment WHERE large_payload_id IS NOT NULL",
             )?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map([], |row| {
+                let removal = match (row.get(1)?, row.get(2)?) {
+                    (false, _) => Removal::OfProject,
+                    (true, true) => Removal::ByAge,
+                    (true, false) => Removal::None,
+                };
+                Ok((row.get(0)?, removal))
+            })?
             .collect::<rusqlite::Result<_>>()?;
         // Numbered from 0 on without a gap: as many as there are, and the last has the greatest number.
         let parts: HashMap<i64, (i64, i64)> = connection
@@ -274,11 +295,16 @@ impl Large {
             .collect::<rusqlite::Result<_>>()?;
         let mut large = Large::default();
         let mut claimed = BTreeSet::new();
-        for (id, stays) in claims {
+        for (id, removal) in claims {
             let is_first = claimed.insert(id);
             let wanted = wanted.get(&id).copied().flatten();
-            let is_whole = wanted.is_some_and(|wanted| parts.get(&id) == Some(&(wanted, wanted)));
-            if stays && !(is_first && is_whole) {
+            let (count, end) = parts.get(&id).copied().unwrap_or_default();
+            let is_right = match removal {
+                Removal::None => wanted == Some(count) && count == end,
+                Removal::ByAge => wanted.is_some_and(|wanted| count <= wanted) && count == end,
+                Removal::OfProject => true,
+            };
+            if !(is_first && is_right) {
                 large.incomplete += 1;
             }
         }
