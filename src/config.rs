@@ -958,6 +958,33 @@ mod tests {
     }
 
     #[test]
+    fn the_settings_of_the_service_are_settings_also_those_behind_a_hash() {
+        let shipped = include_str!("../packaging/systemd/picket.toml");
+        let is_setting = |line: &str| {
+            SETTINGS
+                .iter()
+                .any(|s| line.starts_with(&format!("{} = ", s.name)))
+        };
+        let all: String = shipped
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(line) if !line.starts_with(' ') && !line.is_empty() => {
+                    assert!(is_setting(line), "{line}");
+                    format!("{line}\n")
+                }
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        for text in [shipped, &all] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            let config = load_with(&[(CONFIG, file.path().to_str().unwrap())], &[]).unwrap();
+            assert_eq!(config.data, Path::new("/var/lib/picket/picket.db"));
+            assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
+        }
+    }
+
+    #[test]
     fn an_unknown_variable_is_found_and_an_empty_one_is_not_set() {
         let names = ["PICKET_LISTN", "PICKET_LISTEN", "PICKET_CONFIG", "PATH"];
         let unknown = unknown_variables(names.into_iter().map(OsString::from));

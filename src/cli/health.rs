@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{Command, Failure, Flag, Invocation, print};
-use crate::outbound::probe;
+use crate::outbound::probe::{self, Said};
 
 pub(super) const COMMAND: Command = Command {
     name: "health",
@@ -24,11 +24,21 @@ const URL: Flag = Flag {
 };
 
 fn run(invocation: &Invocation) -> Result<(), Failure> {
-    let url = match invocation.option(URL.name) {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("http://{}", reachable(invocation.config.listen)),
+    let (url, answer) = match invocation.option(URL.name) {
+        Some(url) => ask(url.trim_end_matches('/').to_owned()),
+        None => {
+            let address = reachable(invocation.config.listen);
+            match ask(format!("http://{address}")) {
+                // Whoever speaks TLS there has no answer in plain text.
+                (plain, Err(error)) => match ask(format!("https://{address}")) {
+                    (_, Err(_)) => (plain, Err(error)),
+                    answered => answered,
+                },
+                answered => answered,
+            }
+        }
     };
-    let answer = probe::ask(&format!("{url}/health/ready")).map_err(|error| {
+    let answer = answer.map_err(|error| {
         Failure::Failed(format!("the server at {url} cannot be asked: {error}"))
     })?;
     match answer.status {
@@ -39,6 +49,11 @@ fn run(invocation: &Invocation) -> Result<(), Failure> {
             answer.first_line
         ))),
     }
+}
+
+fn ask(url: String) -> (String, Result<Said, String>) {
+    let answer = probe::ask(&format!("{url}/health/ready"));
+    (url, answer)
 }
 
 /// Where this machine itself reaches whoever listens on an address.
