@@ -90,8 +90,13 @@ fn attack(name: &str, victim: Victim, grown: Footprint, attack: impl Fn(&Victim)
                 thread::sleep(quiet);
                 good.set_attacked(true);
                 let started = Instant::now();
-                attack(&victim);
-                thread::sleep(quiet.saturating_sub(started.elapsed()));
+                loop {
+                    attack(&victim);
+                    if started.elapsed() >= quiet {
+                        break;
+                    }
+                    victim.settle(name, allowed);
+                }
                 good.set_attacked(false);
                 victim.settle(name, allowed);
             }

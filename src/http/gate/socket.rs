@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use rustls::ServerConfig;
 
-use super::tls::{Encryption, NoHandshake};
+use super::tls::{Cores, Encryption, NoHandshake};
 
 /// What an idle connection keeps allocated.
 const IDLE_BYTES: usize = 2 * 1024;
@@ -55,9 +55,10 @@ impl<'a> Channel<'a> {
     pub(super) fn encrypt(
         &mut self,
         config: Arc<ServerConfig>,
+        cores: &Cores,
         deadline: Instant,
     ) -> Result<(), NoHandshake> {
-        let tls = Encryption::accept(config, self.stream, self.buffered(), deadline)?;
+        let tls = Encryption::accept(config, self.stream, self.buffered(), cores, deadline)?;
         self.tls = Some(Box::new(tls));
         self.bytes = Vec::new();
         self.start = 0;

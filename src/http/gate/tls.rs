@@ -2,12 +2,14 @@
 //!
 //! Everything that waits here does so with a deadline at the socket, so that neither a handshake nor a record that
 //! comes byte by byte, nor messages that hold nothing to read, keep a connection longer than the same slowness would
-//! without TLS. The handshake runs in the connection's own thread. Which certificate is shown is decided by
+//! without TLS. The handshake runs in the connection's own thread; of all handshakes only as many compute at one time as
+//! there are cores ([`Cores`]), so that a flood of them leaves the others their share. Which certificate is shown is decided by
 //! [`Tls`](crate::http::Tls); what is said inside is the session's business.
 
 use std::io::{self, BufRead, IoSlice, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use rustix::event::PollFlags;
@@ -15,6 +17,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use rustls::{ServerConfig, ServerConnection};
 
+use super::super::lock;
 use super::socket::{Read, Sender, wait};
 
 /// The type of the record that a handshake starts with. No request starts with it.
@@ -22,6 +25,43 @@ pub(super) const HANDSHAKE_RECORD: u8 = 22;
 
 /// What is encrypted ahead of what the client has taken.
 const AHEAD_BYTES: usize = 32 * 1024;
+
+/// Leave to compute, for so many handshakes at one time.
+pub(super) struct Cores {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Cores {
+    /// As many as there are cores.
+    pub(super) fn new() -> Cores {
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+        Cores {
+            free: Mutex::new(cores),
+            freed: Condvar::new(),
+        }
+    }
+
+    /// Waits until `deadline` for one.
+    fn take(&self, deadline: Instant) -> Option<Core<'_>> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let (mut free, _) = self
+            .freed
+            .wait_timeout_while(lock(&self.free), left, |free| *free == 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        *free = free.checked_sub(1)?;
+        Some(Core(self))
+    }
+}
+
+struct Core<'a>(&'a Cores);
+
+impl Drop for Core<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.free) += 1;
+        self.0.freed.notify_one();
+    }
+}
 
 /// Why there is no TLS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +86,7 @@ impl Encryption {
         config: Arc<ServerConfig>,
         stream: &TcpStream,
         mut begun: &[u8],
+        cores: &Cores,
         deadline: Instant,
     ) -> Result<Encryption, NoHandshake> {
         let connection = ServerConnection::new(config).map_err(|error| {
@@ -63,7 +104,12 @@ impl Encryption {
                 false => tls.receive(&mut begun),
             };
             match read.and_then(|more| match more {
-                true => tls.advance(stream, deadline),
+                true => {
+                    let core = cores.take(deadline).ok_or(io::ErrorKind::TimedOut)?;
+                    let decrypted = tls.decrypt(stream);
+                    drop(core);
+                    decrypted.and_then(|()| tls.flush(&mut Until { stream, deadline }))
+                }
                 false => Err(io::ErrorKind::UnexpectedEof.into()),
             }) {
                 Ok(()) if Instant::now() <= deadline => {}
@@ -140,6 +186,12 @@ impl Encryption {
 
     /// Decrypts what was taken in, and answers what the protocol itself asks.
     fn advance(&mut self, stream: &TcpStream, deadline: Instant) -> io::Result<()> {
+        self.decrypt(stream)?;
+        self.flush(&mut Until { stream, deadline })
+    }
+
+    /// Decrypts what was taken in; never waits.
+    fn decrypt(&mut self, stream: &TcpStream) -> io::Result<()> {
         if let Err(error) = self.connection.process_new_packets() {
             self.broken = true;
             log::debug!("a client's TLS was refused: {error}");
@@ -148,7 +200,7 @@ impl Encryption {
             let _ = self.flush(&mut Until { stream, deadline });
             return Err(io::Error::other(error));
         }
-        self.flush(&mut Until { stream, deadline })
+        Ok(())
     }
 
     fn flush(&mut self, to: &mut Until<'_>) -> io::Result<()> {
@@ -232,5 +284,32 @@ impl io::Write for Until<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_core_comes_back_and_is_waited_for_no_longer_than_asked() {
+        let cores = Cores {
+            free: Mutex::new(1),
+            freed: Condvar::new(),
+        };
+        let soon = || Instant::now() + Duration::from_millis(20);
+        let first = cores.take(soon()).expect("a core");
+        assert!(cores.take(soon()).is_none());
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                cores
+                    .take(Instant::now() + Duration::from_secs(20))
+                    .is_some()
+            });
+            drop(first);
+            assert!(waiting.join().expect("no panic"));
+        });
+        assert!(cores.take(soon()).is_some());
     }
 }
