@@ -1,6 +1,7 @@
 //! How fast Picket takes events, against an empty handler over the same HTTP layers and against a naive way
 //! of storing them; how fast deep pages of its API come; and whether the time of an answer tells who has an account. Run
-//! it with `cargo bench --bench load`; it takes about three minutes and prints tables in Markdown.
+//! it with `cargo bench --bench load`; it takes about three minutes and prints tables in Markdown. `cargo bench --bench load
+//! backup` tells what a backup of 1 GiB costs.
 //!
 //! Every server runs in a process of its own, so that its CPU time and memory can be told from the client's.
 //! The machine's speed drifts, so the variants take turns in short rounds and the ratios are taken within a
@@ -15,6 +16,7 @@
 //! The databases lie in the build's own temporary folder, or in the folder that `LOAD_DIR` names.
 
 mod against;
+mod backup;
 mod client;
 mod disk;
 mod pages;
@@ -55,7 +57,11 @@ fn measure(only: Option<&str>) {
         "A sync of this disk takes {:.0} µs.\n",
         disk::sync_time().as_secs_f64() * 1e6
     );
-    // `cargo bench --bench load pages`, or `sign-in`, is for when only they are of interest.
+    // `cargo bench --bench load pages`, or `sign-in`, is for when only they are of interest. A backup is measured only
+    // if it is asked for: it takes some gigabytes of disk.
+    if only == Some("backup") {
+        return backup::measure(if quick { 1 } else { 5 });
+    }
     if only.is_none() {
         ingestion(rounds, round);
     }
