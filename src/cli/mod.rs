@@ -362,7 +362,10 @@ mod tests {
         assert_eq!(names.len(), COMMANDS.len());
         for command in COMMANDS {
             let own = command.options.iter().map(|flag| flag.name);
-            let settings = config::SETTINGS.iter().map(|setting| setting.name);
+            let taken = config::SETTINGS
+                .iter()
+                .filter(|setting| command.serves || !setting.only_serve);
+            let settings = taken.map(|setting| setting.name);
             let all: Vec<_> = own
                 .chain(settings)
                 .chain([config::CONFIG, "help"])

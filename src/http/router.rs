@@ -52,11 +52,49 @@ pub enum Found<'a, T> {
 #[derive(Debug)]
 pub struct Router<T: 'static> {
     routes: Vec<Route<T>>,
+    /// The path of each route, in the same order. Every event goes past the whole table, so nothing is made anew for each
+    /// line.
+    patterns: Vec<Vec<Segment>>,
+}
+
+/// What a segment of a path must be.
+#[derive(Clone, Copy, Debug)]
+enum Segment {
+    Literal(&'static str),
+    Name(&'static str),
+}
+
+impl Segment {
+    fn parse(text: &'static str) -> Segment {
+        match text
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+        {
+            Some(name) => Segment::Name(name),
+            None => Segment::Literal(text),
+        }
+    }
+
+    fn takes(self, actual: &str) -> bool {
+        match self {
+            Segment::Literal(text) => text == actual,
+            Segment::Name(_) => {
+                !actual.is_empty() && (!actual.contains('%') || decoded(actual).is_some())
+            }
+        }
+    }
+}
+
+fn decoded(segment: &str) -> Option<String> {
+    let text = percent_decode_str(segment).decode_utf8().ok()?;
+    Some(text.into_owned())
 }
 
 impl<T> Router<T> {
     pub fn new(routes: Vec<Route<T>>) -> Router<T> {
-        Router { routes }
+        let pattern = |route: &Route<T>| route.path.split('/').map(Segment::parse).collect();
+        let patterns = routes.iter().map(pattern).collect();
+        Router { routes, patterns }
     }
 
     pub fn routes(&self) -> &[Route<T>] {
@@ -68,19 +106,18 @@ impl<T> Router<T> {
             Method::Head => "GET",
             other => other.as_str(),
         };
-        let mut best: Option<(usize, &Route<T>, Params)> = None;
-        for route in self.routes.iter().filter(|r| r.method == wanted) {
-            if let Some(params) = matches(route.path, path) {
-                let names = params.0.len();
-                if best.as_ref().is_none_or(|(fewest, ..)| names < *fewest) {
-                    best = Some((names, route, params));
-                }
-            }
+        let path: Vec<&str> = path.split('/').collect();
+        let best = self
+            .matching(&path)
+            .filter(|(route, _)| route.method == wanted)
+            .min_by_key(|(_, pattern)| names(pattern));
+        if let Some((route, pattern)) = best {
+            return Found::Route(route, params(pattern, &path));
         }
-        if let Some((_, route, params)) = best {
-            return Found::Route(route, params);
-        }
-        let methods = self.methods(path);
+        let methods: Vec<_> = self
+            .matching(&path)
+            .map(|(route, _)| route.method)
+            .collect();
         if methods.is_empty() {
             Found::Nothing
         } else {
@@ -90,33 +127,39 @@ impl<T> Router<T> {
 
     /// The methods that this path has, in the table's order.
     pub fn methods(&self, path: &str) -> Vec<&'static str> {
-        self.routes
-            .iter()
-            .filter(|r| matches(r.path, path).is_some())
-            .map(|r| r.method)
+        let path: Vec<&str> = path.split('/').collect();
+        self.matching(&path)
+            .map(|(route, _)| route.method)
             .collect()
+    }
+
+    fn matching<'a, 'p>(
+        &'a self,
+        path: &'p [&'p str],
+    ) -> impl Iterator<Item = (&'a Route<T>, &'a [Segment])> + use<'a, 'p, T> {
+        let lines = self
+            .routes
+            .iter()
+            .zip(self.patterns.iter().map(Vec::as_slice));
+        lines.filter(move |(_, pattern)| {
+            let mut segments = pattern.iter().zip(path);
+            pattern.len() == path.len() && segments.all(|(segment, actual)| segment.takes(actual))
+        })
     }
 }
 
-fn matches(pattern: &'static str, path: &str) -> Option<Params> {
-    let mut params = Params::default();
-    let mut actual = path.split('/');
-    for expected in pattern.split('/') {
-        let segment = actual.next()?;
-        match expected
-            .strip_prefix('{')
-            .and_then(|rest| rest.strip_suffix('}'))
-        {
-            Some(_) if segment.is_empty() => return None,
-            Some(name) => {
-                let value = percent_decode_str(segment).decode_utf8().ok()?;
-                params.0.push((name, value.into_owned()));
-            }
-            None if expected == segment => {}
-            None => return None,
-        }
-    }
-    actual.next().is_none().then_some(params)
+fn names(pattern: &[Segment]) -> usize {
+    let is_name = |segment: &&Segment| matches!(segment, Segment::Name(_));
+    pattern.iter().filter(is_name).count()
+}
+
+/// The values of a pattern's names in a path that it matches.
+fn params(pattern: &[Segment], path: &[&str]) -> Params {
+    let value = |(segment, actual): (&Segment, &&str)| match segment {
+        Segment::Name(name) => Some((*name, decoded(actual)?)),
+        Segment::Literal(_) => None,
+    };
+    Params(pattern.iter().zip(path).filter_map(value).collect())
 }
 
 #[cfg(test)]
@@ -154,6 +197,12 @@ mod tests {
         assert_eq!(params.get("org"), "a b");
         assert!(matches!(table.find(&Method::Get, "/p//c/"), Found::Nothing));
         assert!(matches!(table.find(&Method::Get, "/p/a/c"), Found::Nothing));
+        // Bytes that are no text.
+        assert!(matches!(
+            table.find(&Method::Get, "/p/%ff/c/"),
+            Found::Nothing
+        ));
+        assert_eq!(table.methods("/p/%ff/c/"), [""; 0]);
     }
 
     #[test]

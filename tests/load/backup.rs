@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::client::Load;
+use super::client::{Load, Target};
 use super::disk;
 use super::servers::PUBLIC_KEY;
 
@@ -196,7 +196,12 @@ impl Server {
     }
 
     fn load(&self) -> Load {
-        Load::new(self.address, BODY_BYTES, CONNECTIONS)
+        let target = Target {
+            address: self.address,
+            project: 1,
+            public_key: PUBLIC_KEY.to_owned(),
+        };
+        Load::new(target, BODY_BYTES, CONNECTIONS)
     }
 }
 
