@@ -42,8 +42,7 @@ fn run(invocation: &Invocation) -> Result<(), Failure> {
         Failure::Failed(format!("the server at {url} cannot be asked: {error}"))
     })?;
     match answer.status {
-        // A server without that page serves, or it would not have said so.
-        200..300 | 404 => print("ready\n"),
+        200..300 => print("ready\n"),
         status => Err(Failure::Failed(format!(
             "the server at {url} is not ready: it answered {status} {}",
             answer.first_line

@@ -169,6 +169,91 @@ pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<Size>> {
     Ok(sizes)
 }
 
+/// What is written down of a project and a kind's number, and what its rows are and take.
+pub(super) struct Disagreement {
+    project: i64,
+    kind: i64,
+    pub(super) written: Amount,
+    pub(super) there: Amount,
+}
+
+/// Where the two differ, each read in a transaction of its own. Projects that are being deleted are not looked at: their
+/// sizes go after their rows.
+pub(super) fn disagreements(connection: &Connection) -> rusqlite::Result<Vec<Disagreement>> {
+    let pairs: Vec<(i64, i64)> = connection
+        .prepare(
+            "SELECT project_id, kind FROM project_size UNION SELECT project_id, kind FROM event
+             UNION SELECT project_id, kind FROM item UNION SELECT project_id, :attachments FROM attachment",
+        )?
+        .query_map(named_params! { ":attachments": ATTACHMENTS }, |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let parts = "(SELECT sum(length(part.payload)) FROM payload_part AS part
+                  WHERE part.id >= large_payload_id * 65536 AND part.id < (large_payload_id + 1) * 65536)";
+    let mut compare = connection.prepare(&format!(
+        "SELECT coalesce(size.entries, 0), coalesce(size.bytes, 0), there.entries, there.bytes
+         FROM (SELECT count(*) AS entries, coalesce(sum(coalesce(packed, 0) + :row_bytes), 0) AS bytes FROM (
+                   SELECT length(payload) AS packed FROM event WHERE project_id = :project AND kind = :kind
+                   UNION ALL
+                   SELECT coalesce(length(payload), {parts}) FROM item WHERE project_id = :project AND kind = :kind
+                   UNION ALL
+                   SELECT coalesce(length(payload), {parts}) FROM attachment
+                   WHERE project_id = :project AND :kind = :attachments)) AS there
+         JOIN project ON project.id = :project AND project.deleted_us IS NULL
+         JOIN organization ON organization.id = project.organization_id AND organization.deleted_us IS NULL
+         LEFT JOIN project_size AS size ON size.project_id = :project AND size.kind = :kind"
+    ))?;
+    let mut disagreements = Vec::new();
+    for (project, kind) in pairs {
+        let params = named_params! {
+            ":project": project,
+            ":kind": kind,
+            ":attachments": ATTACHMENTS,
+            ":row_bytes": ROW_BYTES,
+        };
+        let amounts = compare.query_row(params, |row| {
+            let amount = |at: usize| -> rusqlite::Result<Amount> {
+                Ok(Amount {
+                    entries: row.get(at)?,
+                    bytes: row.get(at + 1)?,
+                })
+            };
+            Ok((amount(0)?, amount(2)?))
+        });
+        if let Some((written, there)) = amounts.optional()?
+            && written != there
+        {
+            disagreements.push(Disagreement {
+                project,
+                kind,
+                written,
+                there,
+            });
+        }
+    }
+    Ok(disagreements)
+}
+
+/// Writes down what there is.
+pub(super) fn put_right(
+    connection: &Connection,
+    disagreement: &Disagreement,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO project_size (project_id, kind, entries, bytes) VALUES (:project, :kind, :entries, :bytes)
+             ON CONFLICT DO UPDATE SET entries = excluded.entries, bytes = excluded.bytes",
+        )?
+        .execute(named_params! {
+            ":project": disagreement.project,
+            ":kind": disagreement.kind,
+            ":entries": disagreement.there.entries,
+            ":bytes": disagreement.there.bytes,
+        })
+        .map(drop)
+}
+
 /// All that one project has.
 #[derive(Clone, Debug)]
 pub(crate) struct Largest {

@@ -141,9 +141,25 @@ const CASES: &[Case] = &[
     },
     Case {
         sql: "INSERT INTO environment (project_id, name, first_us) VALUES (999, 'gone', 1);
+              INSERT INTO project_size VALUES (999, 0, 1, 200);
               INSERT INTO key_window VALUES (999, 60, 1, 1), (998, 60, 1, 1);",
         found: &["left-behind"],
-        text: "there is something of what is not there any more: 1 environment, 2 windows of a rate limit",
+        text: "there is something of what is not there any more: 1 environment, 1 size of a project's data, \
+               2 windows of a rate limit",
+        left: &[],
+    },
+    Case {
+        sql: "UPDATE project_size SET entries = entries + 2, bytes = bytes - 100 WHERE kind = 0;
+              UPDATE project_size SET bytes = bytes + 7 WHERE kind = 100;
+              INSERT INTO project_size VALUES (31, 15, 1, 200);",
+        found: &["project-sizes"],
+        text: "3 sizes of projects' data do not agree with what is stored: off by 3 entries and 307 bytes",
+        left: &[],
+    },
+    Case {
+        sql: "UPDATE project_size SET entries = entries - 1, bytes = bytes - 1 WHERE kind = 19;",
+        found: &["project-sizes"],
+        text: "1 size of a project's data does not agree with what is stored: off by 1 entry and 1 byte",
         left: &[],
     },
     Case {
@@ -185,7 +201,7 @@ const CASES: &[Case] = &[
     },
     Case {
         sql: "UPDATE attachment SET project_id = 999 WHERE name = 'small.txt';",
-        found: &["stored-owners", "counted"],
+        found: &["stored-owners", "counted", "project-sizes"],
         text: "1 event, item or attachment belongs to a project that is not there",
         left: &["stored-owners", "counted"],
     },
@@ -204,13 +220,13 @@ const CASES: &[Case] = &[
     Case {
         sql: "UPDATE event SET payload = x'28b52ffd00' WHERE kind = 2; UPDATE item SET payload = x'' WHERE kind = 19;
               UPDATE payload_part SET payload = x'00' WHERE id % 65536 = 1;",
-        found: &["payloads"],
+        found: &["payloads", "project-sizes"],
         text: "3 payloads cannot be unpacked",
         left: &["payloads"],
     },
     Case {
         sql: "DELETE FROM payload_part WHERE id % 65536 = 1;",
-        found: &["payload-parts"],
+        found: &["payload-parts", "project-sizes"],
         text: "1 payload over 1 MiB is not there, or not whole",
         left: &["payload-parts"],
     },
@@ -310,7 +326,7 @@ fn a_fault_is_told_in_a_sentence() {
     assert!(lines.next().unwrap().starts_with("sound: "), "{text}");
     picket
         .database()
-        .execute_batch("UPDATE event SET payload = x'00' WHERE id = 1")
+        .execute_batch("UPDATE event SET payload = zeroblob(length(payload)) WHERE id = 1")
         .unwrap();
     let output = picket.run(&["check"]);
     assert_eq!(output.stdout, "fault: 1 payload cannot be unpacked\n");
@@ -318,6 +334,50 @@ fn a_fault_is_told_in_a_sentence() {
         output.stderr,
         "picket: picket.db has faults that cannot be put right from what it holds; restore a backup\n"
     );
+}
+
+fn sizes(picket: &Binary) -> Vec<(i64, i64, i64, i64)> {
+    let database = picket.database();
+    let mut statement = database
+        .prepare(
+            "SELECT project_id, kind, entries, bytes FROM project_size ORDER BY project_id, kind",
+        )
+        .unwrap();
+    let rows = statement.query_map([], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    });
+    rows.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// Small payloads and one in parts are counted as the server counted them.
+#[test]
+fn lost_sizes_are_counted_anew() {
+    let picket = filled();
+    let counted = sizes(&picket);
+    let kinds = counted.len() as i64;
+    let (entries, bytes) = counted.iter().fold((0, 0), |(entries, bytes), size| {
+        (entries + size.2, bytes + size.3)
+    });
+    assert_eq!(entries, 11);
+    picket
+        .database()
+        .execute_batch("DELETE FROM project_size")
+        .unwrap();
+    let text = format!(
+        "{kinds} sizes of projects' data do not agree with what is stored: off by 11 entries and {bytes} bytes"
+    );
+    let (code, told) = check(&picket, &[]);
+    assert_eq!(
+        (code, &told["faults"][0]["count"]),
+        (Some(1), &kinds.into())
+    );
+    assert_eq!(told["faults"][0]["text"], text);
+    let (code, told) = check(&picket, &["--repair"]);
+    assert_eq!(
+        (code, &told["repaired"][0]["text"]),
+        (Some(0), &text.into())
+    );
+    assert_eq!(sizes(&picket), counted);
 }
 
 /// Runs SQL on the database while it does not know of an index.
@@ -438,6 +498,18 @@ fn what_was_removed_is_no_fault() {
 fn a_payload_that_is_being_removed_is_no_fault() {
     let picket = filled();
     let connection = picket.database();
+    // Their bytes go with the parts.
+    connection
+        .execute_batch(
+            "CREATE TRIGGER part_goes AFTER DELETE ON payload_part BEGIN
+                 UPDATE project_size SET bytes = bytes - length(old.payload) WHERE kind = 100;
+             END;
+             CREATE TRIGGER attachment_goes AFTER DELETE ON attachment BEGIN
+                 UPDATE project_size SET entries = entries - 1, bytes = bytes - length(old.payload) - 200
+                 WHERE kind = 100;
+             END;",
+        )
+        .unwrap();
     let found = |sql: &str| {
         connection.execute_batch(sql).unwrap();
         names(&check(&picket, &[]).1["faults"]).join(" ")

@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::super::sizes;
 use super::{Check, Found, count, plural};
 
 /// A fault that is counted by one query and put right by others.
@@ -107,6 +108,37 @@ pub(super) const KEY_ORGANIZATIONS: Check = by_queries!(
              (SELECT organization_id FROM project WHERE project.id = client_key.project_id)",]
 );
 
+pub(super) const PROJECT_SIZES: Check = Check {
+    name: "project-sizes",
+    find: |look| {
+        let disagreements = sizes::disagreements(look.connection)?;
+        let (mut entries, mut bytes) = (0_i64, 0_i64);
+        for sizes::Disagreement { written, there, .. } in &disagreements {
+            let off = |a: i64, b: i64| a.saturating_sub(b).saturating_abs();
+            entries = entries.saturating_add(off(written.entries, there.entries));
+            bytes = bytes.saturating_add(off(written.bytes, there.bytes));
+        }
+        Ok(Found::some(disagreements.len() as i64, |count| {
+            format!(
+                "{} not agree with what is stored: off by {} and {}",
+                plural(
+                    count,
+                    "size of a project's data does",
+                    "sizes of projects' data do"
+                ),
+                plural(entries, "entry", "entries"),
+                plural(bytes, "byte", "bytes")
+            )
+        }))
+    },
+    repair: Some(|look| {
+        for disagreement in sizes::disagreements(look.connection)? {
+            sizes::put_right(look.connection, &disagreement)?;
+        }
+        Ok(())
+    }),
+};
+
 pub(super) const LEFT_BEHIND: Check = Check {
     name: "left-behind",
     find: |look| {
@@ -145,6 +177,12 @@ const LEAVINGS: &[(&str, &str, &str, &str)] = &[
         "environment",
         "environments",
         "project_id NOT IN (SELECT id FROM project)",
+    ),
+    (
+        "project_size",
+        "size of a project's data",
+        "sizes of a project's data",
+        "project_id NOT IN (SELECT id FROM project WHERE purged = 0)",
     ),
     (
         "client_key_use",

@@ -6,7 +6,7 @@
 //! not run meanwhile, because it has some of it in memory.
 //!
 //! - [`structure`]: pages, indexes, references, tables that are missing;
-//! - [`derived`]: what is kept so that nobody has to look through the rest;
+//! - [`derived`]: what is kept so that nobody has to look through the rest, the sizes of projects among it;
 //! - [`ledger`]: its three resolutions against each other, and its numbers;
 //! - [`stored`]: events, items and attachments against the ledger, their payloads, and whose they are.
 
@@ -51,6 +51,8 @@ const CHECKS: &[Check] = &[
     stored::PAYLOADS,
     stored::PARTS,
     stored::ORPHANED_PARTS,
+    // After what can be the cause.
+    derived::PROJECT_SIZES,
 ];
 
 /// After a fault of one of these the rest of the file says nothing.
