@@ -111,6 +111,20 @@ pub(super) fn delete_a_part(
         .optional()
 }
 
+/// Whether the removal of a large payload's parts has begun: they go from the last to the first.
+pub(super) fn has_lost_parts(
+    connection: &Connection,
+    id: LargePayloadId,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT 1 FROM large_payload
+             WHERE id = :id AND parts > 0
+             AND NOT EXISTS (SELECT 1 FROM payload_part WHERE payload_part.id = :first + parts - 1)",
+        )?
+        .exists(named_params! { ":id": id.0, ":first": id.0 * PARTS_MAX })
+}
+
 /// Removes a large payload with its parts.
 pub(crate) fn delete(connection: &Connection, id: LargePayloadId) -> rusqlite::Result<()> {
     connection

@@ -105,6 +105,16 @@ pub(crate) fn next(
 ) -> rusqlite::Result<Option<Removal>> {
     let mut sizes = sizes::list(connection)?;
     sizes.retain(|size| of_project(size.project).is_some());
+    // What has begun to go is of no use to anybody any more, and what is gone of it may have been excess enough.
+    for size in &sizes {
+        if has_begun(connection, size)? {
+            return Ok(Some(Removal::Excess {
+                project: size.project,
+                kind: size.kind,
+                bytes: 1,
+            }));
+        }
+    }
     for size in &sizes {
         let own = of_project(size.project).unwrap_or_default();
         // The stricter of the two holds.
@@ -127,6 +137,19 @@ pub(crate) fn next(
         }
     }
     over(connection, &sizes, server.bytes)
+}
+
+/// Whether the oldest row has lost some of its payload's parts in a step that ended before they were all gone.
+fn has_begun(connection: &Connection, size: &Size) -> rusqlite::Result<bool> {
+    let source = Source::of(size.kind);
+    if !source.has_parts {
+        return Ok(false);
+    }
+    let oldest = source.first(connection, size.project, 1)?.pop();
+    match oldest.and_then(|row| row.large) {
+        Some(large) => payloads::has_lost_parts(connection, large),
+        None => Ok(false),
+    }
 }
 
 /// What is to be removed of these for a budget.

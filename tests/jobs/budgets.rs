@@ -321,6 +321,40 @@ fn a_large_attachment_goes_with_all_its_parts_and_the_file_shrinks() {
 }
 
 #[test]
+fn an_attachment_that_has_begun_to_go_goes_whole_though_there_is_room_again() {
+    let mut server = Server::start(WORLD);
+    let header = json!({"type": "attachment", "filename": "core"});
+    for _ in 0..2 {
+        let bytes: Vec<u8> = (0..2 << 20).map(|_| rand::random()).collect();
+        send_item(&server, 31, &header, &bytes);
+    }
+    server.stop();
+    // As a step leaves it that ended between two parts.
+    let database = server.database();
+    let gone: i64 = database
+        .query_row(
+            "DELETE FROM payload_part WHERE id =
+                 (SELECT max(part.id) FROM payload_part AS part
+                  WHERE part.id / 65536 = (SELECT large_payload_id FROM attachment ORDER BY id LIMIT 1))
+             RETURNING length(payload)",
+            [],
+            |row| row.get(0),
+        )
+        .expect("a part");
+    let changed = database
+        .execute(
+            "UPDATE project_size SET bytes = bytes - ?1 WHERE kind = 100",
+            [gone],
+        )
+        .expect("a size");
+    assert_eq!(changed, 1);
+    drop(database);
+    server.restart();
+    wait_for(&server, 31, [1, 0, 0, 0]);
+    assert_sizes_agree(&server);
+}
+
+#[test]
 fn the_fine_rows_of_the_ledger_go_and_statistics_stay() {
     let mut server = Server::start(WORLD);
     // What the API tells of all that was ever sent, by tens of seconds of the last days, by hours and by days.
