@@ -47,8 +47,8 @@ pub(crate) struct ProjectState {
     client_reasons: Mutex<HashSet<Box<str>>>,
     /// What it has waiting for the writer. Shared with the state before it.
     pub(crate) load: Arc<Load>,
-    /// How many of its requests wait for the thread for large ones.
-    pub(crate) large_waiting: AtomicUsize,
+    /// How many of its requests wait for the thread for large ones. Shared with the state before it.
+    pub(crate) large_waiting: Arc<AtomicUsize>,
 }
 
 /// How many distinct reasons the client reports of a project may bring into the ledger. SDKs know some twenty.
@@ -439,7 +439,7 @@ impl ProjectState {
             environments: Mutex::default(),
             client_reasons: Mutex::default(),
             load: Arc::default(),
-            large_waiting: AtomicUsize::new(0),
+            large_waiting: Arc::default(),
         }
     }
 
@@ -447,6 +447,7 @@ impl ProjectState {
     fn after(mut self, old: Option<Arc<ProjectState>>) -> ProjectState {
         if let Some(old) = old {
             self.load = Arc::clone(&old.load);
+            self.large_waiting = Arc::clone(&old.large_waiting);
         }
         self
     }
@@ -530,8 +531,32 @@ impl<K: Hash + Eq, V> Shards<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::option::Options;
 
     const NOW: Timestamp = Timestamp::from_secs(1_767_312_000);
+
+    /// Or a project whose settings change has room for more than its share.
+    #[test]
+    fn what_waits_is_counted_on_when_settings_change() {
+        let state = || {
+            ProjectState::new(
+                ProjectId(1),
+                IngestSettings::of(&Options::default(), &Options::default()),
+                Budget::default(),
+                None,
+                false,
+                0,
+            )
+        };
+        let old = Arc::new(state());
+        old.large_waiting.fetch_add(2, Ordering::Relaxed);
+        let new = state().after(Some(Arc::clone(&old)));
+        assert_eq!(new.large_waiting.load(Ordering::Relaxed), 2);
+        // What was let in under the old settings is done.
+        old.large_waiting.fetch_sub(1, Ordering::Relaxed);
+        assert_eq!(new.large_waiting.load(Ordering::Relaxed), 1);
+        assert!(Arc::ptr_eq(&new.load, &old.load));
+    }
 
     #[test]
     fn a_use_is_due_once_a_minute() {
