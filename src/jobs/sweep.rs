@@ -27,6 +27,8 @@ const DOUBT: Duration = Duration::from_secs(3600);
 pub(super) struct Sweep {
     budget: Budget,
     trust: Trust,
+    /// Whether something may be partly gone: after a start, and from a step until nothing more is to be removed.
+    has_begun: bool,
     /// When the books were last found in order.
     books: Option<(Instant, Timestamp)>,
     /// Since when there is something to do.
@@ -38,6 +40,7 @@ impl Sweep {
         Sweep {
             budget,
             trust: Trust::new(now),
+            has_begun: true,
             books: None,
             due: None,
         }
@@ -54,7 +57,8 @@ impl Sweep {
             Some(self.believed(own, is_trusted))
         };
         let server = self.believed(self.budget, is_trusted);
-        let mut removal = retention::next(&connection, server, of_project, now)?;
+        let mut removal = retention::next(&connection, server, of_project, now, self.has_begun)?;
+        self.has_begun = removal.is_some();
         if removal.is_none() && is_trusted && self.are_books_due(now) {
             removal = retention::next_of_books(&connection, now)?;
             if removal.is_none() {

@@ -96,18 +96,19 @@ pub(crate) enum Removal {
 }
 
 /// What is to be removed next of what clients sent. `of_project` tells a project's own budget, and none of one that is
-/// being deleted.
+/// being deleted. `has_begun`: a step may have ended in the middle of a row.
 pub(crate) fn next(
     connection: &Connection,
     server: Budget,
     of_project: impl Fn(ProjectId) -> Option<Budget>,
     now: Timestamp,
+    has_begun: bool,
 ) -> rusqlite::Result<Option<Removal>> {
     let mut sizes = sizes::list(connection)?;
     sizes.retain(|size| of_project(size.project).is_some());
     // What has begun to go is of no use to anybody any more, and what is gone of it may have been excess enough.
-    for size in &sizes {
-        if has_begun(connection, size)? {
+    for size in sizes.iter().filter(|_| has_begun) {
+        if is_partly_gone(connection, size)? {
             return Ok(Some(Removal::Excess {
                 project: size.project,
                 kind: size.kind,
@@ -140,7 +141,7 @@ pub(crate) fn next(
 }
 
 /// Whether the oldest row has lost some of its payload's parts in a step that ended before they were all gone.
-fn has_begun(connection: &Connection, size: &Size) -> rusqlite::Result<bool> {
+fn is_partly_gone(connection: &Connection, size: &Size) -> rusqlite::Result<bool> {
     let source = Source::of(size.kind);
     if !source.has_parts {
         return Ok(false);
