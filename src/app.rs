@@ -34,6 +34,7 @@ use crate::jobs::{Jobs, Retention};
 use crate::outbound::http::Client;
 use crate::outbound::mail::Mailer;
 use crate::store::Store;
+use crate::store::connection::directory_of;
 use crate::watch::{self, Door, Watch};
 use crate::web::Web;
 
@@ -239,11 +240,7 @@ impl App {
         };
 
         let body_bytes_max = settings.body_bytes_max;
-        let spool_dir = settings
-            .data
-            .parent()
-            .filter(|dir| !dir.as_os_str().is_empty())
-            .map_or_else(|| PathBuf::from("."), Path::to_owned);
+        let spool_dir = directory_of(&settings.data).to_owned();
         let transport = HttpSettings {
             connections_max: settings.connections_max,
             per_address_max: settings.connections_per_address_max,

@@ -5,7 +5,6 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::json;
 
 use super::confirm::YES;
@@ -13,7 +12,8 @@ use super::{Argument, Command, Failure, Flag, Invocation, JSON, lookup, print, p
 use crate::domain::Error;
 use crate::relocation::export::{self, Counts, NotWritten, Scope, Selection};
 use crate::relocation::notes::Notes;
-use crate::store::{Connection, Store, organizations};
+use crate::store::connection::beside;
+use crate::store::{Connection, Store, organizations, unfinished};
 
 const STDOUT: &str = "-";
 
@@ -189,10 +189,7 @@ fn unwritten(error: &io::Error) -> Failure {
 
 fn refuse_existing(target: &Path) -> Result<(), Failure> {
     match std::fs::symlink_metadata(target) {
-        Ok(_) => Err(Failure::Failed(format!(
-            "{} is there already; --force replaces it",
-            target.display()
-        ))),
+        Ok(_) => Err(exists(target)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Failure::Failed(format!(
             "cannot look for {}: {error}",
@@ -207,9 +204,7 @@ fn write_file<T>(
     force: bool,
     write: impl FnOnce(&File) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let mut part = target.as_os_str().to_owned();
-    part.push(format!(".{}.part", std::process::id()));
-    let part = PathBuf::from(part);
+    let part = beside(target, &format!(".{}.part", std::process::id()));
     let failed =
         |error: io::Error| Failure::Failed(format!("cannot write {}: {error}", target.display()));
     let file = OpenOptions::new()
@@ -231,23 +226,19 @@ fn write_file<T>(
 }
 
 fn put(part: &Path, target: &Path, force: bool) -> Result<(), Failure> {
-    let shown = target.display();
-    let failed = |error: io::Error| Failure::Failed(format!("cannot write {shown}: {error}"));
-    if force {
-        std::fs::rename(part, target).map_err(failed)?;
-    } else {
-        match renameat_with(CWD, part, CWD, target, RenameFlags::NOREPLACE) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::EXIST) => return refuse_existing(target),
-            // Not every file system knows how; then a file that came this very instant is replaced.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-                refuse_existing(target)?;
-                std::fs::rename(part, target).map_err(failed)?;
-            }
-            Err(error) => return Err(failed(error.into())),
-        }
+    let failed =
+        |error: io::Error| Failure::Failed(format!("cannot write {}: {error}", target.display()));
+    match unfinished::rename(part, target, force) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists(target)),
+        renamed => renamed
+            .and_then(|()| unfinished::sync_directory_of(target))
+            .map_err(failed),
     }
-    let directory = target.parent().filter(|path| !path.as_os_str().is_empty());
-    let directory = File::open(directory.unwrap_or(Path::new("."))).map_err(failed)?;
-    directory.sync_all().map_err(failed)
+}
+
+fn exists(target: &Path) -> Failure {
+    Failure::Failed(format!(
+        "{} is there already; --force replaces it",
+        target.display()
+    ))
 }

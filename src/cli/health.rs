@@ -1,8 +1,7 @@
 //! `picket health`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
 use super::{Command, Failure, Flag, Invocation, print};
+use crate::domain::dsn::UrlPrefix;
 use crate::outbound::probe::{self, Said};
 
 pub(super) const COMMAND: Command = Command {
@@ -27,10 +26,10 @@ fn run(invocation: &Invocation) -> Result<(), Failure> {
     let (url, answer) = match invocation.option(URL.name) {
         Some(url) => ask(url.trim_end_matches('/').to_owned()),
         None => {
-            let address = reachable(invocation.config.listen);
-            match ask(format!("http://{address}")) {
+            let listen = invocation.config.listen;
+            match ask(UrlPrefix::of_address(listen, false).to_string()) {
                 // Whoever speaks TLS there has no answer in plain text.
-                (plain, Err(error)) => match ask(format!("https://{address}")) {
+                (plain, Err(error)) => match ask(UrlPrefix::of_address(listen, true).to_string()) {
                     (_, Err(_)) => (plain, Err(error)),
                     answered => answered,
                 },
@@ -53,27 +52,4 @@ fn run(invocation: &Invocation) -> Result<(), Failure> {
 fn ask(url: String) -> (String, Result<Said, String>) {
     let answer = probe::ask(&format!("{url}/health/ready"));
     (url, answer)
-}
-
-/// Where this machine itself reaches whoever listens on an address.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_that_means_all_is_asked_on_this_machine() {
-        let asked = |listen: &str| reachable(listen.parse().unwrap()).to_string();
-        assert_eq!(asked("0.0.0.0:9000"), "127.0.0.1:9000");
-        assert_eq!(asked("[::]:9000"), "[::1]:9000");
-        assert_eq!(asked("192.0.2.1:80"), "192.0.2.1:80");
-    }
 }

@@ -4,8 +4,8 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Report, directory_of, size};
-use crate::store::connection::beside;
+use super::{Report, size};
+use crate::store::connection::{beside, directory_of};
 use crate::store::health;
 use crate::store::inspection::{self, Inspection};
 
@@ -86,7 +86,7 @@ fn permissions(report: &mut Report, path: &Path, metadata: &Metadata) {
         }
     }
     let directory = directory_of(path);
-    let mode = std::fs::metadata(&directory).map_or(0, |metadata| metadata.mode());
+    let mode = std::fs::metadata(directory).map_or(0, |metadata| metadata.mode());
     // In a directory with the sticky bit nobody can take another's file away.
     if mode & 0o002 != 0 && mode & 0o1000 == 0 {
         report.warn(

@@ -10,13 +10,14 @@ mod file;
 mod mail;
 mod server;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::domain::dsn::UrlPrefix;
 use crate::domain::mail::MailSettings;
 use crate::domain::outbound::OutboundSettings;
 use crate::domain::size::show as size;
 use crate::domain::time::{Clock, Timestamp};
+use crate::store::connection::directory_of;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +71,7 @@ pub(crate) struct Subject {
 pub(crate) fn examine(subject: &Subject) -> Vec<Finding> {
     let mut report = Report::default();
     let found = file::examine(&mut report, &subject.data, subject.min_free_disk);
-    disk::examine(&mut report, &directory_of(&subject.data));
+    disk::examine(&mut report, directory_of(&subject.data));
     let now = subject.clock.now();
     let newest = found.as_ref().and_then(|found| found.newest);
     clock(&mut report, now, newest);
@@ -115,12 +116,6 @@ impl Report {
             advice,
         });
     }
-}
-
-fn directory_of(file: &Path) -> PathBuf {
-    file.parent()
-        .filter(|directory| !directory.as_os_str().is_empty())
-        .map_or_else(|| PathBuf::from("."), Path::to_owned)
 }
 
 /// This program is younger.

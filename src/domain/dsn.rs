@@ -198,7 +198,10 @@ mod tests {
         for (address, prefix) in [
             ("127.0.0.1:9000", "http://127.0.0.1:9000"),
             ("0.0.0.0:80", "http://127.0.0.1:80"),
+            ("0.0.0.0:9000", "http://127.0.0.1:9000"),
             ("[::]:80", "http://[::1]:80"),
+            ("[::]:9000", "http://[::1]:9000"),
+            ("192.0.2.1:80", "http://192.0.2.1:80"),
         ] {
             let address = address.parse().unwrap();
             assert_eq!(UrlPrefix::of_address(address, false).as_str(), prefix);

@@ -21,10 +21,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::domain::measure::Counter;
 use crate::domain::time::Timestamp;
 
 use super::lock;
-use super::metrics::{Counter, Front};
+use super::metrics::Front;
 
 /// Lines that wait to be written: a second or so of a busy server.
 const WAITING_MAX: usize = 16 * 1024;
@@ -94,7 +95,7 @@ impl AccessLog {
 
     pub(super) fn write(&self, line: Line) {
         if self.lines.try_send(Message::Line(line)).is_err() {
-            self.dropped.add();
+            self.dropped.add(1);
         }
     }
 
@@ -176,7 +177,7 @@ impl Output {
             Output::File { file, .. } => file.write_all(buffer),
         };
         if let Err(error) = written {
-            dropped.add_many(*lines);
+            dropped.add(*lines);
             log::warn!("the access log cannot be written: {error}");
         }
         buffer.clear();

@@ -290,14 +290,14 @@ impl Shared {
         ) {
             return;
         }
-        self.counters.accept_errors.add();
+        self.counters.accept_errors.add(1);
         let evicted = self.table.evict();
         log::warn!("a connection could not be accepted (room was made: {evicted}): {error}");
         thread::sleep(ACCEPT_PAUSE);
     }
 
     fn admit(self: &Arc<Shared>, stream: TcpStream, peer: IpAddr, door: Door) {
-        self.counters.connections_accepted.add();
+        self.counters.connections_accepted.add(1);
         if let Err(error) = self.set_up(&stream) {
             self.counters.ended(Ending::NoThread);
             log::debug!("a connection was lost at once: {error}");
@@ -306,12 +306,12 @@ impl Shared {
         let entry = match self.table.admit(stream, peer, self.is_counted(peer)) {
             Ok((entry, evicted)) => {
                 if evicted {
-                    self.counters.connections_evicted.add();
+                    self.counters.connections_evicted.add(1);
                 }
                 entry
             }
             Err((refused, stream)) => {
-                self.counters.connections_refused.add();
+                self.counters.connections_refused.add(1);
                 self.counters.ended(match refused {
                     Refused::Full => Ending::Full,
                     Refused::AddressFull => Ending::AddressFull,
@@ -329,7 +329,7 @@ impl Shared {
             .spawn(move || shared.serve(&entry, door));
         if let Err(error) = spawned {
             // The entry went with the closure, and the connection with it.
-            self.counters.accept_errors.add();
+            self.counters.accept_errors.add(1);
             self.counters.ended(Ending::NoThread);
             log::warn!("a connection got no thread: {error}");
             self.table.evict();
@@ -505,7 +505,7 @@ impl<'a> Session<'a> {
         if let Some(client) = header.source {
             self.peer = client;
             if !self.entry.count_as(client, self.shared.is_counted(client)) {
-                self.shared.counters.connections_refused.add();
+                self.shared.counters.connections_refused.add(1);
                 return Err(Ending::AddressFull);
             }
         }
@@ -527,7 +527,7 @@ impl<'a> Session<'a> {
         let cores = &self.shared.handshake_cores;
         match self.channel.encrypt(tls.config(), cores, deadline) {
             Ok(()) => {
-                self.shared.counters.tls_handshakes.add();
+                self.shared.counters.tls_handshakes.add(1);
                 Ok(())
             }
             Err(NoHandshake::TimedOut) => Err(Ending::TlsTimeout),
@@ -537,14 +537,10 @@ impl<'a> Session<'a> {
     }
 
     fn serve_one(&mut self) -> Next {
-        let head_bytes = match self.read_head() {
-            Ok(Ok(head_bytes)) => head_bytes,
-            Ok(Err(ending)) => return Next::Close(ending),
-            Err(refusal) => return self.refuse_head(&refusal),
+        let head_bytes = match self.next_head() {
+            Ok(head_bytes) => head_bytes,
+            Err(next) => return next,
         };
-        if !self.entry.become_busy() {
-            return Next::Close(Ending::Evicted);
-        }
         let next = match self.accept_head(head_bytes) {
             Ok(accepted) => {
                 self.channel.consume(head_bytes);
@@ -563,14 +559,10 @@ impl<'a> Session<'a> {
 
     /// Tells a client where it should have gone, and ends its connection.
     fn redirect_one(&mut self) -> Next {
-        let head_bytes = match self.read_head() {
-            Ok(Ok(head_bytes)) => head_bytes,
-            Ok(Err(ending)) => return Next::Close(ending),
-            Err(refusal) => return self.refuse_head(&refusal),
+        let head_bytes = match self.next_head() {
+            Ok(head_bytes) => head_bytes,
+            Err(next) => return next,
         };
-        if !self.entry.become_busy() {
-            return Next::Close(Ending::Evicted);
-        }
         let target = {
             let head = &self.channel.buffered()[..head_bytes];
             let headers_max = self.shared.settings.headers_max;
@@ -581,7 +573,7 @@ impl<'a> Session<'a> {
             Ok(target) => target,
             Err(refusal) => return self.refuse_head(&refusal),
         };
-        self.shared.counters.redirects.add();
+        self.shared.counters.redirects.add(1);
         // 301 for what has no body, because more clients know it; 308 where method and body must stay.
         let status = if safe { 301 } else { 308 };
         let path = if target == "*" { "/" } else { &target };
@@ -589,6 +581,20 @@ impl<'a> Session<'a> {
         let response = Response::empty(status).with_header("Location", location);
         let accepted = self.unread_head();
         self.answer_and_close(&response, &accepted, Ending::Redirected)
+    }
+
+    /// Waits for a whole head, from which on the connection is not one that waits; its length, or what follows instead.
+    fn next_head(&mut self) -> Result<usize, Next> {
+        let head_bytes = match self.read_head() {
+            Ok(Ok(head_bytes)) => head_bytes,
+            Ok(Err(ending)) => return Err(Next::Close(ending)),
+            Err(refusal) => return Err(self.refuse_head(&refusal)),
+        };
+        if self.entry.become_busy() {
+            Ok(head_bytes)
+        } else {
+            Err(Next::Close(Ending::Evicted))
+        }
     }
 
     /// Waits for a whole head and tells its length, or why there will be none.
@@ -756,7 +762,7 @@ impl<'a> Session<'a> {
             }
             _ => (body, received.held),
         };
-        shared.counters.requests.add();
+        shared.counters.requests.add(1);
         let outgoing = Outgoing {
             head: &mut self.lane_head,
             body,
@@ -781,7 +787,7 @@ impl<'a> Session<'a> {
             catch_unwind(AssertUnwindSafe(|| (shared.watching.answer)(&request))).ok()
         });
         let response = answer.unwrap_or_else(|| {
-            shared.counters.handler_panics.add();
+            shared.counters.handler_panics.add(1);
             log::error!("request {} met a panic", accepted.id);
             let refusal = Refusal::Internal {
                 request_id: accepted.id.clone(),
@@ -797,7 +803,7 @@ impl<'a> Session<'a> {
             .counters
             .front(accepted.class.front)
             .unanswered
-            .add();
+            .add(1);
         self.write_down(accepted, None, 0);
         Next::Close(Ending::Unanswered)
     }
@@ -844,14 +850,14 @@ impl<'a> Session<'a> {
         let status = answer.status;
         let front = self.shared.counters.front(accepted.class.front);
         front.answered(status);
-        front.body_bytes_received.add_many(self.account.body_bytes);
+        front.body_bytes_received.add(self.account.body_bytes);
         self.entry.mark_sending(is_large);
         let written = self.write(&mut slices).and_then(|()| match answer.rest {
             Some(rest) => self.relay_rest(rest, &mut sent),
             None => Ok(()),
         });
         self.entry.mark_sending(false);
-        front.body_bytes_sent.add_many(sent);
+        front.body_bytes_sent.add(sent);
         self.write_down(accepted, Some(status), sent);
         match written {
             Ok(()) if keep_alive => Next::Go,
@@ -859,7 +865,7 @@ impl<'a> Session<'a> {
             Err(error) => {
                 log::debug!("an answer was not taken: {error}");
                 if error.kind() == io::ErrorKind::TimedOut {
-                    self.shared.counters.slow_readers_cut.add();
+                    self.shared.counters.slow_readers_cut.add(1);
                     return Next::Close(Ending::SlowReader);
                 }
                 Next::Close(match self.entry.was_cut() {
@@ -979,7 +985,7 @@ impl Shared {
                 return false;
             }
             if self.table.cut_slowest_reader(&entry.connection) {
-                self.counters.slow_readers_cut.add();
+                self.counters.slow_readers_cut.add(1);
             }
             thread::sleep(Duration::from_millis(2));
         }

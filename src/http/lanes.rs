@@ -270,7 +270,7 @@ impl Lanes {
 
     /// Takes a broken lane out of the set.
     pub(super) fn discard(&self, lane: Lane) {
-        self.shared.counters.lanes_broken.add();
+        self.shared.counters.lanes_broken.add(1);
         self.close(lane);
     }
 

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::domain::measure::{Durations, Histogram};
+use crate::domain::measure::{Counter, Durations, Histogram};
 
 use super::Refusal;
 
@@ -159,24 +158,6 @@ impl Ending {
     }
 }
 
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub(super) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(super) fn add(&self) {
-        self.add_many(1);
-    }
-
-    pub(super) fn add_many(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
-
-    pub(super) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) connections_accepted: Counter,
@@ -207,7 +188,7 @@ pub(super) struct FrontCounters {
 impl FrontCounters {
     pub(super) fn answered(&self, status: u16) {
         let class = usize::from(status / 100).clamp(1, 5);
-        self.answers[class - 1].add();
+        self.answers[class - 1].add(1);
     }
 
     fn read(&self) -> FrontMetrics {
@@ -223,7 +204,7 @@ impl FrontCounters {
 
 impl Counters {
     pub(super) fn ended(&self, ending: Ending) {
-        self.endings[ending as usize].add();
+        self.endings[ending as usize].add(1);
     }
 
     pub(super) fn front(&self, front: Front) -> &FrontCounters {

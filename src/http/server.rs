@@ -721,7 +721,7 @@ fn call(
     let request_id = request.id.clone();
     // A handler keeps nothing across requests but what its own locks guard, and those tell of a panic themselves.
     if catch_unwind(AssertUnwindSafe(|| service.call(request, responder))).is_err() {
-        counters.handler_panics.add();
+        counters.handler_panics.add(1);
         log::error!(
             "the handler of {} {path} panicked, request {request_id}",
             method.as_str()

@@ -161,8 +161,7 @@ impl Ingest {
             }
             Page::Live => responder.respond(cors::expose(health::answer(true))),
             Page::Ready => {
-                let is_ready =
-                    self.phase.hindrance().is_none() && desk.store.hindrances().is_empty();
+                let is_ready = self.phase.hindrance().is_none() && desk.store.hindrance().is_none();
                 responder.respond(cors::expose(health::answer(is_ready)));
             }
             Page::Dialog => desk.dialog(request, responder),

@@ -72,9 +72,10 @@ impl Frozen {
             }
             std::thread::sleep(PAUSE);
         }
+        let (bytes, _) = space::pages(&reading).map_err(|error| told(&error))?;
         Ok(Frozen {
             path: path.to_owned(),
-            bytes: bytes(&reading).map_err(|error| told(&error))?,
+            bytes,
             before: file.metadata().map_err(|error| told(&error))?,
             reading,
             file,
@@ -151,7 +152,7 @@ impl Drop for Frozen {
         let checkpoint = || -> rusqlite::Result<()> {
             self.reading.execute_batch("ROLLBACK")?;
             for _ in 0..CHECKPOINTS {
-                passive_checkpoint(&self.reading)?;
+                connection::checkpoint(&self.reading, "PASSIVE")?;
             }
             Ok(())
         };
@@ -176,35 +177,20 @@ fn between_two_commits(looks: i32) -> bool {
 /// reads an older state, or copies the log.
 fn begin(reading: &Connection, stopping: &Connection) -> rusqlite::Result<bool> {
     // The most of the log without stopping anybody.
-    passive_checkpoint(reading)?;
+    connection::checkpoint(reading, "PASSIVE")?;
     match stopping.execute_batch("BEGIN IMMEDIATE") {
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
             return Ok(false);
         }
         begun => begun?,
     }
-    let is_copied = passive_checkpoint(reading)?;
+    let is_copied = connection::checkpoint(reading, "PASSIVE")?;
     if is_copied {
         reading.execute_batch("BEGIN")?;
         reading.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     }
     stopping.execute_batch("ROLLBACK")?;
     Ok(is_copied)
-}
-
-/// Copies the log into the file as far as nobody has to wait; whether that was all of it.
-pub(super) fn passive_checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-        let (busy, pages, copied): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(!busy && pages == copied)
-    })
-}
-
-fn bytes(connection: &Connection) -> rusqlite::Result<u64> {
-    let pragma = |name: &str| -> rusqlite::Result<i64> {
-        connection.pragma_query_value(None, name, |row| row.get(0))
-    };
-    Ok((pragma("page_count")? * pragma("page_size")?).cast_unsigned())
 }
 
 #[cfg(test)]
@@ -244,7 +230,7 @@ mod tests {
                         ))
                         .unwrap();
                     if n % 20 == 0 {
-                        passive_checkpoint(&writing).unwrap();
+                        connection::checkpoint(&writing, "PASSIVE").unwrap();
                     }
                 }
             });

@@ -52,7 +52,7 @@ pub(crate) mod team_members;
 pub(crate) mod teams;
 pub(crate) mod tokens;
 pub(crate) mod transfers;
-mod unfinished;
+pub(crate) mod unfinished;
 pub(crate) mod upgrade;
 pub(crate) mod user_links;
 pub(crate) mod users;
@@ -305,13 +305,9 @@ impl Store {
         &self.writer
     }
 
-    /// Why nothing new is taken now, as codes that are never changed; empty when all is well. Asks nothing but memory.
-    pub(crate) fn hindrances(&self) -> Vec<&'static str> {
-        self.writer
-            .trouble()
-            .map(Trouble::code)
-            .into_iter()
-            .collect()
+    /// Why nothing new is taken now, as a code that is never changed; none when all is well. Asks nothing but memory.
+    pub(crate) fn hindrance(&self) -> Option<&'static str> {
+        self.writer.trouble().map(Trouble::code)
     }
 
     /// What only who can read the file knows.

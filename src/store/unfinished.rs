@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 
-use super::connection::beside;
+use super::connection::{beside, directory_of};
 use crate::domain::{Error, Result};
 
 /// Removed when dropped, unless it was finished.
@@ -86,11 +86,7 @@ impl Unfinished {
             _ => Error::Refused(format!("cannot write {place}: {error}")),
         };
         self.file.sync_all().map_err(refused)?;
-        if replace {
-            std::fs::rename(&self.path, &self.place).map_err(refused)?;
-        } else {
-            rename_to_nothing(&self.path, &self.place).map_err(refused)?;
-        }
+        rename(&self.path, &self.place, replace).map_err(refused)?;
         self.is_finished = true;
         sync_directory_of(&self.place).map_err(refused)
     }
@@ -105,21 +101,29 @@ impl Drop for Unfinished {
     }
 }
 
-fn rename_to_nothing(from: &Path, to: &Path) -> io::Result<()> {
+/// Gives a file its place. `replace`: also where something is already.
+///
+/// # Errors
+/// `AlreadyExists`, or what the file system says.
+pub(crate) fn rename(from: &Path, to: &Path, replace: bool) -> io::Result<()> {
+    if replace {
+        return std::fs::rename(from, to);
+    }
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // A file system that cannot say so in one step.
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if !to.try_exists()? => {
-            std::fs::rename(from, to)
-        }
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-            Err(io::ErrorKind::AlreadyExists.into())
+            match std::fs::symlink_metadata(to) {
+                Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => std::fs::rename(from, to),
+                Err(error) => Err(error),
+            }
         }
         renamed => Ok(renamed?),
     }
 }
 
 /// Makes sure that the names of a file's directory survive a power cut.
-pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
     File::open(directory_of(path))?.sync_all()
 }
 
@@ -138,11 +142,4 @@ pub(super) fn remove_logs_of(path: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
 }

@@ -125,10 +125,7 @@ fn bring_up(
 
 /// The copy, and as much again for what the migrations write.
 fn make_sure_of_room(place: &Path, bytes: u64) -> Result<()> {
-    let directory = match place.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let directory = connection::directory_of(place);
     let Disk { free, .. } = space::disk(directory)
         .map_err(|error| Error::Refused(format!("cannot use {}: {error}", directory.display())))?;
     let needed = bytes.saturating_mul(2);

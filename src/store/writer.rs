@@ -706,8 +706,7 @@ impl WriterThread {
             Err(BatchFault::Unpublished(error)) => {
                 log::error!("a committed change cannot be read back yet: {error}");
                 self.unpublished.push(jobs);
-                self.broken = true;
-                self.meet(Trouble::DatabaseError);
+                self.meet_fault(Trouble::DatabaseError);
             }
             Err(BatchFault::Sums(error)) if jobs.len() > 1 && trouble_of(&error).is_none() => {
                 log::error!(
@@ -838,9 +837,7 @@ impl WriterThread {
             log::error!("{} changes were refused: {fault}", jobs.len());
         }
         if let Some(trouble) = trouble {
-            // After a full disk the connection is as good as before; after all else nothing it says counts.
-            self.broken |= trouble != Trouble::DiskFull;
-            self.meet(trouble);
+            self.meet_fault(trouble);
         }
         self.refuse(jobs, || match (uncertain, trouble) {
             (true, _) => Error::Uncertain,
@@ -856,6 +853,13 @@ impl WriterThread {
             job.fail(error());
         }
         self.hand_out(jobs);
+    }
+
+    /// Sets the brake after a fault of this connection. After a full disk it is as good as before; after all else nothing
+    /// it says counts.
+    fn meet_fault(&mut self, trouble: Trouble) {
+        self.broken |= trouble != Trouble::DiskFull;
+        self.meet(trouble);
     }
 
     /// Sets the brake.
@@ -897,8 +901,7 @@ impl WriterThread {
             Err(error) => {
                 log::debug!("the database cannot be written yet: {error}");
                 if let Some(trouble) = trouble_of(&error) {
-                    self.broken |= trouble != Trouble::DiskFull;
-                    self.meet(trouble);
+                    self.meet_fault(trouble);
                 }
             }
         }
@@ -961,21 +964,16 @@ impl WriterThread {
         if let Err(error) = self.copy_log(mode) {
             log::warn!("the write-ahead log cannot be copied into the file now: {error}");
             if let Some(trouble) = trouble_of(&error) {
-                self.broken |= trouble != Trouble::DiskFull;
-                self.meet(trouble);
+                self.meet_fault(trouble);
             }
         }
     }
 
     fn copy_log(&mut self, mode: &str) -> rusqlite::Result<()> {
-        let result = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
-            let sql = format!("PRAGMA wal_checkpoint({mode})");
-            self.connection.query_row(&sql, [], |row| {
-                let (busy, pages, copied): (bool, i32, i32) =
-                    (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok(!busy && pages == copied)
-            })
-        });
+        let result = self
+            .connection
+            .busy_timeout(Duration::ZERO)
+            .and_then(|()| connection::checkpoint(&self.connection, mode));
         let all_copied = matches!(result, Ok(true));
         self.queue.tally.checkpoints.add(1);
         if !all_copied {

@@ -173,7 +173,7 @@ impl Watch {
 
     fn hindrances(&self) -> impl Iterator<Item = &'static str> {
         let phase = self.phase.hindrance();
-        phase.into_iter().chain(self.store.hindrances())
+        phase.into_iter().chain(self.store.hindrance())
     }
 
     fn may_see_metrics(&self, request: &Request) -> bool {

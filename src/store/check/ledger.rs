@@ -3,12 +3,9 @@
 
 use rusqlite::{Connection, named_params};
 
-use super::super::ledger::{QUANTITY_MAX, RESOLUTIONS_SECS};
+use super::super::ledger::{QUANTITY_MAX, RESOLUTIONS_SECS, kept_from};
 use super::{Check, Found, Look, count, plural};
 use crate::domain::time::Timestamp;
-
-const HOUR_SECS: i64 = 3600;
-const DAY_SECS: i64 = 86_400;
 
 pub(super) const ROWS: Check = Check {
     name: "ledger-rows",
@@ -69,21 +66,16 @@ pub(super) const DAYS: Check = Check {
 struct Pair {
     fine_secs: i64,
     coarse_secs: i64,
-    /// How long nothing is removed of the finer one, at least; an hour or a day less than it is kept for, so that the
-    /// bucket in which its end falls is not looked at.
-    whole_for_secs: i64,
 }
 
 const HOURS_OF_TENS: Pair = Pair {
     fine_secs: RESOLUTIONS_SECS[0],
     coarse_secs: RESOLUTIONS_SECS[1],
-    whole_for_secs: 47 * HOUR_SECS,
 };
 
 const DAYS_OF_HOURS: Pair = Pair {
     fine_secs: RESOLUTIONS_SECS[1],
     coarse_secs: RESOLUTIONS_SECS[2],
-    whole_for_secs: 89 * DAY_SECS,
 };
 
 /// The coarse rows as the fine ones say they are.
@@ -173,10 +165,9 @@ fn bind(
     pair: &Pair,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let whole_us = now
-        .plus_secs(-pair.whole_for_secs)
-        .floor_to(pair.coarse_secs)
-        .us();
+    // The coarse bucket in which what is kept of the finer ones begins is not looked at.
+    let whole_us = kept_from(pair.fine_secs, now)
+        .map_or(i64::MIN, |from| from.plus_secs(pair.coarse_secs).us());
     for (name, value) in [
         (":fine", pair.fine_secs),
         (":coarse", pair.coarse_secs),

@@ -20,7 +20,6 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::connection::{self, ServerLock};
-use super::frozen;
 use crate::domain::time::Timestamp;
 use crate::domain::{Error, Result};
 
@@ -127,7 +126,7 @@ pub(crate) fn look(
     let connection = connection::open_for_reading(path)?;
     let faults = find_all(&connection, now, progress)?;
     // What a server wrote while something long was read lies in its log.
-    if let Err(error) = frozen::passive_checkpoint(&connection) {
+    if let Err(error) = connection::checkpoint(&connection, "PASSIVE") {
         log::debug!("the write-ahead log was not copied into the file: {error}");
     }
     report(&connection, schema, faults, Vec::new())
