@@ -331,13 +331,19 @@ impl Store {
         &self,
         run: impl FnMut(&mut Unit<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        // Over the channel comes nothing but that it is done: a channel for each type of result would be compiled for each.
+        let kept = Arc::new(Mutex::new(None));
         let (answer, wait) = std::sync::mpsc::sync_channel(1);
+        let keep = Arc::clone(&kept);
         self.writer.submit(0, run, move |result| {
+            *keep.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             // The receiver below only ever stops waiting after this.
-            let _ = answer.send(result);
+            let _ = answer.send(());
         });
-        wait.recv()
-            .map_err(|_| Error::internal("the writer ended before it answered"))?
+        // It fails if the writer ended without an answer, and then nothing was kept.
+        let _ = wait.recv();
+        let result = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        result.unwrap_or_else(|| Err(Error::internal("the writer ended before it answered")))
     }
 
     /// As [`Store::write`], for a step of background work: the rows that it changes or removes are counted.
