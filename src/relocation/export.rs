@@ -356,7 +356,7 @@ pub(crate) type Counts = BTreeMap<&'static str, u64>;
 pub(crate) fn write(
     connection: &Connection,
     selection: &Selection,
-    output: impl Write,
+    output: &mut dyn Write,
 ) -> Result<Counts, NotWritten> {
     let mut file = File {
         output,
@@ -371,14 +371,14 @@ pub(crate) fn write(
     }
 }
 
-struct File<W> {
-    output: W,
+struct File<'a> {
+    output: &'a mut dyn Write,
     counts: Counts,
     /// The queries hand on errors of the database alone.
     failed: Option<io::Error>,
 }
 
-impl<W: Write> File<W> {
+impl File<'_> {
     /// A row with the number that it has here.
     fn row(&mut self, model: &'static str, pk: i64, fields: &Value) -> Result<()> {
         let is_first = self.counts.is_empty();
