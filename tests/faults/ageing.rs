@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use picket::{App, ApplyFile, Clock, Settings, Timestamp};
 use rusqlite::Connection;
 
+use crate::short_or_long;
 use crate::support::{Client, KEY, START, WORLD};
 
 /// Tells the program that it is the server; holds the path of the file.
@@ -50,7 +51,7 @@ fn serve_and_grow_old() {
 
 /// What is used up early in the day.
 fn budget() -> u64 {
-    if crate::is_long() { 16 << 20 } else { 2 << 20 }
+    short_or_long(2 << 20, 16 << 20)
 }
 
 struct Aged {
@@ -160,10 +161,9 @@ fn slope(values: &[u64]) -> f64 {
 #[test]
 fn a_day_of_load_with_budgets_on_leaves_file_and_memory_flat() {
     let _turn = crate::turn();
-    let is_long = crate::is_long();
-    let hour = Duration::from_millis(if is_long { 25_000 } else { 750 });
+    let hour = Duration::from_millis(short_or_long(750, 25_000));
     // How much file and memory may grow, or shrink, in the second half of the day, of what they are.
-    let growth_max = if is_long { 0.05 } else { 0.4 };
+    let growth_max = short_or_long(0.4, 0.05);
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("picket.db");
     let mut server = Aged::start(&file);

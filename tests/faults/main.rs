@@ -27,3 +27,8 @@ fn turn() -> MutexGuard<'static, ()> {
 fn is_long() -> bool {
     std::env::var_os("PICKET_FAULTS").is_some_and(|form| form == "long")
 }
+
+/// The number of the short form, or that of the long one.
+fn short_or_long<T>(short: T, long: T) -> T {
+    if is_long() { long } else { short }
+}

@@ -18,6 +18,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use self::good::GoodClient;
 use self::victim::{Footprint, PER_ADDRESS_MAX, Victim};
+use crate::is_long;
 use crate::support::KEY;
 
 /// How much longer the slowest hundredth of a good client's events may take under attack.
@@ -26,10 +27,6 @@ const RATIO_MAX: f64 = 5.0;
 /// How long a head, a handshake, or an answer that is not read may take, and how long a body may go slowly, with
 /// some seconds for a busy machine.
 const SLOW_ENDS_WITHIN: Duration = Duration::from_secs(16);
-
-fn is_long() -> bool {
-    std::env::var("PICKET_FAULTS").is_ok_and(|form| form == "long")
-}
 
 /// A connection that comes from an address of this machine.
 fn connect_from(source: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {

@@ -15,7 +15,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rustix::process::Signal;
 
-use super::process::{short_or_long, under_load, verify, verify_whole};
+use super::process::{under_load, verify, verify_whole};
+use crate::short_or_long;
 use crate::support::WORLD;
 use crate::support::process::{Binary, Process};
 

@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::short_or_long;
 use crate::support::process::{Binary, Process};
 use crate::support::{Client, KEY, WORLD};
 
@@ -23,15 +24,6 @@ use crate::support::{Client, KEY, WORLD};
 const FIRST_SCHEMA: &str = include_str!("../cli/schemas/v1.sql");
 
 const CLIENTS: usize = 16;
-
-pub(crate) fn is_long() -> bool {
-    std::env::var("PICKET_FAULTS").is_ok_and(|form| form == "long")
-}
-
-/// The number of the short form, or that of the long one.
-pub(crate) fn short_or_long<T>(short: T, long: T) -> T {
-    if is_long() { long } else { short }
-}
 
 /// The program with what [`WORLD`] describes and no server.
 pub(crate) fn prepared() -> Binary {
