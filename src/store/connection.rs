@@ -29,8 +29,10 @@ pub(crate) const APPLICATION_ID: i32 = 0x5069_636b;
 
 const PAGE_BYTES: u32 = 4096;
 
-/// How long one process waits for the other's short transaction.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one process waits for the other's short transaction, at least.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long after one another it looks whether that is over.
+const BUSY_PAUSE: Duration = Duration::from_micros(500);
 
 /// How often, and how long after one another, a server tries to lock its file.
 const LOCK_TRIES: u32 = 5;
@@ -261,7 +263,7 @@ impl From<rusqlite::Error> for Fault {
 }
 
 fn set_up(connection: &mut Connection, durability: Durability) -> Result<(), Fault> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    wait_for_others(connection)?;
     let is_new: bool =
         connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| {
             row.get(0)
@@ -387,6 +389,18 @@ pub(crate) fn look(path: &Path) -> Result<i64, OpenError> {
     }
 }
 
+/// Lets a connection wait while another process writes. A busy writer leaves hardly any time between two transactions:
+/// SQLite's own way of waiting, ever longer between two looks, can miss it for seconds.
+///
+/// # Errors
+/// SQLite refuses to.
+pub(super) fn wait_for_others(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_handler(Some(|looks: i32| {
+        std::thread::sleep(BUSY_PAUSE);
+        BUSY_PAUSE.saturating_mul(looks.unsigned_abs()) < BUSY_TIMEOUT
+    }))
+}
+
 /// Opens a connection that cannot write. It never waits for the writer (WAL).
 ///
 /// # Errors
@@ -396,8 +410,8 @@ pub(crate) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    wait_for_others(&mut connection)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
@@ -411,8 +425,8 @@ pub(super) fn open_plainly(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    wait_for_others(&mut connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
@@ -429,7 +443,37 @@ pub(super) fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Resul
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    #[test]
+    fn a_busy_writer_keeps_no_other_process_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("picket.db");
+        touch(&path).unwrap();
+        let other = open_for_writing(&path, Durability::Normal).unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let busy = open_for_writing(&path, Durability::Normal).unwrap();
+                while !over.load(Ordering::Relaxed) {
+                    busy.execute_batch("BEGIN IMMEDIATE").unwrap();
+                    std::thread::sleep(Duration::from_millis(20));
+                    busy.execute_batch("COMMIT").unwrap();
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+            });
+            let outcomes: rusqlite::Result<Vec<()>> = (0..10)
+                .map(|_| {
+                    std::thread::sleep(Duration::from_millis(5));
+                    other.execute_batch("BEGIN IMMEDIATE; COMMIT")
+                })
+                .collect();
+            over.store(true, Ordering::Relaxed);
+            assert_eq!(outcomes.map(|begun| begun.len()), Ok(10));
+        });
+    }
 
     /// The schema of before retention, with what it had to count.
     #[test]

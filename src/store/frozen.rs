@@ -29,11 +29,6 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// The room on the disk is looked at once in so many bytes.
 const ROOM_EVERY_BYTES: u64 = 64 << 20;
 
-/// What must stay free: a server takes no events on less than 256 MiB and a twentieth of the disk, and the log grows
-/// for as long as the file is held.
-const ROOM_BYTES: u64 = 384 << 20;
-const ROOM_SHARE: u64 = 16;
-
 /// How many times the log is copied afterwards: each time leaves what was written during it.
 const CHECKPOINTS: u32 = 3;
 
@@ -58,10 +53,7 @@ impl Frozen {
         };
         let file = File::open(path).map_err(|error| told(&error))?;
         let reading = connection::open_for_reading(path).map_err(|error| told(&error))?;
-        let mut stopping = connection::open_plainly(path).map_err(|error| told(&error))?;
-        stopping
-            .busy_handler(Some(between_two_commits))
-            .map_err(|error| told(&error))?;
+        let stopping = connection::open_plainly(path).map_err(|error| told(&error))?;
         let deadline = Instant::now() + PATIENCE;
         while !begin(&reading, &stopping).map_err(|error| told(&error))? {
             if Instant::now() >= deadline {
@@ -131,12 +123,14 @@ impl Frozen {
         }
     }
 
-    /// What waits in the log while the file is held must not fill the disk.
+    /// What waits in the log while the file is held must not fill the disk: half as much again stays free as that with
+    /// less than which a server takes no events.
     fn leave_room(&self) -> Result<()> {
         let Ok(Disk { free, total, .. }) = space::disk(&self.path) else {
             return Ok(());
         };
-        if free >= ROOM_BYTES.max(total / ROOM_SHARE) {
+        let brake = super::health::floor(total);
+        if free >= brake + brake / 2 {
             return Ok(());
         }
         Err(Error::Refused(format!(
@@ -163,14 +157,6 @@ impl Drop for Frozen {
             );
         }
     }
-}
-
-/// A busy writer leaves hardly any time between its transactions. SQLite's own handler, which waits ever longer between
-/// two looks, can miss it for seconds.
-fn between_two_commits(looks: i32) -> bool {
-    const EVERY: Duration = Duration::from_micros(200);
-    std::thread::sleep(EVERY);
-    EVERY.saturating_mul(looks.unsigned_abs()) < connection::BUSY_TIMEOUT
 }
 
 /// Begins a transaction that reads what is in the file and nothing of the log; whether it could: not while somebody

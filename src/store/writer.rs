@@ -986,7 +986,7 @@ impl WriterThread {
             self.checkpoint_pages = WAL_PAGES.get().saturating_add(CHECKPOINT_PAGES);
         }
         self.note_wal();
-        if let Err(error) = self.connection.busy_timeout(connection::BUSY_TIMEOUT) {
+        if let Err(error) = connection::wait_for_others(&mut self.connection) {
             log::error!("the writer cannot wait for other processes: {error}");
         }
         result.map(drop)
