@@ -10,7 +10,8 @@ use super::{Done, WAITING_MAX};
 use crate::domain::Result;
 use crate::domain::option::Budget;
 use crate::domain::time::Timestamp;
-use crate::store::{Store, retention};
+use crate::store::retention::{self, Begun};
+use crate::store::{Store, sizes};
 
 /// How often the books are looked through: by the machine's time, or by the clock's, if that is faster.
 const BOOKS_EVERY: Duration = Duration::from_secs(60);
@@ -27,8 +28,9 @@ const DOUBT: Duration = Duration::from_secs(3600);
 pub(super) struct Sweep {
     budget: Budget,
     trust: Trust,
-    /// Whether something may be partly gone: after a start, and from a step until nothing more is to be removed.
-    has_begun: bool,
+    begun: Begun,
+    /// Until when nothing is looked for, because that takes long here and there was nothing.
+    rests_until: Option<Instant>,
     /// When the books were last found in order.
     books: Option<(Instant, Timestamp)>,
     /// Since when there is something to do.
@@ -40,7 +42,8 @@ impl Sweep {
         Sweep {
             budget,
             trust: Trust::new(now),
-            has_begun: true,
+            begun: Begun::Anywhere,
+            rests_until: None,
             books: None,
             due: None,
         }
@@ -48,8 +51,11 @@ impl Sweep {
 
     /// Takes a step, if there is anything to do.
     pub(super) fn go_on(&mut self, store: &Store, now: Timestamp) -> Result<Done> {
-        let is_trusted = self.trust.believes(Instant::now(), now);
         let wants_room = store.health().brake().is_some();
+        if !wants_room && self.rests_until.is_some_and(|until| Instant::now() < until) {
+            return Ok(Done::All);
+        }
+        let is_trusted = self.trust.believes(Instant::now(), now);
         let connection = store.read()?;
         let snapshot = store.snapshot();
         let of_project = |id| {
@@ -57,8 +63,10 @@ impl Sweep {
             Some(self.believed(own, is_trusted))
         };
         let server = self.believed(self.budget, is_trusted);
-        let mut removal = retention::next(&connection, server, of_project, now, self.has_begun)?;
-        self.has_begun = removal.is_some();
+        let sizes = sizes::list(&connection)?;
+        let rest = rest_after(sizes.len());
+        let mut removal = retention::next(&connection, sizes, server, of_project, now, self.begun)?;
+        self.begun = removal.map_or(Begun::Nowhere, Begun::by);
         if removal.is_none() && is_trusted && self.are_books_due(now) {
             removal = retention::next_of_books(&connection, now)?;
             if removal.is_none() {
@@ -69,6 +77,7 @@ impl Sweep {
         drop(connection);
         if removal.is_none() && !is_slack {
             self.due = None;
+            self.rests_until = Some(Instant::now() + rest);
             return Ok(Done::All);
         }
         let is_overdue = self.due.get_or_insert_with(Instant::now).elapsed() > PATIENCE;
@@ -94,6 +103,14 @@ impl Sweep {
             at.elapsed() >= BOOKS_EVERY || now >= clock.plus_secs(BOOKS_EVERY_SECS)
         })
     }
+}
+
+/// How long to look for nothing after a look at so many kinds of so many projects found nothing. A thousand of them take
+/// some milliseconds, and whoever has fewer is looked at as often as there is time.
+fn rest_after(looked_at: usize) -> Duration {
+    const PER_SEC: usize = 1000;
+    const MAX_SECS: usize = 60;
+    Duration::from_secs((looked_at / PER_SEC).min(MAX_SECS) as u64)
 }
 
 /// Whether the clock goes as time does.

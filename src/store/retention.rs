@@ -95,19 +95,49 @@ pub(crate) enum Removal {
     Expired(usize, Timestamp),
 }
 
-/// What is to be removed next of what clients sent. `of_project` tells a project's own budget, and none of one that is
-/// being deleted. `has_begun`: a step may have ended in the middle of a row.
+/// Where the last step was taken, which may have ended in the middle of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begun {
+    Nowhere,
+    At(ProjectId, Kind),
+    /// After a start nobody knows.
+    Anywhere,
+}
+
+impl Begun {
+    /// By a step of this removal.
+    pub(crate) fn by(removal: Removal) -> Begun {
+        match removal {
+            Removal::Old { project, kind, .. } | Removal::Excess { project, kind, .. } => {
+                Begun::At(project, kind)
+            }
+            Removal::Ledger { .. } | Removal::Intake(_) | Removal::Expired(..) => Begun::Nowhere,
+        }
+    }
+
+    fn may_be_at(self, size: &Size) -> bool {
+        match self {
+            Begun::Nowhere => false,
+            Begun::At(project, kind) => (size.project, size.kind) == (project, kind),
+            Begun::Anywhere => true,
+        }
+    }
+}
+
+/// What is to be removed next of what clients sent, which takes so much room. `of_project` tells a project's own budget,
+/// and none of one that is being deleted. While there is more to remove where the last step was, nothing else is looked
+/// at for its age.
 pub(crate) fn next(
     connection: &Connection,
+    mut sizes: Vec<Size>,
     server: Budget,
     of_project: impl Fn(ProjectId) -> Option<Budget>,
     now: Timestamp,
-    has_begun: bool,
+    begun: Begun,
 ) -> rusqlite::Result<Option<Removal>> {
-    let mut sizes = sizes::list(connection)?;
     sizes.retain(|size| of_project(size.project).is_some());
     // What has begun to go is of no use to anybody any more, and what is gone of it may have been excess enough.
-    for size in sizes.iter().filter(|_| has_begun) {
+    for size in sizes.iter().filter(|size| begun.may_be_at(size)) {
         if is_partly_gone(connection, size)? {
             return Ok(Some(Removal::Excess {
                 project: size.project,
@@ -116,7 +146,9 @@ pub(crate) fn next(
             }));
         }
     }
-    for size in &sizes {
+    let at = sizes.iter().position(|size| begun.may_be_at(size));
+    let (before, from) = sizes.split_at(at.unwrap_or(0));
+    for size in from.iter().chain(before) {
         let own = of_project(size.project).unwrap_or_default();
         // The stricter of the two holds.
         let days = own.days.into_iter().chain(server.days).min();
