@@ -1,8 +1,6 @@
 //! `picket export`.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -12,8 +10,8 @@ use super::{Argument, Command, Failure, Flag, Invocation, JSON, lookup, print, p
 use crate::domain::Error;
 use crate::relocation::export::{self, Counts, NotWritten, Scope, Selection};
 use crate::relocation::notes::Notes;
-use crate::store::connection::beside;
-use crate::store::{Connection, Store, organizations, unfinished};
+use crate::store::unfinished::Unfinished;
+use crate::store::{Connection, Store, organizations};
 
 const STDOUT: &str = "-";
 
@@ -112,7 +110,10 @@ fn export(
         None => write_to(&snapshot, &selection, io::stdout().lock())?,
         Some(target) => {
             let force = invocation.option("force").is_some();
-            write_file(target, force, |file| write_to(&snapshot, &selection, file))?
+            let unfinished = Unfinished::create(target, ".part")?;
+            let counts = write_to(&snapshot, &selection, unfinished.file())?;
+            unfinished.finish(force)?;
+            counts
         }
     };
     Ok((counts, losses))
@@ -189,56 +190,14 @@ fn unwritten(error: &io::Error) -> Failure {
 
 fn refuse_existing(target: &Path) -> Result<(), Failure> {
     match std::fs::symlink_metadata(target) {
-        Ok(_) => Err(exists(target)),
+        Ok(_) => Err(Failure::Failed(format!(
+            "{} is there already; --force replaces it",
+            target.display()
+        ))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Failure::Failed(format!(
             "cannot look for {}: {error}",
             target.display()
         ))),
     }
-}
-
-/// Writes beside the target and puts it there when it is whole and on disk, so that nobody sees half of it.
-fn write_file<T>(
-    target: &Path,
-    force: bool,
-    write: impl FnOnce(&File) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let part = beside(target, &format!(".{}.part", std::process::id()));
-    let failed =
-        |error: io::Error| Failure::Failed(format!("cannot write {}: {error}", target.display()));
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&part)
-        .map_err(failed)?;
-    let written = write(&file).and_then(|written| {
-        file.sync_all().map_err(failed)?;
-        put(&part, target, force)?;
-        Ok(written)
-    });
-    if written.is_err() {
-        // What is left of it is of no use to anybody, and nobody could be told that it cannot be removed either.
-        let _ = std::fs::remove_file(&part);
-    }
-    written
-}
-
-fn put(part: &Path, target: &Path, force: bool) -> Result<(), Failure> {
-    let failed =
-        |error: io::Error| Failure::Failed(format!("cannot write {}: {error}", target.display()));
-    match unfinished::rename(part, target, force) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists(target)),
-        renamed => renamed
-            .and_then(|()| unfinished::sync_directory_of(target))
-            .map_err(failed),
-    }
-}
-
-fn exists(target: &Path) -> Failure {
-    Failure::Failed(format!(
-        "{} is there already; --force replaces it",
-        target.display()
-    ))
 }

@@ -357,7 +357,9 @@ fn the_file_is_for_its_owner_alone_and_replaces_none_unasked() {
     let nowhere = picket.run(&["export", "missing/out.json", "--data", data, "--yes"]);
     assert_eq!(nowhere.code, Some(1));
     assert!(
-        nowhere.stderr.contains("cannot write missing/out.json: "),
+        nowhere
+            .stderr
+            .contains("cannot write missing/out.json.part: "),
         "{}",
         nowhere.stderr
     );
