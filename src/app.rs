@@ -219,10 +219,7 @@ impl App {
         let (listener, address) = match &settings.listener {
             Some(listener) => listener
                 .try_clone()
-                .and_then(|listener| {
-                    let address = listener.local_addr()?;
-                    Ok((listener, address))
-                })
+                .and_then(with_address)
                 .map_err(|error| failed(&error))?,
             None => listen(settings.listen)?,
         };
@@ -443,11 +440,13 @@ impl App {
 /// Opens an address to connections; with the one that it became, if any free port would do.
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     TcpListener::bind(address)
-        .and_then(|listener| {
-            let bound = listener.local_addr()?;
-            Ok((listener, bound))
-        })
+        .and_then(with_address)
         .map_err(|error| StartError::plain(format!("cannot listen on {address}: {error}")))
+}
+
+fn with_address(listener: TcpListener) -> std::io::Result<(TcpListener, SocketAddr)> {
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 /// Files and sockets that a server may want to have open at one time.

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::progress::{Progress, size};
+use super::progress::Progress;
 use super::{Argument, Command, Failure, Flag, Invocation, JSON, print, print_json};
+use crate::domain::size;
 use crate::store::backup::{self, Written};
 
 const FORCE: Flag = Flag {
@@ -81,8 +82,8 @@ fn told(written: &Written, secs: f64) -> String {
     let database = written.header.database_bytes;
     format!(
         "{} from a database of {}, {:.2} to 1, in {secs:.1} s",
-        size(written.bytes),
-        size(database),
+        size::show(written.bytes),
+        size::show(database),
         database as f64 / written.bytes as f64
     )
 }

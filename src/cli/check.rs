@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::progress::{Progress, size};
+use super::progress::Progress;
 use super::{Command, Failure, Flag, Invocation, JSON, print, print_json};
+use crate::domain::size;
 use crate::store::check::{self, Fault, Report};
 
 const REPAIR: Flag = Flag {
@@ -66,7 +67,7 @@ pub(super) fn to_text(report: &Report) -> String {
         text.push_str(&format!(
             "sound: {} checks of {} with {} events, {} items and {} attachments, schema {}\n",
             report.checks,
-            size(report.bytes),
+            size::show(report.bytes),
             report.events,
             report.items,
             report.attachments,

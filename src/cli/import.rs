@@ -1,13 +1,14 @@
 //! `picket import`.
 
 use std::fs::File;
-use std::io::{self, BufReader, IsTerminal, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::confirm::YES;
 use super::export::say;
+use super::progress::Line;
 use super::table::table;
 use super::{Argument, Command, Failure, Flag, Invocation, JSON, print, print_json};
 use crate::domain::Error;
@@ -105,12 +106,12 @@ fn run(invocation: &Invocation) -> Result<(), Failure> {
         invocation.confirm("not everything comes as it was, as listed above", "import")?;
     }
     let store = Store::open_beside(&invocation.config.data)?;
-    let mut progress = Progress::new();
+    let mut line = Line::new();
     let size = plan.size();
     let result = write::run(&store, &plan, now, |made| {
-        progress.show(&format!("{made} of {size} made"));
+        line.draw(&format!("{made} of {size} made"));
     });
-    progress.end();
+    drop(line);
     store.close();
     result.map_err(stopped)?;
     tell(invocation, &plan, "done")
@@ -211,11 +212,11 @@ fn read_server(invocation: &Invocation, url: &str) -> Result<Bundle, Failure> {
     if let Some(wrong) = organizations.iter().find(|text| !is_slug(text)) {
         return Err(Failure::Usage(format!("--org: {wrong:?} is no slug")));
     }
-    let mut progress = Progress::new();
+    let mut line = Line::new();
     let read = remote::read(&server, &organizations, &mut |what| {
-        progress.show(&format!("reading {what}"));
+        line.draw(&format!("reading {what}"));
     });
-    progress.end();
+    drop(line);
     read.map_err(|not_read| Failure::Failed(not_read.text))
 }
 
@@ -237,37 +238,6 @@ fn token(invocation: &Invocation) -> Result<String, Failure> {
                 "--from needs a token: --token-file FILE, or the variable {TOKEN_VARIABLE}"
             ))),
         },
-    }
-}
-
-/// One line on a terminal that says how far it is; nothing elsewhere.
-struct Progress {
-    is_shown: bool,
-    is_open: bool,
-}
-
-impl Progress {
-    fn new() -> Progress {
-        Progress {
-            is_shown: io::stderr().is_terminal(),
-            is_open: false,
-        }
-    }
-
-    fn show(&mut self, text: &str) {
-        if self.is_shown {
-            let text: String = text.chars().filter(|c| !c.is_control()).take(100).collect();
-            say(&format!("\r\u{1b}[K{text}"));
-            self.is_open = true;
-        }
-    }
-
-    fn end(&mut self) {
-        if self.is_open {
-            say("\r\u{1b}[K");
-            let _ = io::stderr().flush();
-            self.is_open = false;
-        }
     }
 }
 

@@ -9,18 +9,51 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::Failure;
-use crate::domain::{Error, Result};
+use crate::domain::{Error, Result, size};
 
 const BAR_WIDTH: u64 = 30;
+/// Back to the start of the line, and all of it gone.
+const EMPTY_LINE: &str = "\r\u{1b}[K";
 const REDRAW_AFTER: Duration = Duration::from_millis(100);
 /// Before that, how long it will still take is guesswork.
 const GUESS_AFTER: Duration = Duration::from_secs(1);
 
 /// A line on stderr that is drawn over and over; nothing where stderr is no terminal. Gone when dropped.
-pub(super) struct Progress {
-    what: &'static str,
+pub(super) struct Line {
     is_shown: bool,
     is_drawn: bool,
+}
+
+impl Line {
+    pub(super) fn new() -> Line {
+        Line {
+            is_shown: std::io::stderr().is_terminal(),
+            is_drawn: false,
+        }
+    }
+
+    /// Of a text from elsewhere, what fits and moves no cursor.
+    pub(super) fn draw(&mut self, text: &str) {
+        if self.is_shown {
+            let text: String = text.chars().filter(|c| !c.is_control()).take(100).collect();
+            let _ = write!(std::io::stderr(), "{EMPTY_LINE}{text}");
+            self.is_drawn = true;
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if self.is_drawn {
+            let _ = write!(std::io::stderr(), "{EMPTY_LINE}");
+        }
+    }
+}
+
+/// How far a command is, on a [`Line`].
+pub(super) struct Progress {
+    what: &'static str,
+    line: Line,
     begun: Instant,
     drawn_at: Option<Instant>,
     told_to_stop: Arc<AtomicBool>,
@@ -41,8 +74,7 @@ impl Progress {
         }
         Ok(Progress {
             what,
-            is_shown: std::io::stderr().is_terminal(),
-            is_drawn: false,
+            line: Line::new(),
             begun: Instant::now(),
             drawn_at: None,
             told_to_stop,
@@ -60,8 +92,8 @@ impl Progress {
     pub(super) fn update(&mut self, done: u64, of: u64) -> Result<()> {
         self.obey()?;
         let is_due = self.drawn_at.is_none_or(|at| at.elapsed() >= REDRAW_AFTER);
-        if self.is_shown && (is_due || done >= of) {
-            self.draw(&line(self.what, done, of, self.begun.elapsed()));
+        if is_due || done >= of {
+            self.say(&line(self.what, done, of, self.begun.elapsed()));
         }
         Ok(())
     }
@@ -88,24 +120,8 @@ impl Progress {
 
     /// Says what goes on where nobody knows how long it takes.
     pub(super) fn say(&mut self, what: &str) {
-        if self.is_shown {
-            self.draw(what);
-        }
-    }
-
-    fn draw(&mut self, text: &str) {
-        // Back to the start of the line, and empty it.
-        let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
+        self.line.draw(what);
         self.drawn_at = Some(Instant::now());
-        self.is_drawn = true;
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if self.is_drawn {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
     }
 }
 
@@ -113,23 +129,12 @@ fn line(what: &str, done: u64, of: u64, elapsed: Duration) -> String {
     let parts = |whole: u64| u128::from(done) * u128::from(whole) / u128::from(of.max(1));
     let filled = usize::try_from(parts(BAR_WIDTH)).unwrap_or_default();
     let bar = format!("{:<width$}", "#".repeat(filled), width = BAR_WIDTH as usize);
-    let mut text = format!("{what} [{bar}] {:>3} % of {}", parts(100), size(of));
+    let mut text = format!("{what} [{bar}] {:>3} % of {}", parts(100), size::show(of));
     if elapsed >= GUESS_AFTER && done > 0 {
         let left = elapsed.as_secs_f64() * (of.saturating_sub(done)) as f64 / done as f64;
         text.push_str(&format!(", {left:.0} s left"));
     }
     text
-}
-
-/// `1.5 GiB`.
-pub(super) fn size(bytes: u64) -> String {
-    let (unit, name) = match bytes {
-        0..1024 => return format!("{bytes} bytes"),
-        1024..0x10_0000 => (1024, "KiB"),
-        0x10_0000..0x4000_0000 => (1 << 20, "MiB"),
-        _ => (1 << 30, "GiB"),
-    };
-    format!("{:.1} {name}", bytes as f64 / f64::from(unit))
 }
 
 #[cfg(test)]
@@ -141,7 +146,7 @@ mod tests {
         assert_eq!(
             line("backing up", 1 << 29, 1 << 30, Duration::from_secs(3)),
             format!(
-                "backing up [{}{}]  50 % of 1.0 GiB, 3 s left",
+                "backing up [{}{}]  50 % of 1 GiB, 3 s left",
                 "#".repeat(15),
                 " ".repeat(15)
             )
@@ -150,13 +155,5 @@ mod tests {
             line("backing up", 0, 0, Duration::ZERO),
             format!("backing up [{}]   0 % of 0 bytes", " ".repeat(30))
         );
-    }
-
-    #[test]
-    fn a_size_has_the_unit_that_fits() {
-        assert_eq!(size(1023), "1023 bytes");
-        assert_eq!(size(1536), "1.5 KiB");
-        assert_eq!(size(5 << 20), "5.0 MiB");
-        assert_eq!(size(3 << 30), "3.0 GiB");
     }
 }

@@ -5,8 +5,9 @@ use std::io::Read;
 
 use serde_json::json;
 
-use super::progress::{Progress, size};
+use super::progress::Progress;
 use super::{Argument, Command, Failure, Flag, Invocation, JSON, print, print_json};
+use crate::domain::size;
 use crate::store::restore::{self, Step};
 
 const FORCE: Flag = Flag {
@@ -70,7 +71,7 @@ fn run(invocation: &Invocation) -> Result<(), Failure> {
     let mut text = format!(
         "{}: {} as it was at {} (picket {}, schema {}), restored in {secs:.1} s\n",
         place.display(),
-        size(header.database_bytes),
+        size::show(header.database_bytes),
         header.made(),
         header.picket,
         header.schema

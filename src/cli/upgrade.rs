@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::progress::{Progress, size};
+use super::progress::Progress;
 use super::{Command, Failure, Flag, Invocation, JSON, check, print, print_json};
+use crate::domain::size;
 use crate::store::connection::newest_schema;
 use crate::store::upgrade::{self, Step, Upgraded};
 
@@ -101,7 +102,7 @@ fn told(upgraded: &Upgraded, data: &str, is_trial: bool) -> String {
         migrations.join(", "),
         upgraded.took.as_secs_f64(),
         upgraded.rows,
-        size(upgraded.room)
+        size::show(upgraded.room)
     );
     text.push_str(&check::to_text(&upgraded.report));
     if is_trial {

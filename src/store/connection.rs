@@ -217,10 +217,7 @@ pub(crate) fn open_for_writing(
     durability: Durability,
 ) -> Result<Connection, OpenError> {
     let shown = path.display();
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let mut connection = Connection::open_with_flags(path, flags)
+    let mut connection = Connection::open_with_flags(path, read_write())
         .map_err(|error| OpenError(format!("cannot open {shown}: {error}")))?;
     set_up(&mut connection, durability).map_err(|fault| fault.told(path))?;
     Ok(connection)
@@ -260,6 +257,13 @@ impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Fault {
         Fault::Sqlite(error)
     }
+}
+
+/// How a file that is there is opened, by one thread at a time.
+fn read_write() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_EXRESCODE
 }
 
 fn set_up(connection: &mut Connection, durability: Durability) -> Result<(), Fault> {
@@ -407,10 +411,7 @@ pub(super) fn wait_for_others(connection: &mut Connection) -> rusqlite::Result<(
 /// The file cannot be opened once more.
 pub(crate) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     // Read-write at the file, because a reader of a WAL needs to write the shared memory beside it.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let mut connection = Connection::open_with_flags(path, flags)?;
+    let mut connection = Connection::open_with_flags(path, read_write())?;
     wait_for_others(&mut connection)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -422,10 +423,7 @@ pub(crate) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
 /// # Errors
 /// The file cannot be opened.
 pub(super) fn open_plainly(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let mut connection = Connection::open_with_flags(path, flags)?;
+    let mut connection = Connection::open_with_flags(path, read_write())?;
     wait_for_others(&mut connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
