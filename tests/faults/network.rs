@@ -409,7 +409,7 @@ fn half_closed_connections() {
     let _turn = crate::turn();
     attack(
         "half-closed connections",
-        Victim::start(&[], None),
+        Victim::start(&["--api-rate-limits", "off"], None),
         GENERAL_LANES,
         |victim| {
             let asking = "GET /api/0/ HTTP/1.1\r\nHost: x\r\n\r\n";
