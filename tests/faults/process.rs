@@ -389,7 +389,8 @@ fn a_backup_under_load_has_all_that_was_acknowledged_before_it_began() {
     let server = picket.serve(&[]);
     enlarge(&picket, &server);
     let heard = under_load_heard(&server.address(), |heard| {
-        for _ in 0..short_or_long(4, 40) {
+        // Each round takes longer than the one before, because the load goes on.
+        for _ in 0..short_or_long(4, 12) {
             pause(100);
             let before = heard.lock().expect("no panic").acknowledged.clone();
             picket.succeed(&["backup", "b.zst", "--force"]);
