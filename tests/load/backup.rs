@@ -121,9 +121,13 @@ fn fill(data: &Path, bytes: u64) -> u64 {
     // They were counted, too.
     connection
         .execute_batch(
-            "UPDATE ledger SET quantity = (SELECT count(*) FROM event)
+            "UPDATE ledger SET quantity = quantity + (SELECT count(*) FROM event) - (
+                 SELECT sum(quantity) FROM ledger AS other WHERE category = 1 AND other.resolution = ledger.resolution)
              WHERE category = 1 AND bucket_us = (
                  SELECT max(bucket_us) FROM ledger AS other WHERE other.resolution = ledger.resolution);
+             UPDATE project_size SET (entries, bytes) = (
+                 SELECT count(*), sum(length(payload) + 200) FROM event
+                 WHERE event.project_id = project_size.project_id AND event.kind = project_size.kind);
              PRAGMA wal_checkpoint(TRUNCATE);",
         )
         .expect("a ledger");
