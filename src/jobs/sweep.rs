@@ -65,17 +65,18 @@ impl Sweep {
         let server = self.believed(self.budget, is_trusted);
         let sizes = sizes::list(&connection)?;
         let rest = rest_after(sizes.len());
-        let mut removal = retention::next(&connection, sizes, server, of_project, now, self.begun)?;
-        self.begun = removal.map_or(Begun::Nowhere, Begun::by);
-        if removal.is_none() && is_trusted && self.are_books_due(now) {
-            removal = retention::next_of_books(&connection, now)?;
-            if removal.is_none() {
+        let mut removals =
+            retention::next(&connection, sizes, server, of_project, now, &self.begun)?;
+        self.begun = Begun::by(&removals);
+        if removals.is_empty() && is_trusted && self.are_books_due(now) {
+            removals.extend(retention::next_of_books(&connection, now)?);
+            if removals.is_empty() {
                 self.books = Some((Instant::now(), now));
             }
         }
-        let is_slack = removal.is_none() && retention::is_slack(&connection, wants_room)?;
+        let is_slack = removals.is_empty() && retention::is_slack(&connection, wants_room)?;
         drop(connection);
-        if removal.is_none() && !is_slack {
+        if removals.is_empty() && !is_slack {
             self.due = None;
             self.rests_until = Some(Instant::now() + rest);
             return Ok(Done::All);
@@ -84,9 +85,10 @@ impl Sweep {
         if !is_overdue && store.writer().waiting() > WAITING_MAX {
             return Ok(Done::NotNow);
         }
-        match removal {
-            Some(removal) => store.work(move |unit| retention::step(unit, removal))?,
-            None => store.work(retention::give_back)?,
+        if removals.is_empty() {
+            store.work(retention::give_back)?;
+        } else {
+            store.work(move |unit| retention::step(unit, &removals))?;
         }
         Ok(Done::Some)
     }

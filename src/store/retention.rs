@@ -54,6 +54,8 @@ enum Worth {
 }
 
 impl Worth {
+    const ALL: [Worth; 3] = [Worth::Bulk, Worth::Trace, Worth::Report];
+
     fn of(kind: Kind) -> Worth {
         use StoredKind::*;
         match kind {
@@ -96,54 +98,53 @@ pub(crate) enum Removal {
 }
 
 /// Where the last step was taken, which may have ended in the middle of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Begun {
-    Nowhere,
-    At(ProjectId, Kind),
+    At(Vec<(ProjectId, Kind)>),
     /// After a start nobody knows.
     Anywhere,
 }
 
 impl Begun {
-    /// By a step of this removal.
-    pub(crate) fn by(removal: Removal) -> Begun {
-        match removal {
+    /// By a step of these removals.
+    pub(crate) fn by(removals: &[Removal]) -> Begun {
+        let places = removals.iter().filter_map(|removal| match *removal {
             Removal::Old { project, kind, .. } | Removal::Excess { project, kind, .. } => {
-                Begun::At(project, kind)
+                Some((project, kind))
             }
-            Removal::Ledger { .. } | Removal::Intake(_) | Removal::Expired(..) => Begun::Nowhere,
-        }
+            Removal::Ledger { .. } | Removal::Intake(_) | Removal::Expired(..) => None,
+        });
+        Begun::At(places.collect())
     }
 
-    fn may_be_at(self, size: &Size) -> bool {
+    fn may_be_at(&self, size: &Size) -> bool {
         match self {
-            Begun::Nowhere => false,
-            Begun::At(project, kind) => (size.project, size.kind) == (project, kind),
+            Begun::At(places) => places.contains(&(size.project, size.kind)),
             Begun::Anywhere => true,
         }
     }
 }
 
-/// What is to be removed next of what clients sent, which takes so much room. `of_project` tells a project's own budget,
-/// and none of one that is being deleted. While there is more to remove where the last step was, nothing else is looked
-/// at for its age.
+/// What is to be removed next of what clients sent, which takes so much room; in one step, as far as that goes. `of_project`
+/// tells a project's own budget, and none of one that is being deleted. While there is more to remove where the last step
+/// was, nothing else is looked at for its age.
 pub(crate) fn next(
     connection: &Connection,
     mut sizes: Vec<Size>,
     server: Budget,
     of_project: impl Fn(ProjectId) -> Option<Budget>,
     now: Timestamp,
-    begun: Begun,
-) -> rusqlite::Result<Option<Removal>> {
+    begun: &Begun,
+) -> rusqlite::Result<Vec<Removal>> {
     sizes.retain(|size| of_project(size.project).is_some());
     // What has begun to go is of no use to anybody any more, and what is gone of it may have been excess enough.
     for size in sizes.iter().filter(|size| begun.may_be_at(size)) {
         if is_partly_gone(connection, size)? {
-            return Ok(Some(Removal::Excess {
+            return Ok(vec![Removal::Excess {
                 project: size.project,
                 kind: size.kind,
                 bytes: 1,
-            }));
+            }]);
         }
     }
     let at = sizes.iter().position(|size| begun.may_be_at(size));
@@ -156,17 +157,18 @@ pub(crate) fn next(
             continue;
         };
         if oldest(connection, size)?.is_some_and(|oldest| oldest < before) {
-            return Ok(Some(Removal::Old {
+            return Ok(vec![Removal::Old {
                 project: size.project,
                 kind: size.kind,
                 before,
-            }));
+            }]);
         }
     }
     for of_one in sizes.chunk_by(|a, b| a.project == b.project) {
         let own = of_one.first().and_then(|size| of_project(size.project));
-        if let Some(removal) = over(connection, of_one, own.and_then(|own| own.bytes))? {
-            return Ok(Some(removal));
+        let removals = over(connection, of_one, own.and_then(|own| own.bytes))?;
+        if !removals.is_empty() {
+            return Ok(removals);
         }
     }
     over(connection, &sizes, server.bytes)
@@ -185,36 +187,56 @@ fn is_partly_gone(connection: &Connection, size: &Size) -> rusqlite::Result<bool
     }
 }
 
-/// What is to be removed of these for a budget.
+/// What is to be removed of these for a budget. Where all of the least worth does not suffice, more of the next: on a
+/// busy server there is always a little of the least, and steps that removed nothing else would not keep up.
 fn over(
     connection: &Connection,
     sizes: &[Size],
     bytes_max: Option<u64>,
-) -> rusqlite::Result<Option<Removal>> {
+) -> rusqlite::Result<Vec<Removal>> {
+    let mut removals = Vec::new();
     let Some(bytes_max) = bytes_max else {
-        return Ok(None);
+        return Ok(removals);
     };
-    let bytes: i64 = sizes.iter().map(|size| size.amount.bytes).sum();
-    let excess = bytes.saturating_sub(i64::try_from(bytes_max).unwrap_or(i64::MAX));
-    if excess <= 0 {
-        return Ok(None);
-    }
-    let Some(worth) = sizes.iter().map(|size| Worth::of(size.kind)).min() else {
-        return Ok(None);
-    };
-    let mut victim = None;
-    for size in sizes.iter().filter(|size| Worth::of(size.kind) == worth) {
-        if let Some(oldest) = oldest(connection, size)?
-            && victim.is_none_or(|(known, _): (Timestamp, &Size)| oldest < known)
-        {
-            victim = Some((oldest, size));
-        }
-    }
-    Ok(victim.map(|(_, size)| Removal::Excess {
+    let excess_of = |size: &Size, bytes: i64| Removal::Excess {
         project: size.project,
         kind: size.kind,
-        bytes: excess,
-    }))
+        bytes,
+    };
+    let mut excess = bytes_of(sizes).saturating_sub(i64::try_from(bytes_max).unwrap_or(i64::MAX));
+    for worth in Worth::ALL {
+        if excess <= 0 {
+            break;
+        }
+        let of_worth: Vec<&Size> = sizes
+            .iter()
+            .filter(|size| Worth::of(size.kind) == worth)
+            .collect();
+        let bytes = bytes_of(of_worth.iter().copied());
+        if bytes < excess {
+            removals.extend(
+                of_worth
+                    .iter()
+                    .map(|size| excess_of(size, size.amount.bytes)),
+            );
+        } else {
+            let mut victim = None;
+            for size in of_worth {
+                if let Some(oldest) = oldest(connection, size)?
+                    && victim.is_none_or(|(known, _): (Timestamp, &Size)| oldest < known)
+                {
+                    victim = Some((oldest, size));
+                }
+            }
+            removals.extend(victim.map(|(_, size)| excess_of(size, excess)));
+        }
+        excess -= bytes;
+    }
+    Ok(removals)
+}
+
+fn bytes_of<'a>(sizes: impl IntoIterator<Item = &'a Size>) -> i64 {
+    sizes.into_iter().map(|size| size.amount.bytes).sum()
 }
 
 /// Rows of a project and a kind in the order of their arrival.
@@ -376,13 +398,39 @@ fn ledger_with_older(
 }
 
 /// Removes a little.
-pub(crate) fn step(unit: &mut Unit<'_>, removal: Removal) -> Result<()> {
+pub(crate) fn step(unit: &mut Unit<'_>, removals: &[Removal]) -> Result<()> {
+    let mut bounds = Bounds {
+        rows_left: STEP_ROWS,
+        until: Instant::now() + STEP_TIME,
+    };
+    for removal in removals {
+        if bounds.are_met() {
+            break;
+        }
+        remove_some(unit, *removal, &mut bounds)?;
+    }
+    Ok(())
+}
+
+/// What is left of a step.
+struct Bounds {
+    rows_left: usize,
+    until: Instant,
+}
+
+impl Bounds {
+    fn are_met(&self) -> bool {
+        self.rows_left == 0 || Instant::now() >= self.until
+    }
+}
+
+fn remove_some(unit: &mut Unit<'_>, removal: Removal, bounds: &mut Bounds) -> Result<()> {
     match removal {
         Removal::Old {
             project,
             kind,
             before,
-        } => remove(unit, project, kind, |rows| {
+        } => remove(unit, project, kind, bounds, |rows| {
             rows.iter()
                 .rposition(|row| row.received < before)
                 .map_or(0, |last| last + 1)
@@ -391,13 +439,13 @@ pub(crate) fn step(unit: &mut Unit<'_>, removal: Removal) -> Result<()> {
             project,
             kind,
             mut bytes,
-        } => remove(unit, project, kind, |rows| {
+        } => remove(unit, project, kind, bounds, |rows| {
             let mut count = 0;
             for row in rows {
                 if bytes <= 0 {
                     break;
                 }
-                // What a large payload takes is seen when it is gone, so it ends the step.
+                // What a large payload takes is seen when it is gone, so nothing goes after it.
                 bytes = match row.large {
                     Some(_) => 0,
                     None => bytes - Amount::row(row.packed.unsigned_abs()).bytes,
@@ -446,22 +494,21 @@ fn remove(
     unit: &mut Unit<'_>,
     project: ProjectId,
     kind: Kind,
+    bounds: &mut Bounds,
     mut count: impl FnMut(&[Row]) -> usize,
 ) -> rusqlite::Result<()> {
     let source = Source::of(kind);
-    let until = Instant::now() + STEP_TIME;
     let mut gone = Amount::default();
-    let mut rows_left = STEP_ROWS;
-    'step: while rows_left > 0 && Instant::now() < until {
-        let rows = source.first(unit, project, CHUNK_ROWS.min(rows_left))?;
+    'step: while !bounds.are_met() {
+        let rows = source.first(unit, project, CHUNK_ROWS.min(bounds.rows_left))?;
         let chosen = count(&rows);
         for row in &rows[..chosen] {
             if let Some(large) = row.large {
                 // The parts go one by one, before the row that says where they are.
                 while let Some(packed) = payloads::delete_a_part(unit, large)? {
                     gone.add(Amount::part(packed));
-                    rows_left = rows_left.saturating_sub(1);
-                    if Instant::now() >= until {
+                    bounds.rows_left = bounds.rows_left.saturating_sub(1);
+                    if Instant::now() >= bounds.until {
                         break 'step;
                     }
                 }
@@ -469,7 +516,7 @@ fn remove(
             }
             source.delete(unit, row.id)?;
             gone.add(Amount::row(row.packed.unsigned_abs()));
-            rows_left = rows_left.saturating_sub(1);
+            bounds.rows_left = bounds.rows_left.saturating_sub(1);
         }
         if chosen < rows.len() || rows.is_empty() {
             break;
@@ -498,4 +545,41 @@ pub(crate) fn give_back(unit: &mut Unit<'_>) -> Result<()> {
     // Each row is a page.
     while pages.next()?.is_some() && Instant::now() < until {}
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection;
+    use super::*;
+
+    /// With less, a busy server's steps would remove the few transactions that came since the last one, and never keep up.
+    #[test]
+    fn where_the_least_worth_is_too_little_more_goes_in_the_same_step() {
+        let connection = connection::blank().unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO event (project_id, event_id, kind, key_id, received_us, payload)
+                 VALUES (1, x'01', 0, 1, 5, zeroblob(9800)), (1, x'02', 2, 1, 6, zeroblob(400))",
+            )
+            .unwrap();
+        let size = |kind, bytes| Size {
+            project: ProjectId(1),
+            kind: Kind::Of(kind),
+            amount: Amount { entries: 1, bytes },
+        };
+        let (errors, transactions) = (StoredKind::Event, StoredKind::Transaction);
+        let sizes = [size(errors, 10_000), size(transactions, 600)];
+        let removals = |bytes_max| over(&connection, &sizes, Some(bytes_max)).unwrap();
+        let excess = |kind, bytes| Removal::Excess {
+            project: ProjectId(1),
+            kind: Kind::Of(kind),
+            bytes,
+        };
+        assert_eq!(removals(10_600), []);
+        assert_eq!(removals(10_300), [excess(transactions, 300)]);
+        assert_eq!(
+            removals(5000),
+            [excess(transactions, 600), excess(errors, 5000)]
+        );
+    }
 }
