@@ -20,12 +20,11 @@
 //! [`exchange`] is the whole hop; nothing else in the gate knows what is at the other end.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::{self, DirBuilder, File};
+use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::net::Shutdown;
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock, Weak};
 use std::thread::{self, JoinHandle, Thread};
@@ -35,6 +34,7 @@ use memchr::memmem;
 use rustix::buffer::spare_capacity;
 
 use super::metrics::Counters;
+use super::private_directory::PrivateDirectory;
 use super::turns::{Turn, Turns};
 use super::{Refusal, Response, lock, lock_for_reading, lock_for_writing, wire};
 
@@ -116,7 +116,7 @@ pub(super) struct Lane {
 pub(super) struct Lanes {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    directory: PathBuf,
+    directory: PrivateDirectory,
 }
 
 struct Shared {
@@ -162,14 +162,11 @@ impl Lanes {
         turns: Arc<Turns>,
         counters: Arc<Counters>,
     ) -> io::Result<Arc<Lanes>> {
-        let directory = private_directory()?;
-        let remove = |_: &io::Error| remove_directory(&directory);
-        let socket = directory.join(name);
-        let server = UnixListener::bind(&socket)
-            .and_then(|listener| {
-                tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)
-            })
-            .inspect_err(remove)?;
+        let directory = PrivateDirectory::create()?;
+        let socket = directory.path().join(name);
+        let server = UnixListener::bind(&socket).and_then(|listener| {
+            tiny_http::Server::from_listener(listener, None).map_err(io::Error::other)
+        })?;
         let lanes = Arc::new(Lanes {
             shared: Arc::new(Shared {
                 name,
@@ -185,7 +182,7 @@ impl Lanes {
                 counters,
             }),
             threads: Mutex::default(),
-            directory: directory.clone(),
+            directory,
         });
         lanes
             .start_threads(workers.max(1), &handle)
@@ -312,7 +309,7 @@ impl Lanes {
                 log::error!("a thread of the {} lanes panicked", self.shared.name);
             }
         }
-        remove_directory(&self.directory);
+        self.directory.remove();
     }
 }
 
@@ -768,23 +765,6 @@ fn see_descriptors_to_spare() -> io::Result<()> {
     Ok(())
 }
 
-/// A new directory that only this user can enter.
-fn private_directory() -> io::Result<PathBuf> {
-    let name = format!("picket-{:016x}", rand::random::<u64>());
-    let directory = std::env::temp_dir().join(name);
-    DirBuilder::new().mode(0o700).create(&directory)?;
-    Ok(directory)
-}
-
-fn remove_directory(directory: &Path) {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            log::warn!("the lanes' directory stays behind: {error}");
-        }
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -860,7 +840,7 @@ mod tests {
     #[test]
     fn the_private_directory_goes_when_the_lanes_stop() {
         let lanes = start(1, answering());
-        let directory = lanes.directory.clone();
+        let directory = lanes.directory.path().to_owned();
         assert!(directory.join("test").exists());
         lanes.stop(Duration::from_secs(10));
         assert!(!directory.exists());

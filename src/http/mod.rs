@@ -4,7 +4,8 @@
 //!
 //! - `gate` owns the public sockets: TLS, limits, deadlines, strict framing, the whole request first; `tls` has the
 //!   certificate that it shows;
-//! - `lanes` carries it over private sockets to stock `tiny_http`, and the answer back; `turns` bounds the long ones;
+//! - `lanes` carries it over private sockets (in a `private_directory`) to stock `tiny_http`, and the answer back; `turns`
+//!   bounds the long ones;
 //! - `metrics` counts, and `access_log` writes down, what became of every request;
 //! - [`server`] runs the workers behind the lanes and stops them in order;
 //! - [`request`] and [`response`] are what a handler sees and gives; `wire` writes an answer as bytes;
@@ -21,6 +22,7 @@ mod lanes;
 mod metrics;
 pub mod multipart;
 pub mod page;
+mod private_directory;
 pub mod request;
 pub mod response;
 pub mod router;
