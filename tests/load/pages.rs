@@ -150,7 +150,7 @@ fn fill(file: &Path, rows: usize) {
              SELECT 1, acme.id, printf('%032x', n), printf('%032x', n), 'Load', '10.x', 1, 1, 0, 0, 0, 0
              FROM number, acme;
              INSERT INTO project (organization_id, slug, name, security_token, created_us)
-             SELECT acme.id, 'project-' || n, 'Project ' || n, '', 0 FROM number, acme;
+             SELECT acme.id, 'project-' || n, 'Project ' || n, '', n * 1000 FROM number, acme;
              INSERT INTO project_team (project_id, team_id)
              SELECT project.id, team.id FROM project, team WHERE project.id <> 1;
              INSERT INTO user (email, name, created_us)
