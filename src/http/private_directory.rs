@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
 const PREFIX: &str = "picket-";
@@ -24,18 +24,14 @@ impl PrivateDirectory {
     /// # Errors
     /// It cannot be made or locked.
     pub(super) fn create() -> io::Result<PrivateDirectory> {
-        PrivateDirectory::create_in(&std::env::temp_dir(), ABANDONED_AFTER)
+        PrivateDirectory::create_in(&std::env::temp_dir())
     }
 
-    fn create_in(parent: &Path, abandoned_after: Duration) -> io::Result<PrivateDirectory> {
-        // They cost nobody anything but a name.
-        if let Err(error) = remove_abandoned(parent, abandoned_after) {
-            log::debug!("cannot look for abandoned directories: {error}");
-        }
+    fn create_in(parent: &Path) -> io::Result<PrivateDirectory> {
         let path = parent.join(format!("{PREFIX}{:016x}", rand::random::<u64>()));
         DirBuilder::new().mode(0o700).create(&path)?;
         let locked = open(&path)
-            .and_then(|directory| try_lock(&directory).map(|()| directory))
+            .and_then(|directory| Ok(directory.try_lock().map(|()| directory)?))
             .inspect_err(|_| remove(&path))?;
         Ok(PrivateDirectory {
             path,
@@ -67,10 +63,6 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-fn try_lock(directory: &File) -> io::Result<()> {
-    Ok(flock(directory, FlockOperation::NonBlockingLockExclusive)?)
-}
-
 fn remove(path: &Path) {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -80,7 +72,14 @@ fn remove(path: &Path) {
     }
 }
 
-fn remove_abandoned(parent: &Path, after: Duration) -> io::Result<()> {
+/// Removes what killed processes of this user left. They cost nobody anything but a name, so a failure is no error.
+pub(super) fn remove_abandoned() {
+    if let Err(error) = remove_abandoned_in(&std::env::temp_dir(), ABANDONED_AFTER) {
+        log::debug!("cannot look for abandoned directories: {error}");
+    }
+}
+
+fn remove_abandoned_in(parent: &Path, after: Duration) -> io::Result<()> {
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
         if is_name_of_ours(entry.file_name().to_str())
@@ -103,7 +102,7 @@ fn is_abandoned(path: &Path, after: Duration) -> io::Result<bool> {
     let found = directory.metadata()?;
     let age = found.modified()?.elapsed().unwrap_or_default();
     let is_ours = found.uid() == geteuid().as_raw() && found.mode() & 0o777 == 0o700;
-    Ok(is_ours && age >= after && try_lock(&directory).is_ok())
+    Ok(is_ours && age >= after && directory.try_lock().is_ok())
 }
 
 #[cfg(test)]
@@ -119,7 +118,7 @@ mod tests {
             fs::write(path.join("socket"), "").unwrap();
             path
         };
-        let used = PrivateDirectory::create_in(parent.path(), Duration::ZERO).unwrap();
+        let used = PrivateDirectory::create_in(parent.path()).unwrap();
         let left = make("picket-0123456789abcdef", 0o700);
         let others = [
             make("picket-0123456789abcdef0", 0o700),
@@ -129,10 +128,10 @@ mod tests {
         let link = parent.path().join("picket-0000000000000000");
         std::os::unix::fs::symlink(&others[0], &link).unwrap();
 
-        let young = Duration::from_secs(60);
-        drop(PrivateDirectory::create_in(parent.path(), young).unwrap());
+        remove_abandoned_in(parent.path(), Duration::from_secs(60)).unwrap();
         assert!(left.exists());
-        let new = PrivateDirectory::create_in(parent.path(), Duration::ZERO).unwrap();
+        let new = PrivateDirectory::create_in(parent.path()).unwrap();
+        remove_abandoned_in(parent.path(), Duration::ZERO).unwrap();
         assert!(!left.exists());
         assert!(used.path().exists() && new.path().exists());
         assert!(others.iter().all(|other| other.join("socket").exists()) && link.exists());

@@ -514,6 +514,7 @@ impl Server {
         watching: Watching,
     ) -> io::Result<Server> {
         super::gate::fit_to_descriptors(&mut settings);
+        super::private_directory::remove_abandoned();
         let counters = Arc::new(Counters::default());
         let long_answers_max = settings
             .long_answers_max
