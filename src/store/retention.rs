@@ -187,8 +187,8 @@ fn is_partly_gone(connection: &Connection, size: &Size) -> rusqlite::Result<bool
     }
 }
 
-/// What is to be removed of these for a budget. Where all of the least worth does not suffice, more of the next: on a
-/// busy server there is always a little of the least, and steps that removed nothing else would not keep up.
+/// What is to be removed of these for a budget, the first first; more than one where that does not suffice: on a busy
+/// server there is always a little of the least worth, and steps that removed nothing else would not keep up.
 fn over(
     connection: &Connection,
     sizes: &[Size],
@@ -198,45 +198,42 @@ fn over(
     let Some(bytes_max) = bytes_max else {
         return Ok(removals);
     };
-    let excess_of = |size: &Size, bytes: i64| Removal::Excess {
-        project: size.project,
-        kind: size.kind,
-        bytes,
-    };
-    let mut excess = bytes_of(sizes).saturating_sub(i64::try_from(bytes_max).unwrap_or(i64::MAX));
+    let bytes: i64 = sizes.iter().map(|size| size.amount.bytes).sum();
+    let mut excess = bytes.saturating_sub(i64::try_from(bytes_max).unwrap_or(i64::MAX));
     for worth in Worth::ALL {
         if excess <= 0 {
             break;
         }
-        let of_worth: Vec<&Size> = sizes
-            .iter()
-            .filter(|size| Worth::of(size.kind) == worth)
-            .collect();
-        let bytes = bytes_of(of_worth.iter().copied());
-        if bytes < excess {
-            removals.extend(
-                of_worth
-                    .iter()
-                    .map(|size| excess_of(size, size.amount.bytes)),
-            );
-        } else {
-            let mut victim = None;
-            for size in of_worth {
-                if let Some(oldest) = oldest(connection, size)?
-                    && victim.is_none_or(|(known, _): (Timestamp, &Size)| oldest < known)
-                {
-                    victim = Some((oldest, size));
-                }
+        let of_worth = sizes.iter().filter(|size| Worth::of(size.kind) == worth);
+        for size in by_age(connection, of_worth)? {
+            // A step has no time for more removals than it may remove rows.
+            if excess <= 0 || removals.len() == STEP_ROWS {
+                return Ok(removals);
             }
-            removals.extend(victim.map(|(_, size)| excess_of(size, excess)));
+            removals.push(Removal::Excess {
+                project: size.project,
+                kind: size.kind,
+                bytes: excess.min(size.amount.bytes),
+            });
+            excess -= size.amount.bytes;
         }
-        excess -= bytes;
     }
     Ok(removals)
 }
 
-fn bytes_of<'a>(sizes: impl IntoIterator<Item = &'a Size>) -> i64 {
-    sizes.into_iter().map(|size| size.amount.bytes).sum()
+/// Those of which there is something, by the age of their first rows, oldest first.
+fn by_age<'a>(
+    connection: &Connection,
+    sizes: impl Iterator<Item = &'a Size>,
+) -> rusqlite::Result<Vec<&'a Size>> {
+    let mut aged = Vec::new();
+    for size in sizes {
+        if let Some(oldest) = oldest(connection, size)? {
+            aged.push((oldest, size));
+        }
+    }
+    aged.sort_by_key(|(oldest, _)| *oldest);
+    Ok(aged.into_iter().map(|(_, size)| size).collect())
 }
 
 /// Rows of a project and a kind in the order of their arrival.
@@ -551,35 +548,75 @@ pub(crate) fn give_back(unit: &mut Unit<'_>) -> Result<()> {
 mod tests {
     use super::super::connection;
     use super::*;
+    use rusqlite::params;
+
+    /// A connection with these events: project, kind, time of arrival, and bytes of the payload.
+    fn with_events(events: &[(i64, StoredKind, i64, i64)]) -> Connection {
+        let connection = connection::blank().unwrap();
+        for (number, (project, kind, received, bytes)) in events.iter().enumerate() {
+            connection
+                .execute(
+                    "INSERT INTO event (project_id, event_id, kind, key_id, received_us, payload)
+                     VALUES (?, ?, ?, 1, ?, zeroblob(?))",
+                    params![project, [number as u8], kind.number(), received, bytes],
+                )
+                .unwrap();
+        }
+        connection
+    }
+
+    fn size(project: i64, kind: StoredKind, bytes: i64) -> Size {
+        Size {
+            project: ProjectId(project),
+            kind: Kind::Of(kind),
+            amount: Amount { entries: 1, bytes },
+        }
+    }
+
+    fn excess(project: i64, kind: StoredKind, bytes: i64) -> Removal {
+        Removal::Excess {
+            project: ProjectId(project),
+            kind: Kind::Of(kind),
+            bytes,
+        }
+    }
 
     /// With less, a busy server's steps would remove the few transactions that came since the last one, and never keep up.
     #[test]
     fn where_the_least_worth_is_too_little_more_goes_in_the_same_step() {
-        let connection = connection::blank().unwrap();
-        connection
-            .execute_batch(
-                "INSERT INTO event (project_id, event_id, kind, key_id, received_us, payload)
-                 VALUES (1, x'01', 0, 1, 5, zeroblob(9800)), (1, x'02', 2, 1, 6, zeroblob(400))",
-            )
-            .unwrap();
-        let size = |kind, bytes| Size {
-            project: ProjectId(1),
-            kind: Kind::Of(kind),
-            amount: Amount { entries: 1, bytes },
-        };
         let (errors, transactions) = (StoredKind::Event, StoredKind::Transaction);
-        let sizes = [size(errors, 10_000), size(transactions, 600)];
+        let connection = with_events(&[(1, errors, 5, 9800), (1, transactions, 6, 400)]);
+        let sizes = [size(1, errors, 10_000), size(1, transactions, 600)];
         let removals = |bytes_max| over(&connection, &sizes, Some(bytes_max)).unwrap();
-        let excess = |kind, bytes| Removal::Excess {
-            project: ProjectId(1),
-            kind: Kind::Of(kind),
-            bytes,
-        };
         assert_eq!(removals(10_600), []);
-        assert_eq!(removals(10_300), [excess(transactions, 300)]);
+        assert_eq!(removals(10_300), [excess(1, transactions, 300)]);
         assert_eq!(
             removals(5000),
-            [excess(transactions, 600), excess(errors, 5000)]
+            [excess(1, transactions, 600), excess(1, errors, 5000)]
+        );
+    }
+
+    #[test]
+    fn where_the_oldest_is_too_little_the_next_goes_in_the_same_step() {
+        let errors = StoredKind::Event;
+        let connection = with_events(&[
+            (1, errors, 7, 800),
+            (2, errors, 5, 400),
+            (3, errors, 6, 400),
+        ]);
+        let sizes = [
+            size(1, errors, 1000),
+            size(2, errors, 600),
+            size(3, errors, 600),
+        ];
+        let removals = over(&connection, &sizes, Some(900)).unwrap();
+        assert_eq!(
+            removals,
+            [
+                excess(2, errors, 600),
+                excess(3, errors, 600),
+                excess(1, errors, 100)
+            ]
         );
     }
 }
